@@ -1,0 +1,1 @@
+//! The six actors of the card: they route typed messages and compute nothing.

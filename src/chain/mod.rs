@@ -1,0 +1,6 @@
+//! The chain: a port, the subxt client behind it, the hotkey file, and an embedded development chain.
+
+pub mod devnet;
+pub mod port;
+pub mod subtensor;
+pub mod wallet;

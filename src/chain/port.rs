@@ -1,0 +1,191 @@
+//! What the validator needs of a chain, independent of the client that speaks to it.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::domain::ids::{BlockHash, BlockNumber, BlockRef, Hotkey, NetUid, Uid};
+
+/// A finalized block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Number and hash.
+    pub block: BlockRef,
+    /// Hash of the parent block.
+    pub parent: BlockHash,
+}
+
+/// Subnet parameters and epoch state at one block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SubnetState {
+    /// Blocks between epochs.
+    pub tempo: u16,
+    /// Block of the next epoch, from the chain's own runtime call; `None` when tempo is zero.
+    pub next_epoch: Option<BlockNumber>,
+    /// Epochs run so far.
+    pub epoch_index: u64,
+    /// Block of the last epoch.
+    pub last_epoch: BlockNumber,
+    /// Least number of blocks between two weight settings of a hotkey.
+    pub weights_rate_limit: u64,
+    /// Least number of entries in a weights vector.
+    pub min_allowed_weights: u16,
+    /// Version key that the subnet asks for; zero accepts any.
+    pub weights_version_key: u64,
+    /// Whether weights are committed first and revealed later.
+    pub commit_reveal_enabled: bool,
+    /// Hotkey of the subnet's owner.
+    pub owner_hotkey: Option<Hotkey>,
+}
+
+/// One neuron of the metagraph at one block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Neuron {
+    /// Slot.
+    pub uid: Uid,
+    /// Key.
+    pub hotkey: Hotkey,
+    /// Whether the neuron may set weights that count.
+    pub validator_permit: bool,
+    /// Block of its last weight setting or commit; zero for never.
+    pub last_update: BlockNumber,
+    /// Stake in rao (alpha and weighted TAO as the chain reports it).
+    pub stake: u64,
+}
+
+/// A commitment's bytes as revealed on chain, framing removed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RevealedCommitment {
+    /// Block of the reveal.
+    pub reveal_block: BlockNumber,
+    /// The revealed bytes: UTF-8 JSON when the miner did it right.
+    pub data: Vec<u8>,
+}
+
+/// All revealed commitments of one hotkey, oldest first (the chain keeps the last ten).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MinerCommitments {
+    /// Who committed.
+    pub hotkey: Hotkey,
+    /// Revealed entries, oldest first.
+    pub revealed: Vec<RevealedCommitment>,
+}
+
+/// A weights vector to submit: uids and values of equal length, the largest value 65535.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WeightsCall {
+    /// Subnet.
+    pub netuid: NetUid,
+    /// Target slots.
+    pub uids: Vec<Uid>,
+    /// Values, one per slot.
+    pub values: Vec<u16>,
+    /// Version key.
+    pub version_key: u64,
+}
+
+/// Proof that an extrinsic was included in a finalized block and succeeded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    /// The finalized block that holds the extrinsic.
+    pub block: BlockRef,
+    /// Hash of the extrinsic (blake2-256 of its encoded bytes).
+    pub extrinsic: BlockHash,
+}
+
+/// Everything that can go wrong between us and the chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// The endpoint did not answer or the connection broke.
+    #[error("chain endpoint {endpoint}: {detail}")]
+    Transport {
+        /// Endpoint.
+        endpoint: String,
+        /// What happened.
+        detail: String,
+    },
+    /// No answer within the deadline.
+    #[error("chain endpoint {endpoint}: no answer to {call} within {seconds} s")]
+    Deadline {
+        /// Endpoint.
+        endpoint: String,
+        /// What was asked.
+        call: &'static str,
+        /// Deadline.
+        seconds: u64,
+    },
+    /// A name or type that we use is not in the live metadata, or did not decode.
+    #[error("{what} does not match the chain's metadata (spec {spec}): {detail}")]
+    Metadata {
+        /// Pallet and item.
+        what: String,
+        /// Spec version asked.
+        spec: u32,
+        /// What did not match.
+        detail: String,
+    },
+    /// The transaction pool refused the extrinsic.
+    #[error("the pool refused the extrinsic: {reason} (code {code})")]
+    Pool {
+        /// JSON-RPC error code, e.g. 1010, 1014.
+        code: i32,
+        /// `Custom error: N` number where there is one.
+        custom: Option<u8>,
+        /// Our name for it, or the node's text.
+        reason: String,
+    },
+    /// The extrinsic was included and failed.
+    #[error("the extrinsic failed in block {block}: {pallet}.{name}")]
+    Dispatch {
+        /// Block that holds it.
+        block: BlockNumber,
+        /// Pallet.
+        pallet: String,
+        /// Error name from live metadata.
+        name: String,
+    },
+    /// Submitted, but its end was not observed: look at the chain before trying again.
+    #[error("the end of extrinsic {extrinsic} was not observed: {detail}")]
+    Unknown {
+        /// Hash of the extrinsic.
+        extrinsic: BlockHash,
+        /// What was seen last.
+        detail: String,
+    },
+    /// The endpoint serves another chain than before.
+    #[error("genesis is {found}, expected {expected}: the endpoint serves another chain")]
+    WrongGenesis {
+        /// What it serves.
+        found: BlockHash,
+        /// What we work on.
+        expected: BlockHash,
+    },
+}
+
+/// A chain as the validator sees it. All reads of one decision name one block.
+#[async_trait]
+pub trait Chain: Send + Sync {
+    /// Finalized heads without gaps or repeats, oldest first, from now on; the stream ends only
+    /// when the client is dropped. An `Err` item is a passing trouble, not the end.
+    async fn finalized_heads(&self) -> Result<BoxStream<'static, Result<Head, ChainError>>, ChainError>;
+    /// The latest finalized block.
+    async fn head(&self) -> Result<Head, ChainError>;
+    /// Hash of a finalized block by number.
+    async fn block_hash(&self, number: BlockNumber) -> Result<BlockHash, ChainError>;
+    /// Subnet parameters and epoch state at a block.
+    async fn subnet(&self, netuid: NetUid, at: BlockHash) -> Result<SubnetState, ChainError>;
+    /// All neurons at a block, by uid.
+    async fn neurons(&self, netuid: NetUid, at: BlockHash) -> Result<Vec<Neuron>, ChainError>;
+    /// All revealed commitments at a block.
+    async fn commitments(&self, netuid: NetUid, at: BlockHash) -> Result<Vec<MinerCommitments>, ChainError>;
+    /// The weights that one neuron has set, as stored at a block.
+    async fn weights_of(
+        &self,
+        netuid: NetUid,
+        uid: Uid,
+        at: BlockHash,
+    ) -> Result<Vec<(Uid, u16)>, ChainError>;
+    /// Signs and submits `set_weights` once, and waits for finalization. Never resubmits.
+    async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError>;
+    /// The hotkey that signs, `None` when the client only reads.
+    fn signer(&self) -> Option<Hotkey>;
+}

@@ -1,0 +1,1 @@
+//! Configuration layers, rules file and secrets.

@@ -1,0 +1,1 @@
+//! Source clips: manifest, one-shot selection, resampling, prompt.

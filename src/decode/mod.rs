@@ -1,0 +1,1 @@
+//! Untrusted video files: decoded by a child process of this binary.

@@ -1,0 +1,12 @@
+//! Pure rules of the tournament: no tokio, actix, wgpu, ffmpeg or subxt is named here.
+
+pub mod commitment;
+pub mod event;
+pub mod ids;
+pub mod outcome;
+pub mod payout;
+pub mod plan;
+pub mod roster;
+pub mod round;
+pub mod rules;
+pub mod score;

@@ -1,0 +1,1 @@
+//! Embedding models (burn); filled by the embedding lane.

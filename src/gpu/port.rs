@@ -1,0 +1,74 @@
+//! What the `GpuScorer` actor needs of a scoring device.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::{
+    domain::{
+        rules::Rules,
+        score::{GateId, GateReading, ScoreCard},
+    },
+    quality::frame::Yuv420Clip,
+};
+
+/// One clip to judge. The planes are shared, never copied.
+#[derive(Clone, Debug)]
+pub struct ScoreJob {
+    /// The miner's decoded clip `[frames, height, width]`, YUV 4:2:0.
+    pub clip: Arc<Yuv420Clip>,
+    /// The given first frame, one frame of the same size.
+    pub first_frame: Arc<Yuv420Clip>,
+    /// The real clip that the first frame came from; `None` makes the terms that need it `null`.
+    pub reference: Option<Arc<Yuv420Clip>>,
+    /// The prompt.
+    pub prompt: Arc<str>,
+    /// The rules in force.
+    pub rules: Arc<Rules>,
+}
+
+/// A clip's verdict by pixels alone (gates that need other miners' clips are read elsewhere).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Scored.
+    Scored(Box<ScoreCard>),
+    /// A gate decided; its reading holds the numbers.
+    Gated {
+        /// Which gate.
+        gate: GateId,
+        /// The numbers behind it.
+        reading: GateReading,
+        /// The numbers as one sentence.
+        reason: String,
+    },
+}
+
+/// Name of the device that computes, for logs and reports; never part of a digest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct AdapterInfo {
+    /// Device name.
+    pub name: String,
+    /// `cpu`, `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+}
+
+/// Failures of the device; never the miner's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum ScorerError {
+    /// The clip and the first frame do not have the same size, or the clip is empty.
+    #[error("scorer was given planes that do not fit together: {0}")]
+    Shape(String),
+    /// The device or its worker died while scoring.
+    #[error("scoring device failed: {0}")]
+    Device(String),
+}
+
+/// A device that turns planes into verdicts. Equal jobs give equal verdicts on every device.
+#[async_trait]
+pub trait Scorer: Send + Sync {
+    /// Judges one clip off the caller's thread.
+    async fn score(&self, job: ScoreJob) -> Result<Verdict, ScorerError>;
+    /// The device in use.
+    fn adapter(&self) -> AdapterInfo;
+}

@@ -1,0 +1,3 @@
+//! Miners over HTTP: Hugging Face and Chutes lookups, and the `/generate` call.
+
+pub mod port;

@@ -1,0 +1,3 @@
+//! PURE integer twins of the kernels and the scoring rules: no tokio, actix, wgpu or ffmpeg.
+
+pub mod frame;

@@ -1,0 +1,1 @@
+//! What actix lacks: back-pressure, supervision, stats, shutdown.

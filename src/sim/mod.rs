@@ -1,0 +1,1 @@
+//! The simulation beside the validator: service stand-ins and miners. Demo only.

@@ -1,0 +1,1 @@
+//! Metric names, Prometheus text, spans.
