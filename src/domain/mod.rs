@@ -2,6 +2,7 @@
 
 pub mod commitment;
 pub mod event;
+pub mod identical;
 pub mod ids;
 pub mod outcome;
 pub mod payout;
