@@ -29,7 +29,9 @@ pub(super) fn client(checked: &Checked) -> Result<Client, ServicesError> {
         .referer(false)
         .user_agent(concat!("leoma-validator/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(checked.options.connect_timeout)
-        .pool_max_idle_per_host(4);
+        // A kept connection can be closed by the peer while a request travels; that would look like
+        // a miner that broke off its answer.
+        .pool_max_idle_per_host(0);
     // A machine without CA certificates can still run everything on loopback.
     let builder = if checked.uses_tls { builder } else { builder.tls_certs_only([]) };
     builder.build().map_err(ServicesError::Client)
