@@ -168,3 +168,85 @@ impl<C: OfflineClientAtBlockT<SubstrateConfig>> Check<'_, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use subxt::ext::{
+        codec::Decode,
+        frame_metadata::{RuntimeMetadata, RuntimeMetadataPrefixed, v14::StorageEntryType, v15},
+    };
+
+    use super::*;
+    use crate::chain::subtensor::golden;
+
+    fn recorded() -> RuntimeMetadataPrefixed {
+        RuntimeMetadataPrefixed::decode(&mut &golden::METADATA_V15[..]).expect("recorded metadata")
+    }
+
+    /// The recorded runtime, changed.
+    fn changed(change: impl FnOnce(&mut v15::RuntimeMetadataV15)) -> Result<(), ChainError> {
+        let mut prefixed = recorded();
+        let RuntimeMetadata::V15(metadata) = &mut prefixed.1 else { panic!("not V15") };
+        change(metadata);
+        runtime(&golden::client(&prefixed.encode()))
+    }
+
+    /// A storage entry of the subtensor pallet, mutable.
+    macro_rules! entry {
+        ($metadata:expr, $entry:expr) => {{
+            let pallet = $metadata.pallets.iter_mut().find(|pallet| pallet.name == "SubtensorModule");
+            let entries = &mut pallet.expect("a pallet").storage.as_mut().expect("storage").entries;
+            entries.iter_mut().find(|found| found.name == $entry).expect("an entry")
+        }};
+    }
+
+    fn complaint(result: Result<(), ChainError>) -> String {
+        match result.expect_err("a complaint") {
+            ChainError::Metadata { spec: 461, detail, .. } => detail,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn the_recorded_runtime_has_everything() {
+        assert_eq!(changed(|_| {}), Ok(()));
+    }
+
+    #[test]
+    fn all_that_is_missing_is_listed_at_once() {
+        let detail = complaint(changed(|metadata| {
+            entry!(metadata, "Weights").name = "Weight".to_owned();
+            entry!(metadata, "LastEpochBlock").name = "LastStep".to_owned();
+            metadata.apis.retain(|api| api.name != "SubnetInfoRuntimeApi");
+        }));
+        for name in ["SubtensorModule.Weights", "SubtensorModule.LastEpochBlock", "get_next_epoch_start_block"] {
+            assert!(detail.contains(name), "{name} not in: {detail}");
+        }
+        assert!(!detail.contains("Tempo"), "{detail}");
+    }
+
+    #[test]
+    fn a_changed_value_type_or_key_is_noticed() {
+        let detail = complaint(changed(|metadata| {
+            let StorageEntryType::Map { value: wide, .. } = entry!(metadata, "LastEpochBlock").ty else {
+                panic!("a map")
+            };
+            match &mut entry!(metadata, "Tempo").ty {
+                StorageEntryType::Map { value, .. } => *value = wide,
+                StorageEntryType::Plain(_) => panic!("a map"),
+            }
+            entry!(metadata, "MinAllowedWeights").ty = StorageEntryType::Plain(wide);
+        }));
+        assert!(detail.contains("SubtensorModule.Tempo: has another type"), "{detail}");
+        assert!(detail.contains("SubtensorModule.MinAllowedWeights"), "{detail}");
+    }
+
+    #[test]
+    fn a_signed_extension_that_we_can_not_fill_is_noticed() {
+        let detail = complaint(changed(|metadata| {
+            let nonce = metadata.extrinsic.signed_extensions.iter_mut().find(|found| found.identifier == "CheckNonce");
+            nonce.expect("CheckNonce").identifier = "CheckSomethingNew".to_owned();
+        }));
+        assert!(detail.contains("signed extensions") && detail.contains("CheckSomethingNew"), "{detail}");
+    }
+}

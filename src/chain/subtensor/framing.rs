@@ -57,7 +57,8 @@ mod tests {
         ) {
             let stripped = strip_scale_string(&bytes);
             prop_assert!(bytes.ends_with(stripped));
-            prop_assert_eq!(strip_scale_string(&bytes.encode()), &bytes[..]);
+            let framed = bytes.encode();
+            prop_assert_eq!(strip_scale_string(&framed), &bytes[..]);
         }
     }
 }

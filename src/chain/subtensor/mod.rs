@@ -8,6 +8,8 @@ mod check;
 mod connection;
 mod fault;
 mod framing;
+#[cfg(test)]
+mod golden;
 mod heads;
 mod names;
 mod reads;

@@ -198,14 +198,54 @@ fn custom_name(code: u8) -> Option<&'static str> {
     }
 }
 
-/// Bytes that are signed for a call, for the comparison with recorded ones.
 #[cfg(test)]
-pub(super) fn signer_payload<C: subxt::client::OfflineClientAtBlockT<SubstrateConfig>>(
-    at: &subxt::client::ClientAtBlock<SubstrateConfig, C>,
-    call: &WeightsCall,
-    parameters: subxt::config::DefaultExtrinsicParams<SubstrateConfig>,
-) -> Vec<u8> {
-    let call = names::set_weights(call);
-    let signable = at.transactions().create_signable_offline(&call, parameters).expect("a signable call");
-    signable.signer_payload().expect("a payload")
+mod tests {
+    use super::*;
+
+    fn refusal(json: &str) -> Option<ChainError> {
+        pool_error(&serde_json::from_str(json).expect("a JSON-RPC error"))
+    }
+
+    #[test]
+    fn pool_errors_carry_code_custom_number_and_name() {
+        let rate_limit = r#"{"code":1010,"message":"Invalid Transaction","data":"Custom error: 6"}"#;
+        let reason = "RateLimitExceeded".to_owned();
+        assert_eq!(refusal(rate_limit), Some(ChainError::Pool { code: 1010, custom: Some(6), reason }));
+
+        let unnamed = r#"{"code":1010,"message":"Invalid Transaction","data":"Custom error: 77"}"#;
+        let reason = "Custom error: 77".to_owned();
+        assert_eq!(refusal(unnamed), Some(ChainError::Pool { code: 1010, custom: Some(77), reason }));
+
+        let priority = r#"{"code":1014,"message":"Priority is too low: (1 vs 1)"}"#;
+        let reason = "Priority is too low: (1 vs 1)".to_owned();
+        assert_eq!(refusal(priority), Some(ChainError::Pool { code: 1014, custom: None, reason }));
+
+        let structured = r#"{"code":1010,"message":"Invalid Transaction","data":{"a":1}}"#;
+        let reason = "{\"a\":1}".to_owned();
+        assert_eq!(refusal(structured), Some(ChainError::Pool { code: 1010, custom: None, reason }));
+    }
+
+    #[test]
+    fn answers_that_leave_the_extrinsic_s_fate_open_are_not_refusals() {
+        for json in [
+            r#"{"code":1013,"message":"Transaction Already Imported"}"#,
+            r#"{"code":-32603,"message":"Internal error"}"#,
+            r#"{"code":-32000,"message":"Client error"}"#,
+        ] {
+            assert_eq!(refusal(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn custom_numbers_outside_a_byte_are_left_as_text() {
+        for (text, number) in [
+            ("Custom error: 255", Some(255)),
+            ("Custom error: 256", None),
+            ("Custom error: ", None),
+            ("Invalid Transaction: Custom error: 19 (x)", Some(19)),
+            ("Inability to pay some fees", None),
+        ] {
+            assert_eq!(custom_error(text), number, "{text}");
+        }
+    }
 }
