@@ -377,3 +377,7 @@ pub fn outcome_at_opening(entry: &RosterEntry) -> Option<Outcome> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "round_tests.rs"]
+mod tests;
