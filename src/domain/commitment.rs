@@ -331,7 +331,10 @@ mod tests {
 
         #[test]
         fn random_fields_are_read_only_when_they_are_safe_in_an_address(
-            user in "\\PC{0,12}", middle in "\\PC{0,6}", revision in "[0-9a-fA-F]{39,41}", chute in "\\PC{0,8}",
+            user in "([A-Za-z0-9._-]{1,12}|\\PC{0,12})",
+            middle in "(-[a-z0-9]{0,5}|\\PC{0,6})",
+            revision in "[0-9a-fA-F]{39,41}",
+            chute in "([a-z0-9-]{1,8}|\\PC{0,8})",
         ) {
             let data = json(&format!("{user}/leoma{middle}{}", hotkey()), &revision, &chute);
             if let Ok(commitment) = read(&data) {
