@@ -1,13 +1,13 @@
 //! The dominant motion of a frame: one affine map, fitted so that what moves on its own is ignored.
 
-use super::tracks::TrackPoint;
-
 /// Grid points left out between two that are fitted.
 const STEP: usize = 6;
 /// Rounds of reweighting.
 const ROUNDS: usize = 8;
 /// Residual (half-size pixels) at which a point has lost half of its say.
-const SCALE: f32 = 1.0;
+const SCALE: f32 = 0.25;
+/// Movement of an image's corners (pixels) that is noise.
+const STILL: f32 = 0.04;
 
 /// `q = linear * p + offset`, in pixels of one grid.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -27,39 +27,35 @@ impl Affine {
         std::array::from_fn(|r| self.linear[r][0] * p[0] + self.linear[r][1] * p[1] + self.offset[r])
     }
 
-    /// The same motion at another strength: 0 is none, 1 is this one.
-    pub fn scaled(&self, amount: f32) -> Self {
-        let blend = |r: usize, c: usize| {
-            let unit = Self::IDENTITY.linear[r][c];
-            unit + amount * (self.linear[r][c] - unit)
-        };
-        Self {
-            linear: [[blend(0, 0), blend(0, 1)], [blend(1, 0), blend(1, 1)]],
-            offset: self.offset.map(|v| amount * v),
-        }
-    }
-
-    /// The way back; the identity when the map is not invertible.
-    pub fn inverse(&self) -> Self {
+    /// This map of what another map gives.
+    pub fn after(&self, inner: &Self) -> Self {
         let [[a, b], [c, d]] = self.linear;
-        let determinant = a * d - b * c;
-        if determinant.abs() < 1e-6 {
-            return Self::IDENTITY;
+        let [[e, f], [g, h]] = inner.linear;
+        Self {
+            linear: [[a * e + b * g, a * f + b * h], [c * e + d * g, c * f + d * h]],
+            offset: self.apply(inner.offset),
         }
-        let linear = [[d / determinant, -b / determinant], [-c / determinant, a / determinant]];
-        let offset = std::array::from_fn(|r| -(linear[r][0] * self.offset[0] + linear[r][1] * self.offset[1]));
-        Self { linear, offset }
     }
 
-    /// Fits the motion of the seen points of a grid of the given width, each of which started at its
-    /// own place; the identity where too few are seen.
-    pub fn fit(points: &[TrackPoint], width: usize) -> Self {
-        let height = points.len() / width;
+    /// Whether the map moves nothing of an image by more than the noise of its estimate.
+    pub fn is_still(&self, width: usize, height: usize) -> bool {
+        let (right, bottom) = (width as f32 - 1.0, height as f32 - 1.0);
+        [[0.0, 0.0], [right, 0.0], [0.0, bottom], [right, bottom]].into_iter().all(|p| {
+            let q = self.apply(p);
+            (q[0] - p[0]).hypot(q[1] - p[1]) < STILL
+        })
+    }
+
+    /// Fits the dominant motion of displacements on a grid of the given width.
+    pub fn fit(vectors: &[[f32; 2]], width: usize) -> Self {
+        let height = vectors.len() / width;
         let sampled: Vec<([f32; 2], [f32; 2])> = (0..height)
             .step_by(STEP)
             .flat_map(|y| (0..width).step_by(STEP).map(move |x| (x, y)))
-            .filter(|(x, y)| points[y * width + x].seen)
-            .map(|(x, y)| ([x as f32, y as f32], points[y * width + x].at))
+            .map(|(x, y)| {
+                let (p, v) = ([x as f32, y as f32], vectors[y * width + x]);
+                (p, [p[0] + v[0], p[1] + v[1]])
+            })
             .collect();
         if sampled.len() < 12 {
             return Self::IDENTITY;
@@ -124,14 +120,12 @@ mod tests {
     fn a_third_of_outliers_does_not_move_the_fit() {
         let truth = Affine { linear: [[1.03, -0.02], [0.01, 0.98]], offset: [4.0, -2.5] };
         let (w, h) = (104, 60);
-        let points: Vec<TrackPoint> = (0..w * h)
-            .map(|k| {
-                let p = [(k % w) as f32, (k / w) as f32];
-                let at = if k % w < w / 3 { [p[0] + 25.0, p[1] + 9.0] } else { truth.apply(p) };
-                TrackPoint { at, seen: true }
-            })
-            .collect();
-        let fit = Affine::fit(&points, w);
+        let vector = |k: usize| {
+            let p = [(k % w) as f32, (k / w) as f32];
+            let q = truth.apply(p);
+            if k % w < w / 3 { [25.0, 9.0] } else { [q[0] - p[0], q[1] - p[1]] }
+        };
+        let fit = Affine::fit(&(0..w * h).map(vector).collect::<Vec<_>>(), w);
         for p in [[60.0, 10.0], [100.0, 50.0]] {
             let (a, b) = (fit.apply(p), truth.apply(p));
             assert!((a[0] - b[0]).hypot(a[1] - b[1]) < 0.1, "{a:?} against {b:?}");
@@ -139,18 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn the_inverse_leads_back_and_half_strength_goes_half_way() {
-        let map = Affine { linear: [[1.2, 0.1], [-0.05, 0.9]], offset: [3.0, 7.0] };
+    fn maps_apply_one_after_the_other() {
+        let first = Affine { linear: [[1.2, 0.1], [-0.05, 0.9]], offset: [3.0, 7.0] };
+        let second = Affine { linear: [[0.9, -0.2], [0.3, 1.1]], offset: [-2.0, 1.0] };
         let p = [12.0, 34.0];
-        let back = map.inverse().apply(map.apply(p));
-        assert!((back[0] - p[0]).hypot(back[1] - p[1]) < 1e-3);
-        let (half, full) = (map.scaled(0.5).apply(p), map.apply(p));
-        assert!((half[0] - (p[0] + full[0]) / 2.0).abs() < 1e-4);
-    }
-
-    #[test]
-    fn unseen_points_give_no_motion() {
-        let points = vec![TrackPoint { at: [9.0, 9.0], seen: false }; 400];
-        assert_eq!(Affine::fit(&points, 20), Affine::IDENTITY);
+        let (both, one_by_one) = (second.after(&first).apply(p), second.apply(first.apply(p)));
+        assert!((both[0] - one_by_one[0]).hypot(both[1] - one_by_one[1]) < 1e-3);
+        assert!(Affine::IDENTITY.is_still(400, 300) && !first.is_still(400, 300));
     }
 }

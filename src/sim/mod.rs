@@ -6,8 +6,8 @@
 
 pub mod affine;
 pub mod flow;
+pub mod motion;
 pub mod resample;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod tracks;
 pub mod transfer;

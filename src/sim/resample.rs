@@ -60,7 +60,8 @@ impl PlaneView<'_> {
             for (j, weight) in wy.iter().enumerate() {
                 let row = (iy + j).saturating_sub(1).min(h - 1) * w;
                 for (i, across) in wx.iter().enumerate() {
-                    sum += weight * across * f32::from(self.data[row + (ix + i).saturating_sub(1).min(w - 1)]);
+                    sum +=
+                        weight * across * f32::from(self.data[row + (ix + i).saturating_sub(1).min(w - 1)]);
                 }
             }
         }

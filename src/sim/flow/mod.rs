@@ -61,6 +61,18 @@ impl Plane {
         top + (bottom - top) * fy
     }
 
+    /// Every pixel as the mean of the 3x3 around it.
+    pub fn smoothed(&self) -> Self {
+        let (w, h) = (self.width, self.height);
+        let mean = |k: usize| {
+            let (x, y) = (k % w, k / w);
+            let columns = [x.saturating_sub(1), x, (x + 1).min(w - 1)];
+            let rows = [y.saturating_sub(1), y, (y + 1).min(h - 1)];
+            rows.iter().flat_map(|j| columns.map(|i| self.data[j * w + i])).sum::<f32>() / 9.0
+        };
+        Self::new(w, (0..w * h).map(mean).collect())
+    }
+
     /// Half the size by a [1 3 3 1] / 8 filter in both directions, so that coarse pixel `i` lies
     /// between fine pixels `2i` and `2i + 1`.
     fn reduced(&self) -> Self {

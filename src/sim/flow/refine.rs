@@ -3,16 +3,18 @@
 use super::{FlowField, Plane};
 
 /// Linearisations per call: each looks at the warped second image anew.
-const WARPS: usize = 2;
+const WARPS: usize = 1;
 /// Relaxation sweeps per linearisation.
 const SWEEPS: usize = 4;
 /// Over-relaxation factor.
-const OMEGA: f32 = 1.6;
-/// Weight of smoothness against brightness (grey values squared per pixel squared).
-const SMOOTH: f32 = 12.0;
-/// Softening of the robust functions: grey values squared, and pixels squared.
-const SOFT_DATA: f32 = 1.0;
-const SOFT_FLOW: f32 = 1e-3;
+const OMEGA: f32 = 1.2;
+/// Weight of smoothness against brightness.
+const SMOOTH: f32 = 3.0;
+/// Softening of the robust functions, both in pixels squared.
+const SOFT_DATA: f32 = 0.01;
+const SOFT_FLOW: f32 = 0.01;
+/// Squared gradient below which a pixel has little say.
+const SOFT_CONTRAST: f32 = 4.0;
 
 /// The linearised problem around one flow field.
 struct System {
@@ -45,7 +47,7 @@ fn linearise(from: &Plane, to: &Plane, flow: &FlowField) -> System {
             let here = flow.vectors[k];
             let weight = |there: [f32; 2]| {
                 let (du, dv) = (there[0] - here[0], there[1] - here[1]);
-                0.05 * SMOOTH / (du * du + dv * dv + SOFT_FLOW).sqrt()
+                SMOOTH / (du * du + dv * dv + SOFT_FLOW).sqrt()
             };
             smooth[k] = [
                 if x + 1 < w { weight(flow.vectors[k + 1]) } else { 0.0 },
@@ -84,7 +86,9 @@ fn sweep(system: &System, base: &[[f32; 2]], flow: &mut FlowField) {
             let [u0, v0] = base[k];
             let [u, v] = flow.vectors[k];
             let residual = gt + gx * (u - u0) + gy * (v - v0);
-            let trust = 1.0 / (residual * residual + SOFT_DATA).sqrt();
+            // Divided by the gradient, the residual is a distance in pixels, whatever the contrast.
+            let contrast = gx * gx + gy * gy + SOFT_CONTRAST;
+            let trust = 1.0 / (contrast * (residual * residual / contrast + SOFT_DATA).sqrt());
             let (xx, yy, xy) = (trust * gx * gx + weight, trust * gy * gy + weight, trust * gx * gy);
             let rest = gt - gx * u0 - gy * v0;
             let new_u = (su - trust * gx * rest - xy * v) / xx;
