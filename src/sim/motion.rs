@@ -12,9 +12,9 @@ use crate::quality::frame::Yuv420Clip;
 const CHUNK: usize = 8;
 /// A place is newly uncovered where going back and forth again misses by more than this (half-size
 /// pixels) plus `UNCOVERED_SHARE` of the way.
-const UNCOVERED: f32 = 0.75;
+const UNCOVERED: f32 = 0.5;
 /// See [`UNCOVERED`].
-const UNCOVERED_SHARE: f32 = 0.1;
+const UNCOVERED_SHARE: f32 = 0.05;
 /// Movement per frame below which a place stands still: the estimate's own noise.
 const STILL: f32 = 0.02;
 /// Distance from the dominant motion (half-size pixels) below which a place is drawn towards it,

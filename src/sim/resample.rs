@@ -48,7 +48,8 @@ impl PlaneView<'_> {
         let (wx, wy) = (cubic(fx), cubic(fy));
         let mut sum = 0.0;
         if ix >= 1 && ix + 2 < w && iy >= 1 && iy + 2 < h {
-            for (j, weight) in wy.iter().enumerate() {
+            // A whole row position needs one row of the four.
+            for (j, weight) in wy.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
                 let row = &self.data[(iy + j - 1) * w + ix - 1..][..4];
                 sum += weight
                     * (wx[0] * f32::from(row[0])
