@@ -4,7 +4,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::time::Duration;
 
-use crate::domain::{commitment::Commitment, outcome::Fault, plan::ClipSpec, roster::Deployment};
+use crate::domain::{
+    commitment::Commitment,
+    outcome::Fault,
+    plan::ClipSpec,
+    roster::{Deployment, Lookup},
+};
 
 /// A failed check or call, with who is to blame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +56,14 @@ pub struct GeneratedClip {
 pub trait MinerServices: Send + Sync {
     /// Checks that the commitment's model and chute exist, run and agree with it.
     async fn resolve(&self, commitment: &Commitment) -> Result<Deployment, ServiceFault>;
+    /// The same checks as a row for [`crate::domain::roster::build_roster`]; a client that can also
+    /// tells the model's hash when only the chute failed.
+    async fn look_up(&self, commitment: &Commitment) -> Lookup {
+        match self.resolve(commitment).await {
+            Ok(deployment) => Lookup::Found { deployment },
+            Err(ServiceFault { fault, reason, .. }) => Lookup::Failed { fault, reason, model_hash: None },
+        }
+    }
     /// Asks one miner for one clip.
     async fn generate(&self, request: GenerateRequest) -> Result<GeneratedClip, ServiceFault>;
 }

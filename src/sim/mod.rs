@@ -10,6 +10,7 @@ pub mod encode;
 pub mod flow;
 pub mod motion;
 pub mod resample;
+pub mod services;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transfer;

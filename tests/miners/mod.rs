@@ -1,0 +1,89 @@
+//! The services where miners live, over real sockets on loopback.
+
+mod generate;
+mod lookup;
+mod raw;
+mod roster;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use leoma::{
+    domain::{commitment::Commitment, outcome::Fault, plan::ClipSpec},
+    miners::{
+        options::ServicesOptions,
+        port::{GenerateRequest, ServiceFault},
+        protocol::GenerateBody,
+        services::HttpServices,
+    },
+    sim::services::{ClipMaker, StandInAnswer, StandInMiner},
+};
+use raw::RawServer;
+
+const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// A chute that always answers the same.
+struct Always(StandInAnswer);
+
+#[async_trait]
+impl ClipMaker for Always {
+    async fn answer(&self, _body: GenerateBody) -> StandInAnswer {
+        self.0.clone()
+    }
+}
+
+/// A running miner with one weight file, known by a short name.
+fn miner(name: &str, answer: StandInAnswer) -> StandInMiner {
+    StandInMiner {
+        chute_id: format!("chute-{name}"),
+        slug: format!("slug-{name}"),
+        repo: format!("user/leoma-{name}"),
+        revision: REVISION.into(),
+        lfs: vec![("model.safetensors".into(), leoma::domain::ids::Digest::of(name.as_bytes()).to_string())],
+        hot: true,
+        behaviour: Arc::new(Always(answer)),
+    }
+}
+
+fn commitment(name: &str) -> Commitment {
+    Commitment {
+        model_name: format!("user/leoma-{name}"),
+        model_revision: REVISION.into(),
+        chute_id: format!("chute-{name}"),
+    }
+}
+
+fn request(slug: &str) -> GenerateRequest {
+    GenerateRequest {
+        slug: slug.into(),
+        prompt: "a cat runs".into(),
+        first_frame_png: Bytes::from_static(b"\x89PNG first frame"),
+        spec: ClipSpec { frames: 81, width: 832, height: 480, fps: 16 },
+        seed: 5,
+        timeout: Duration::from_secs(20),
+    }
+}
+
+/// Options that point every service at one raw server.
+fn options(server: &RawServer) -> ServicesOptions {
+    ServicesOptions {
+        chutes_api: server.url(),
+        chute_url_template: format!("{}x/{{slug}}", server.url()),
+        huggingface: server.url(),
+        chutes_key: None,
+        huggingface_token: None,
+        max_clip_bytes: 1 << 20,
+        max_json_bytes: 64 << 10,
+        connect_timeout: Duration::from_secs(2),
+        lookup_timeout: Duration::from_secs(20),
+    }
+}
+
+fn client(options: ServicesOptions) -> HttpServices {
+    HttpServices::new(options).expect("usable options")
+}
+
+fn row(fault: ServiceFault) -> (Fault, String) {
+    (fault.fault, fault.reason)
+}
