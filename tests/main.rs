@@ -1,1 +1,3 @@
 mod miners;
+
+mod chain;

@@ -48,7 +48,7 @@ pub struct Neuron {
     pub validator_permit: bool,
     /// Block of its last weight setting or commit; zero for never.
     pub last_update: BlockNumber,
-    /// Stake in rao (alpha and weighted TAO as the chain reports it).
+    /// Stake in rao: the alpha that all coldkeys together hold on the hotkey in this subnet.
     pub stake: u64,
 }
 
@@ -159,13 +159,23 @@ pub enum ChainError {
         /// What we work on.
         expected: BlockHash,
     },
+    /// The chain has no such subnet.
+    #[error("the chain has no subnet {netuid}: check the configured netuid and endpoint")]
+    UnknownSubnet {
+        /// The subnet asked for.
+        netuid: NetUid,
+    },
+    /// A signature was needed but the client was opened without a hotkey.
+    #[error("no hotkey is loaded, so nothing can be signed: this client only reads")]
+    NoSigner,
 }
 
 /// A chain as the validator sees it. All reads of one decision name one block.
 #[async_trait]
 pub trait Chain: Send + Sync {
     /// Finalized heads without gaps or repeats, oldest first, from now on; the stream ends only
-    /// when the client is dropped. An `Err` item is a passing trouble, not the end.
+    /// when the client is dropped, or after `WrongGenesis`. Any other `Err` item is a passing
+    /// trouble, not the end. The first head is the finalized block of the moment of the call.
     async fn finalized_heads(&self) -> Result<BoxStream<'static, Result<Head, ChainError>>, ChainError>;
     /// The latest finalized block.
     async fn head(&self) -> Result<Head, ChainError>;

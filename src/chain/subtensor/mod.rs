@@ -1,0 +1,220 @@
+//! The chain through subxt: finalized heads, reads at one block, and one signed extrinsic at a time.
+//!
+//! Nothing of the runtime is compiled in. Names and types are looked up in the metadata that the
+//! node serves (`names`), proved at start and after every runtime upgrade (`check`), and read into
+//! narrow types, so that fields we do not use may come and go.
+
+mod check;
+mod connection;
+mod fault;
+mod framing;
+#[cfg(test)]
+mod golden;
+mod heads;
+mod names;
+mod reads;
+mod submit;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream::BoxStream};
+use subxt::SubstrateConfig;
+use tokio::sync::Mutex;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use url::Url;
+
+use self::{
+    connection::{Connection, Link, Settings},
+    fault::{is_connection_trouble, transport, within},
+    reads::Pinned,
+    submit::Deadlines,
+};
+use super::{
+    port::{Chain, ChainError, Head, MinerCommitments, Neuron, Receipt, SubnetState, WeightsCall},
+    wallet::HotkeySigner,
+};
+use crate::domain::ids::{BlockHash, BlockNumber, Hotkey, NetUid, Uid};
+
+/// How to reach and use a chain.
+#[derive(Clone, Debug)]
+pub struct SubtensorOptions {
+    /// WebSocket endpoints, tried in order.
+    pub endpoints: Vec<Url>,
+    /// Longest time for any single question to a node.
+    pub call_deadline: Duration,
+    /// Without a new finalized block for this long, the connection is replaced.
+    pub block_watchdog: Duration,
+    /// From a node's acceptance of an extrinsic to its finalization; after that its end is unknown.
+    pub finalization_deadline: Duration,
+    /// The chain that must be served; `None` takes the chain of the first endpoint that answers.
+    pub expected_genesis: Option<BlockHash>,
+    /// The hotkey that signs; without one the client only reads.
+    pub signer: Option<HotkeySigner>,
+}
+
+impl SubtensorOptions {
+    /// Options for a reading client: 30 s per call, 60 s without a block, 240 s to finalization.
+    pub fn new(endpoints: Vec<Url>) -> Self {
+        Self {
+            endpoints,
+            call_deadline: Duration::from_secs(30),
+            block_watchdog: Duration::from_secs(60),
+            finalization_deadline: Duration::from_secs(240),
+            expected_genesis: None,
+            signer: None,
+        }
+    }
+}
+
+/// A subtensor node behind the chain port.
+pub struct SubtensorChain {
+    link: Arc<Link>,
+    signer: Option<HotkeySigner>,
+    block_watchdog: Duration,
+    finalization_deadline: Duration,
+    /// Held from nonce to finalization: two extrinsics of one hotkey in flight would share a nonce.
+    submission: Mutex<()>,
+    closed: CancellationToken,
+    _close_streams: DropGuard,
+}
+
+impl SubtensorChain {
+    /// Connects to the first endpoint that serves the expected chain and checks its runtime.
+    ///
+    /// # Errors
+    /// `Transport` or `Deadline` when no endpoint answers, `WrongGenesis` when all serve another
+    /// chain, `Metadata` listing every name or type that the runtime lacks.
+    pub async fn connect(options: SubtensorOptions) -> Result<Self, ChainError> {
+        let settings = Settings {
+            endpoints: options.endpoints,
+            call_deadline: options.call_deadline,
+            config: SubstrateConfig::new(),
+        };
+        let link = Arc::new(Link::open(settings, options.expected_genesis).await?);
+        let closed = CancellationToken::new();
+        let chain = Self {
+            link,
+            signer: options.signer,
+            block_watchdog: options.block_watchdog,
+            finalization_deadline: options.finalization_deadline,
+            submission: Mutex::new(()),
+            _close_streams: closed.clone().drop_guard(),
+            closed,
+        };
+        let head = chain.head().await?;
+        chain.pinned("the runtime's metadata", head.block.hash, |_| async { Ok(()) }).await?;
+        Ok(chain)
+    }
+
+    /// Hash of block 0, which names the chain.
+    pub fn genesis(&self) -> BlockHash {
+        self.link.genesis
+    }
+
+    /// Spec version of the runtime at a block.
+    ///
+    /// # Errors
+    /// As the reads of the port.
+    pub async fn spec_version(&self, at: BlockHash) -> Result<u32, ChainError> {
+        self.pinned("the spec version", at, |pinned| async move { Ok(pinned.block.spec_version()) }).await
+    }
+
+    /// Asks the current connection under the call deadline. A connection that fails is replaced
+    /// before the next question; this question is not repeated.
+    async fn ask<T, Fut>(
+        &self,
+        call: &'static str,
+        question: impl FnOnce(Arc<Connection>) -> Fut,
+    ) -> Result<T, ChainError>
+    where
+        Fut: Future<Output = Result<T, ChainError>>,
+    {
+        let connection = self.link.connection().await?;
+        let asking = question(connection.clone());
+        let answer = within(self.link.settings.call_deadline, &connection.endpoint, call, asking).await;
+        answer.inspect_err(|error| {
+            if is_connection_trouble(error) {
+                connection.mark_stale();
+            }
+        })
+    }
+
+    async fn pinned<T, Fut>(
+        &self,
+        call: &'static str,
+        at: BlockHash,
+        read: impl FnOnce(Pinned) -> Fut,
+    ) -> Result<T, ChainError>
+    where
+        Fut: Future<Output = Result<T, ChainError>>,
+    {
+        let link = self.link.clone();
+        self.ask(call, |connection| async move {
+            let block = link.at(&connection, at).await?;
+            read(Pinned { connection, block }).await
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Chain for SubtensorChain {
+    async fn finalized_heads(&self) -> Result<BoxStream<'static, Result<Head, ChainError>>, ChainError> {
+        let heads = heads::follow(self.link.clone(), self.block_watchdog).await?;
+        Ok(heads.take_until(self.closed.clone().cancelled_owned()).boxed())
+    }
+
+    async fn head(&self) -> Result<Head, ChainError> {
+        let head = self.ask("the finalized head", |node| async move { node.finalized_head().await }).await?;
+        self.link.note_finalized(head.block.number);
+        Ok(head)
+    }
+
+    async fn block_hash(&self, number: BlockNumber) -> Result<BlockHash, ChainError> {
+        // A node also answers for blocks that are not final yet, and may answer differently later.
+        if !self.link.known_final(number) {
+            let head = self.head().await?;
+            if head.block.number < number {
+                let latest = format_args!("block {number} is not final yet, {} is the latest", head.block.number);
+                return Err(transport("the finalized chain", latest));
+            }
+        }
+        self.ask("a block hash", |node| async move { node.hash_at(number.0).await }).await
+    }
+
+    async fn subnet(&self, netuid: NetUid, at: BlockHash) -> Result<SubnetState, ChainError> {
+        self.pinned("the subnet's state", at, |chain| async move { chain.subnet(netuid).await }).await
+    }
+
+    async fn neurons(&self, netuid: NetUid, at: BlockHash) -> Result<Vec<Neuron>, ChainError> {
+        self.pinned("the neurons", at, |chain| async move { chain.neurons(netuid).await }).await
+    }
+
+    async fn commitments(&self, netuid: NetUid, at: BlockHash) -> Result<Vec<MinerCommitments>, ChainError> {
+        self.pinned("the commitments", at, |chain| async move { chain.commitments(netuid).await }).await
+    }
+
+    async fn weights_of(
+        &self,
+        netuid: NetUid,
+        uid: Uid,
+        at: BlockHash,
+    ) -> Result<Vec<(Uid, u16)>, ChainError> {
+        self.pinned("the weights", at, |chain| async move { chain.weights_of(netuid, uid).await }).await
+    }
+
+    async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError> {
+        let signer = self.signer.as_ref().ok_or(ChainError::NoSigner)?;
+        let _only_one = self.submission.lock().await;
+        let head = self.head().await?;
+        let pinned = self.pinned("the runtime", head.block.hash, |pinned| async move { Ok(pinned) }).await?;
+        let deadlines =
+            Deadlines { call: self.link.settings.call_deadline, finalization: self.finalization_deadline };
+        submit::set_weights(&pinned.connection, &pinned.block, signer, call, deadlines).await
+    }
+
+    fn signer(&self) -> Option<Hotkey> {
+        self.signer.as_ref().map(HotkeySigner::hotkey)
+    }
+}

@@ -1,0 +1,251 @@
+//! Signing, submitting and watching one extrinsic, never twice.
+
+use std::time::Duration;
+
+use subxt::{
+    SubstrateConfig,
+    client::OnlineClientAtBlockImpl,
+    config::DefaultExtrinsicParamsBuilder,
+    error::{DispatchError, TransactionEventsError},
+    rpcs::UserError,
+    transactions::{Signer, SubmittableTransaction, TransactionInBlock, TransactionProgress},
+    utils::{AccountId32, MultiSignature},
+};
+
+use super::{
+    connection::{AtBlock, Connection},
+    fault::{detail, node_refusal, read_fault, within},
+    names,
+};
+use crate::{
+    chain::{
+        port::{ChainError, Receipt, WeightsCall},
+        wallet::HotkeySigner,
+    },
+    domain::ids::{BlockHash, BlockNumber, BlockRef},
+};
+
+/// Blocks for which a signed extrinsic stays valid.
+const ERA_BLOCKS: u64 = 64;
+
+type Online = OnlineClientAtBlockImpl<SubstrateConfig>;
+
+/// Deadlines of a submission.
+#[derive(Clone, Copy)]
+pub(super) struct Deadlines {
+    /// For every single call.
+    pub(super) call: Duration,
+    /// From acceptance into the pool to finalization.
+    pub(super) finalization: Duration,
+}
+
+struct ExtrinsicSigner<'a>(&'a HotkeySigner);
+
+impl Signer<SubstrateConfig> for ExtrinsicSigner<'_> {
+    fn account_id(&self) -> AccountId32 {
+        AccountId32(self.0.hotkey().0)
+    }
+
+    fn sign(&self, payload: &[u8]) -> MultiSignature {
+        MultiSignature::Sr25519(self.0.sign(payload))
+    }
+}
+
+/// Submits `set_weights` once and waits until its end is known.
+///
+/// # Errors
+/// Before submission the errors of a read; `Pool` when the node refused it; `Dispatch` when it
+/// failed inside a finalized block; `Unknown` when it may or may not be on chain.
+pub(super) async fn set_weights(
+    connection: &Connection,
+    block: &AtBlock,
+    signer: &HotkeySigner,
+    call: &WeightsCall,
+    deadlines: Deadlines,
+) -> Result<Receipt, ChainError> {
+    let endpoint = &connection.endpoint;
+    let signing = sign(connection, block, signer, call);
+    let signed = within(deadlines.call, endpoint, "the account nonce", signing).await?;
+    let extrinsic = BlockHash(signed.hash().0);
+    tracing::info!(%extrinsic, netuid = %call.netuid, endpoint, "submitting set_weights");
+    let progress = submit(&signed, extrinsic, deadlines.call).await?;
+    let included = finalized(progress, extrinsic, deadlines.finalization).await?;
+    outcome(&included, extrinsic, deadlines.call).await
+}
+
+async fn sign(
+    connection: &Connection,
+    block: &AtBlock,
+    signer: &HotkeySigner,
+    call: &WeightsCall,
+) -> Result<SubmittableTransaction<SubstrateConfig, Online>, ChainError> {
+    let call = names::set_weights(call);
+    let signer = ExtrinsicSigner(signer);
+    let parameters = DefaultExtrinsicParamsBuilder::new().mortal(ERA_BLOCKS).build();
+    // The nonce comes from this finalized block: one extrinsic of a hotkey is in flight at a time.
+    let signed = block.transactions().create_signed(&call, &signer, parameters).await;
+    signed.map_err(|error| read_fault(&connection.endpoint, "set_weights", block.spec_version(), error))
+}
+
+async fn submit(
+    signed: &SubmittableTransaction<SubstrateConfig, Online>,
+    extrinsic: BlockHash,
+    deadline: Duration,
+) -> Result<TransactionProgress<SubstrateConfig, Online>, ChainError> {
+    match tokio::time::timeout(deadline, signed.submit_and_watch()).await {
+        Ok(Ok(progress)) => Ok(progress),
+        Ok(Err(error)) => Err(match node_refusal(&error).and_then(pool_error) {
+            Some(refused) => refused,
+            None => unknown(extrinsic, format_args!("submission: {error}")),
+        }),
+        Err(_) => {
+            Err(unknown(extrinsic, format_args!("no answer to the submission within {} s", deadline.as_secs())))
+        }
+    }
+}
+
+async fn finalized(
+    progress: TransactionProgress<SubstrateConfig, Online>,
+    extrinsic: BlockHash,
+    deadline: Duration,
+) -> Result<TransactionInBlock<SubstrateConfig, Online>, ChainError> {
+    match tokio::time::timeout(deadline, progress.wait_for_finalized()).await {
+        Ok(Ok(included)) => Ok(included),
+        Ok(Err(error)) => Err(unknown(extrinsic, error)),
+        Err(_) => Err(unknown(extrinsic, format_args!("not finalized within {} s", deadline.as_secs()))),
+    }
+}
+
+/// Reads the events of the block to tell success from failure.
+async fn outcome(
+    included: &TransactionInBlock<SubstrateConfig, Online>,
+    extrinsic: BlockHash,
+    deadline: Duration,
+) -> Result<Receipt, ChainError> {
+    let hash = included.block_hash();
+    let unread = |error: &dyn std::fmt::Display| {
+        unknown(extrinsic, format_args!("finalized in block {hash:?}, but its events could not be read: {error}"))
+    };
+    let reading = async {
+        let at = included.at().await.map_err(|error| unread(&error))?;
+        Ok((at.block_number(), included.wait_for_success().await))
+    };
+    let (number, events) =
+        tokio::time::timeout(deadline, reading).await.unwrap_or_else(|_| Err(unread(&"no answer")))?;
+    let block = BlockRef { number: BlockNumber(number), hash: BlockHash(hash.0) };
+    match events {
+        Ok(events) => {
+            let succeeded = events.iter().filter_map(Result::ok).any(|event| {
+                event.pallet_name() == "System" && event.event_name() == "ExtrinsicSuccess"
+            });
+            if succeeded { Ok(Receipt { block, extrinsic }) } else { Err(unread(&"no System.ExtrinsicSuccess")) }
+        }
+        Err(TransactionEventsError::ExtrinsicFailed(error)) => Err(dispatch_error(block.number, &error)),
+        Err(error) => Err(unread(&error)),
+    }
+}
+
+/// Names come from the metadata of the block, as indices move between runtimes.
+fn dispatch_error(block: BlockNumber, error: &DispatchError) -> ChainError {
+    let (pallet, name) = match error {
+        DispatchError::Module(module) => match module.details() {
+            Ok(details) => (details.pallet.name().to_owned(), details.variant.name.clone()),
+            Err(_) => (format!("pallet {}", module.pallet_index()), format!("error {}", module.error_index())),
+        },
+        other => ("System".to_owned(), format!("{other:?}")),
+    };
+    ChainError::Dispatch { block, pallet, name }
+}
+
+fn unknown(extrinsic: BlockHash, what: impl std::fmt::Display) -> ChainError {
+    ChainError::Unknown { extrinsic, detail: detail(what) }
+}
+
+/// The pool's refusal. `None` for an answer after which the extrinsic may still be in the pool.
+fn pool_error(refusal: &UserError) -> Option<ChainError> {
+    /// "Transaction already imported".
+    const ALREADY_IMPORTED: i32 = 1013;
+    /// Codes of substrate's `author` calls, and JSON-RPC's own for a call that was not run.
+    const NOT_TAKEN: [std::ops::RangeInclusive<i32>; 2] = [1000..=1099, -32602..=-32600];
+    if refusal.code == ALREADY_IMPORTED || !NOT_TAKEN.iter().any(|codes| codes.contains(&refusal.code)) {
+        return None;
+    }
+    let data = refusal.data.as_ref().map(|data| {
+        serde_json::from_str::<String>(data.get()).unwrap_or_else(|_| data.get().to_owned())
+    });
+    let text = data.unwrap_or_else(|| refusal.message.clone());
+    let custom = custom_error(&text);
+    let reason = custom.and_then(custom_name).map_or_else(|| detail(&text), str::to_owned);
+    Some(ChainError::Pool { code: refusal.code, custom, reason })
+}
+
+/// The number in `Custom error: N`.
+fn custom_error(text: &str) -> Option<u8> {
+    let (_, rest) = text.split_once("Custom error: ")?;
+    let digits = rest.split(|character: char| !character.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// Names of subtensor's own pool errors (`SubtensorTransactionExtension`).
+fn custom_name(code: u8) -> Option<&'static str> {
+    match code {
+        1 => Some("StakeAmountTooLow"),
+        6 => Some("RateLimitExceeded"),
+        15 => Some("InvalidRevealRound"),
+        19 => Some("UidNotFound"),
+        255 => Some("BadRequest"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(json: &str) -> Option<ChainError> {
+        pool_error(&serde_json::from_str(json).expect("a JSON-RPC error"))
+    }
+
+    #[test]
+    fn pool_errors_carry_code_custom_number_and_name() {
+        let rate_limit = r#"{"code":1010,"message":"Invalid Transaction","data":"Custom error: 6"}"#;
+        let reason = "RateLimitExceeded".to_owned();
+        assert_eq!(refusal(rate_limit), Some(ChainError::Pool { code: 1010, custom: Some(6), reason }));
+
+        let unnamed = r#"{"code":1010,"message":"Invalid Transaction","data":"Custom error: 77"}"#;
+        let reason = "Custom error: 77".to_owned();
+        assert_eq!(refusal(unnamed), Some(ChainError::Pool { code: 1010, custom: Some(77), reason }));
+
+        let priority = r#"{"code":1014,"message":"Priority is too low: (1 vs 1)"}"#;
+        let reason = "Priority is too low: (1 vs 1)".to_owned();
+        assert_eq!(refusal(priority), Some(ChainError::Pool { code: 1014, custom: None, reason }));
+
+        let structured = r#"{"code":1010,"message":"Invalid Transaction","data":{"a":1}}"#;
+        let reason = "{\"a\":1}".to_owned();
+        assert_eq!(refusal(structured), Some(ChainError::Pool { code: 1010, custom: None, reason }));
+    }
+
+    #[test]
+    fn answers_that_leave_the_extrinsic_s_fate_open_are_not_refusals() {
+        for json in [
+            r#"{"code":1013,"message":"Transaction Already Imported"}"#,
+            r#"{"code":-32603,"message":"Internal error"}"#,
+            r#"{"code":-32000,"message":"Client error"}"#,
+        ] {
+            assert_eq!(refusal(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn custom_numbers_outside_a_byte_are_left_as_text() {
+        for (text, number) in [
+            ("Custom error: 255", Some(255)),
+            ("Custom error: 256", None),
+            ("Custom error: ", None),
+            ("Invalid Transaction: Custom error: 19 (x)", Some(19)),
+            ("Inability to pay some fees", None),
+        ] {
+            assert_eq!(custom_error(text), number, "{text}");
+        }
+    }
+}

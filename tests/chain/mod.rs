@@ -1,0 +1,3 @@
+//! The chain adapter as its users see it: hotkey files, and a client over a real WebSocket.
+
+mod wallet;
