@@ -1,3 +1,4 @@
 //! PURE integer twins of the kernels and the scoring rules: no tokio, actix, wgpu or ffmpeg.
 
 pub mod frame;
+pub mod resample;
