@@ -1,0 +1,126 @@
+//! Clips that look like an answer and are none.
+
+use rayon::prelude::*;
+
+use super::resample::PlaneView;
+use crate::quality::frame::Yuv420Clip;
+
+/// Shift of each depth layer in pixels per frame, from the farthest to the nearest.
+const LAYER_SPEED: [f32; 3] = [0.25, 0.6, 1.1];
+/// Share of the file before which damage starts, and its length.
+const DAMAGE_START: (usize, usize) = (3, 5);
+const DAMAGE_BYTES: usize = 2048;
+
+/// One frame, again and again.
+pub fn freeze(first_frame: &Yuv420Clip, frames: usize) -> Yuv420Clip {
+    let data = first_frame.as_bytes().repeat(frames);
+    Yuv420Clip::from_planes(first_frame.width(), first_frame.height(), frames, data)
+        .unwrap_or_else(|_| first_frame.clone())
+}
+
+/// How near a place of the picture is taken to be, as a share of each layer: the ground towards the
+/// lower edge is near, an oval in the middle lies half-way, the rest is far.
+fn nearness(x: f32, y: f32) -> [f32; 3] {
+    let smooth = |edge: f32, width: f32, value: f32| ((value - edge) / width + 0.5).clamp(0.0, 1.0);
+    let near = smooth(0.78, 0.06, y);
+    let oval = 1.0 - ((x - 0.5) / 0.28).hypot((y - 0.5) / 0.38);
+    let middle = smooth(0.0, 0.15, oval) * (1.0 - near);
+    [1.0 - near - middle, middle, near]
+}
+
+/// The still, cut into three depth layers that slide at different speeds ("2.5D").
+pub fn parallax(first_frame: &Yuv420Clip, frames: usize) -> Yuv420Clip {
+    let (w, h) = (first_frame.width(), first_frame.height());
+    let view = first_frame.frame(0);
+    let size = Yuv420Clip::frame_bytes(w, h);
+    let mut data = vec![0; size * frames];
+    data.par_chunks_exact_mut(size).enumerate().for_each(|(t, out)| {
+        let (luma, chroma) = out.split_at_mut(w * h);
+        let (blue, red) = chroma.split_at_mut(w * h / 4);
+        let shifts = LAYER_SPEED.map(|speed| speed * t as f32);
+        slide(PlaneView { data: view.y, width: w }, shifts, luma);
+        let half = shifts.map(|shift| shift / 2.0);
+        slide(PlaneView { data: view.u, width: w / 2 }, half, blue);
+        slide(PlaneView { data: view.v, width: w / 2 }, half, red);
+    });
+    Yuv420Clip::from_planes(w, h, frames, data).unwrap_or_else(|_| first_frame.clone())
+}
+
+/// One plane with every layer moved to the right by its shift.
+fn slide(source: PlaneView<'_>, shifts: [f32; 3], out: &mut [u8]) {
+    let (width, height) = (source.width, out.len() / source.width);
+    for (k, value) in out.iter_mut().enumerate() {
+        let (x, y) = ((k % width) as f32, (k / width) as f32);
+        let (mut sum, mut whole) = (0.0, 0.0);
+        for (layer, shift) in shifts.into_iter().enumerate() {
+            // A layer's outline moves with it: what counts is where this place was on the still.
+            let share = nearness((x - shift) / width as f32, y / height as f32)[layer];
+            if share > 0.0 {
+                sum += share * f32::from(source.bicubic(x - shift, y));
+                whole += share;
+            }
+        }
+        // Where one layer left and no other came, the still shows.
+        *value = if whole > 0.0 { (sum / whole + 0.5) as u8 } else { source.data[k] };
+    }
+}
+
+/// The file with a run of its pictures' bytes overwritten. The index must stand in front.
+pub fn damage(file: &[u8]) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    let start = bytes.len() * DAMAGE_START.0 / DAMAGE_START.1;
+    let end = (start + DAMAGE_BYTES).min(bytes.len());
+    bytes[start..end].iter_mut().for_each(|byte| *byte ^= 0xa5);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{
+        encode::{EncodeOptions, IndexPlace, encode, tests as files},
+        testing::{Texture, clip},
+    };
+
+    fn still() -> Yuv420Clip {
+        let texture = Texture::new(9);
+        clip((192, 128, 1), |_, x, y| texture.at(x, y))
+    }
+
+    #[test]
+    fn a_freeze_is_the_same_frame_every_time() {
+        let still = still();
+        let made = freeze(&still, 5);
+        assert_eq!(made.len(), 5);
+        assert!((0..5).all(|t| made.frame(t).y == still.frame(0).y && made.frame(t).v == still.frame(0).v));
+    }
+
+    #[test]
+    fn parallax_starts_at_the_still_and_moves_near_things_farther() {
+        let still = still();
+        let made = parallax(&still, 21);
+        assert_eq!(made.frame(0).y, still.frame(0).y);
+        // At frame 20 the far layer has gone 5 pixels and the near one 22.
+        for (row, shift) in [(8, 5), (124, 22)] {
+            let line = |clip: &Yuv420Clip, t: usize, left: usize| {
+                clip.frame(t).y[row * 192 + left..row * 192 + left + 100].to_vec()
+            };
+            let far =
+                line(&made, 20, 60).iter().zip(line(&still, 0, 60 - shift)).all(|(a, b)| a.abs_diff(b) < 2);
+            assert!(far, "row {row} did not move by {shift}");
+            assert_ne!(line(&made, 20, 60), line(&still, 0, 60));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_has_its_length_and_does_not_decode() {
+        let texture = Texture::new(4);
+        let clip = clip((192, 128, 20), |t, x, y| texture.at(x + 3.0 * t as f32, y));
+        let options = EncodeOptions { fps: 16, crf: 10, scale: None, index: IndexPlace::Front };
+        let file = encode(&clip, &options).await.expect("encoded");
+        files::decode(&file, (192, 128)).expect("the whole file decodes");
+        let damaged = damage(&file);
+        assert_eq!(damaged.len(), file.len());
+        files::decode(&damaged, (192, 128)).expect_err("the damaged file must not decode");
+    }
+}
