@@ -1,1 +1,4 @@
 //! What actix lacks: back-pressure, supervision, stats, shutdown.
+
+pub mod board;
+pub mod histogram;
