@@ -1,1 +1,3 @@
+//! Stories: what an operator sees, through the real binary or a real socket.
 
+mod surface;
