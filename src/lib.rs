@@ -6,7 +6,7 @@
 
 #![warn(missing_docs)]
 
-// pub mod actors;
+pub mod actors;
 pub mod chain;
 pub mod cli;
 pub mod config;
