@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command.
 
+pub mod corpus;
 pub mod decode_worker;
 
 use std::process::ExitCode;
