@@ -3,3 +3,6 @@
 mod chain;
 mod miners;
 mod surface;
+//! Stories.
+
+mod corpus;

@@ -1,7 +1,13 @@
 //! The command line: one file per sub-command.
+<<<<<<< HEAD
 //!
 //! A sub-command is a `clap::Args` type that implements [`Execute`]; its help stands on that type.
 //! It plugs in with its `mod` line and one line in [`commands!`].
+=======
+
+pub mod corpus;
+pub mod decode_worker;
+>>>>>>> corpus
 
 use std::process::ExitCode;
 

@@ -6,10 +6,12 @@
 //! same everywhere. So every validator, and everyone later, gets the same planes and the same PNG.
 
 pub mod draw;
+pub mod library;
 pub mod manifest;
 pub mod png;
 pub mod shelf;
 pub mod timeline;
 pub mod window;
 
+pub use library::{Candidate, Candidates, Corpus, CorpusError, CorpusOptions, PreparedClip, Usability};
 pub use manifest::{ClipEntry, Manifest, ManifestError};

@@ -1,0 +1,21 @@
+//! The corpus through the real decode worker: drawn clips always, real clips where they were fetched.
+
+mod drawn;
+mod real;
+
+use std::{path::Path, sync::Arc};
+
+use leoma::{
+    corpus::{Corpus, CorpusOptions},
+    decode::{Decoder, DecoderOptions},
+};
+
+/// The binary under test decodes, as it does for an operator.
+fn decoder() -> Arc<Decoder> {
+    Arc::new(Decoder::new(DecoderOptions::with_worker(env!("CARGO_BIN_EXE_leoma").into())))
+}
+
+async fn open(folder: &Path) -> Corpus {
+    let options = CorpusOptions::at(folder.to_str().expect("plain path"));
+    Corpus::open(options, decoder()).await.expect("a sound corpus")
+}
