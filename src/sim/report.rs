@@ -1,0 +1,371 @@
+//! The demo's report: what the validator decided, what the chain pays, and whether that was right.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::roster::{Expectation, OWNER, RosterLine};
+use crate::domain::{
+    ids::{Digest, Hotkey, RoundId, Uid},
+    outcome::Outcome,
+    score::{Axes, Score},
+};
+
+/// `report.json`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DemoReport {
+    /// Closed rounds, oldest first.
+    pub rounds: Vec<RoundReport>,
+    /// The validator's weights as the chain stores them.
+    pub weights_on_chain: Vec<WeightReport>,
+    /// Digest of the rules, `null` when the validator did not say.
+    pub rules_digest: Option<Digest>,
+}
+
+/// One round.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RoundReport {
+    /// Its number.
+    pub round: RoundId,
+    /// Who won, `null` when nobody did.
+    pub winner: Option<Hotkey>,
+    /// A row for every miner of its roster.
+    pub miners: Vec<MinerReport>,
+}
+
+/// One miner in one round.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MinerReport {
+    /// The miner.
+    pub hotkey: Hotkey,
+    /// Its name in the simulation, `null` for one that is not of it.
+    pub label: Option<String>,
+    /// `scored`, `rejected`, `forfeit` or `expired`.
+    pub outcome: String,
+    /// Why there is no score.
+    pub reason: String,
+    /// Scores by axis, 0..10000, `null` where the axis could not be judged.
+    pub axes: Axes,
+    /// The overall score, 0..10000, `null` without one.
+    pub overall: Option<Score>,
+}
+
+/// One weight on chain.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WeightReport {
+    /// The paid slot.
+    pub uid: Uid,
+    /// Who holds the slot, `null` when nobody does.
+    pub hotkey: Option<Hotkey>,
+    /// The weight, 0..65535.
+    pub weight: u16,
+}
+
+/// A round as the validator serves it at `/rounds/{n}`; other fields are ignored.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct ServedRound {
+    /// Its number.
+    pub round: RoundId,
+    /// Who won.
+    #[serde(default)]
+    pub winner: Option<Hotkey>,
+    /// Digest of the rules in force.
+    #[serde(default)]
+    pub rules_digest: Option<Digest>,
+    /// The outcome table.
+    #[serde(default)]
+    pub miners: Vec<ServedMiner>,
+}
+
+/// A row of a served outcome table.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct ServedMiner {
+    /// The miner.
+    pub hotkey: Hotkey,
+    /// Its outcome, `null` while the round runs.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+}
+
+/// A served round that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("a round from the validator: {0}; the validator and `leoma sim report` must be of one version")]
+pub struct ServedRoundError(#[from] serde_json::Error);
+
+impl ServedRound {
+    /// Reads one round's JSON.
+    ///
+    /// # Errors
+    /// When a field is missing or of another type.
+    pub fn read(value: Value) -> Result<Self, ServedRoundError> {
+        Ok(serde_json::from_value(value)?)
+    }
+
+    /// Whether every miner has its outcome.
+    pub fn is_closed(&self) -> bool {
+        self.miners.iter().all(|miner| miner.outcome.is_some())
+    }
+
+    fn report(&self, labels: &BTreeMap<Hotkey, &str>) -> RoundReport {
+        let row = |miner: &ServedMiner| {
+            let card = miner.outcome.as_ref().and_then(Outcome::card);
+            MinerReport {
+                hotkey: miner.hotkey,
+                label: labels.get(&miner.hotkey).map(|label| (*label).to_owned()),
+                outcome: miner.outcome.as_ref().map_or("open", Outcome::kind).to_owned(),
+                reason: miner.outcome.as_ref().map(Outcome::reason).unwrap_or_default(),
+                axes: card.map(|card| card.axes.clone()).unwrap_or_default(),
+                overall: card.map(|card| card.overall),
+            }
+        };
+        RoundReport {
+            round: self.round,
+            winner: self.winner,
+            miners: self.miners.iter().map(row).collect(),
+        }
+    }
+}
+
+impl DemoReport {
+    /// Builds the report from what the validator serves and the chain stores. Rounds that still run
+    /// are left out.
+    pub fn build(served: &[ServedRound], weights_on_chain: Vec<WeightReport>, roster: &[RosterLine]) -> Self {
+        let labels = roster.iter().map(|line| (line.hotkey, line.label.as_str())).collect();
+        let mut closed: Vec<&ServedRound> = served.iter().filter(|round| round.is_closed()).collect();
+        closed.sort_by_key(|round| round.round);
+        Self {
+            rules_digest: closed.last().and_then(|round| round.rules_digest),
+            rounds: closed.into_iter().map(|round| round.report(&labels)).collect(),
+            weights_on_chain,
+        }
+    }
+}
+
+/// Something that a right validator would not have done.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Problem {
+    /// No round was closed.
+    #[error("no round was closed")]
+    NoRound,
+    /// A round went to a miner that must never win.
+    #[error("round {round} went to {who}, {} that must never win", describe(*expect))]
+    WrongWinner {
+        /// The round.
+        round: RoundId,
+        /// The miner's label or hotkey.
+        who: String,
+        /// What was expected of it, `None` for a stranger.
+        expect: Option<Expectation>,
+    },
+    /// The chain pays a miner that must never be paid.
+    #[error("the chain pays {who} (weight {weight}), {} that must never be paid", describe(*expect))]
+    WrongPaid {
+        /// The miner's label, hotkey or slot.
+        who: String,
+        /// Its weight.
+        weight: u16,
+        /// What was expected of it, `None` for a stranger.
+        expect: Option<Expectation>,
+    },
+    /// No honest miner won a round.
+    #[error("no honest stand-in won a round")]
+    NoHonestWinner,
+    /// No honest miner has a weight.
+    #[error("the chain pays no honest stand-in")]
+    NoHonestPaid,
+}
+
+fn describe(expect: Option<Expectation>) -> &'static str {
+    match expect {
+        Some(Expectation::Honest) => "an honest stand-in",
+        Some(Expectation::Cheat) => "a cheat",
+        Some(Expectation::Failure) => "a failure",
+        None => "a stranger",
+    }
+}
+
+/// Everything that is wrong with a report; empty when all is as it should be. The owner's slot may
+/// be paid: that is where the weight of a round without a winner goes.
+pub fn judge(report: &DemoReport, roster: &[RosterLine]) -> Vec<Problem> {
+    let known = |hotkey: &Hotkey| roster.iter().find(|line| line.hotkey == *hotkey);
+    let mut problems = Vec::new();
+    if report.rounds.is_empty() {
+        problems.push(Problem::NoRound);
+    }
+    let mut honest_winner = false;
+    for round in &report.rounds {
+        let Some(winner) = round.winner else { continue };
+        match known(&winner) {
+            Some(line) if line.expect == Expectation::Honest => honest_winner = true,
+            line => problems.push(Problem::WrongWinner {
+                round: round.round,
+                who: line.map_or_else(|| winner.to_string(), |line| line.label.clone()),
+                expect: line.map(|line| line.expect),
+            }),
+        }
+    }
+    let mut honest_paid = false;
+    for paid in report.weights_on_chain.iter().filter(|paid| paid.weight > 0) {
+        match paid.hotkey.as_ref().and_then(known) {
+            Some(line) if line.expect == Expectation::Honest => honest_paid = true,
+            None if paid.uid == OWNER => {}
+            line => problems.push(Problem::WrongPaid {
+                who: match (line, paid.hotkey) {
+                    (Some(line), _) => line.label.clone(),
+                    (None, Some(hotkey)) => hotkey.to_string(),
+                    (None, None) => format!("uid {}", paid.uid),
+                },
+                weight: paid.weight,
+                expect: line.map(|line| line.expect),
+            }),
+        }
+    }
+    if !honest_winner {
+        problems.push(Problem::NoHonestWinner);
+    }
+    if !honest_paid {
+        problems.push(Problem::NoHonestPaid);
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> Hotkey {
+        Hotkey([seed; 32])
+    }
+
+    fn roster() -> Vec<RosterLine> {
+        let line = |seed: u8, label: &str, expect| RosterLine {
+            hotkey: key(seed),
+            uid: Uid(seed.into()),
+            label: label.to_owned(),
+            expect,
+        };
+        vec![
+            line(2, "good", Expectation::Honest),
+            line(3, "sly", Expectation::Cheat),
+            line(4, "dead", Expectation::Failure),
+        ]
+    }
+
+    fn report(winners: &[Option<u8>], weights: &[(u16, Option<u8>, u16)]) -> DemoReport {
+        let round = |(n, winner): (usize, &Option<u8>)| RoundReport {
+            round: RoundId(n as u64),
+            winner: winner.map(key),
+            miners: Vec::new(),
+        };
+        let weight = |(uid, seed, weight): &(u16, Option<u8>, u16)| WeightReport {
+            uid: Uid(*uid),
+            hotkey: seed.map(key),
+            weight: *weight,
+        };
+        DemoReport {
+            rounds: winners.iter().enumerate().map(round).collect(),
+            weights_on_chain: weights.iter().map(weight).collect(),
+            rules_digest: None,
+        }
+    }
+
+    #[test]
+    fn an_honest_winner_that_is_paid_is_right_even_beside_a_round_without_winner() {
+        let paid = [(2, Some(2), 65535), (3, Some(3), 0)];
+        assert_eq!(judge(&report(&[Some(2)], &paid), &roster()), []);
+        assert_eq!(judge(&report(&[None, Some(2)], &paid), &roster()), []);
+        let with_owner = [(0, Some(200), 100), (2, Some(2), 65535)];
+        assert_eq!(judge(&report(&[Some(2)], &with_owner), &roster()), []);
+    }
+
+    #[test]
+    fn every_wrong_winner_is_named() {
+        let paid = [(2, Some(2), 65535)];
+        for (winner, who, expect) in [
+            (3, "sly".to_owned(), Some(Expectation::Cheat)),
+            (4, "dead".to_owned(), Some(Expectation::Failure)),
+            (9, key(9).to_string(), None),
+        ] {
+            let problems = judge(&report(&[Some(2), Some(winner)], &paid), &roster());
+            assert_eq!(problems, [Problem::WrongWinner { round: RoundId(1), who, expect }]);
+        }
+    }
+
+    #[test]
+    fn every_wrong_payment_is_named() {
+        for (paid, who, expect) in [
+            ((3, Some(3), 1), "sly".to_owned(), Some(Expectation::Cheat)),
+            ((4, Some(4), 5), "dead".to_owned(), Some(Expectation::Failure)),
+            ((7, Some(9), 6), key(9).to_string(), None),
+            ((8, None, 7), "uid 8".to_owned(), None),
+            // A cheat in the owner's slot is still a cheat.
+            ((0, Some(3), 2), "sly".to_owned(), Some(Expectation::Cheat)),
+        ] {
+            let problems = judge(&report(&[Some(2)], &[(2, Some(2), 65535), paid]), &roster());
+            assert_eq!(problems, [Problem::WrongPaid { who, weight: paid.2, expect }]);
+        }
+    }
+
+    #[test]
+    fn nobody_honest_is_a_problem() {
+        let owner = [(0, Some(200), 65535)];
+        assert_eq!(
+            judge(&report(&[None], &owner), &roster()),
+            [Problem::NoHonestWinner, Problem::NoHonestPaid]
+        );
+        assert_eq!(
+            judge(&report(&[], &[]), &roster()),
+            [Problem::NoRound, Problem::NoHonestWinner, Problem::NoHonestPaid]
+        );
+        assert_eq!(judge(&report(&[Some(2)], &[]), &roster()), [Problem::NoHonestPaid]);
+    }
+
+    fn served(round: u64, rows: Value) -> ServedRound {
+        ServedRound::read(serde_json::json!({
+            "round": round,
+            "winner": key(2),
+            "rules_digest": Digest([7; 32]),
+            "anchor": {"number": round * 100},
+            "miners": rows,
+        }))
+        .expect("a served round")
+    }
+
+    #[test]
+    fn served_rounds_become_reports_in_order_without_the_open_ones() {
+        let forfeit = serde_json::json!({
+            "hotkey": key(4),
+            "outcome": {"kind": "forfeit", "stage": "challenge", "fault": "miner", "reason": "answer_timeout"},
+        });
+        let card = serde_json::json!({
+            "axes": {"first_frame": 9800, "prompt": null, "temporal": 7000, "artifacts": 8100},
+            "overall": 8123, "passed": true, "terms": {}, "gates": {}, "prompt_read": "none",
+            "frame_digest": Digest([1; 32]), "score_digest": Digest([2; 32]),
+        });
+        let scored = serde_json::json!({"hotkey": key(2), "outcome": {"kind": "scored", "card": card}});
+        let open = serde_json::json!({"hotkey": key(3), "outcome": null});
+        let rounds = [
+            served(12, serde_json::json!([open])),
+            served(11, serde_json::json!([scored, forfeit])),
+            served(10, serde_json::json!([forfeit])),
+        ];
+        let report = DemoReport::build(&rounds, Vec::new(), &roster());
+        assert_eq!(report.rounds.iter().map(|r| r.round.0).collect::<Vec<_>>(), [10, 11]);
+        assert_eq!(report.rules_digest, Some(Digest([7; 32])));
+        let [good, dead] = &report.rounds[1].miners[..] else { panic!("two rows") };
+        assert_eq!((good.label.as_deref(), good.outcome.as_str()), (Some("good"), "scored"));
+        assert_eq!(good.overall.map(Score::get), Some(8123));
+        assert_eq!(good.axes.prompt, None);
+        assert_eq!((dead.outcome.as_str(), dead.reason.as_str()), ("forfeit", "answer_timeout"));
+        let json = serde_json::to_value(&report).expect("JSON");
+        assert_eq!(json["rounds"][1]["miners"][0]["axes"]["first_frame"], 9800);
+        assert_eq!(serde_json::from_value::<DemoReport>(json).expect("reads back"), report);
+    }
+
+    #[test]
+    fn a_round_of_another_shape_is_refused_with_its_field() {
+        let error = ServedRound::read(serde_json::json!({"winner": null})).expect_err("no number");
+        assert!(error.to_string().contains("round"), "{error}");
+    }
+}
