@@ -1,3 +1,5 @@
-mod miners;
+//! Stories: what an operator sees, through the real binary or a real socket.
 
 mod chain;
+mod miners;
+mod surface;

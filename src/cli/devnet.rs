@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::ExitCode,
     time::Duration,
 };
 
@@ -9,6 +10,10 @@ use anyhow::Context;
 use clap::Args;
 use subxt_signer::sr25519::dev;
 
+use super::{
+    Execute, block_on,
+    exit::{Exit, Failure, after_help},
+};
 use crate::{
     chain::devnet::{ChainClock, DevNeuron, Devnet, DevnetConfig},
     domain::ids::{Hotkey, NetUid},
@@ -20,9 +25,10 @@ use crate::{
 /// then come the neurons of --neuron, or //Bob to //Ferdie as miners when there are none. Weights
 /// can be set by every neuron with stake. Nothing is stored: a restart begins anew.
 #[derive(Args, Debug, Clone)]
-#[command(after_help = "Example: a fast chain with one more validator, seen by any substrate client:\n  \
-    leoma devnet --port 9944 --block-time-ms 1000 --tempo 20 \\\n    \
-    --neuron 5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty=1000000000000")]
+#[command(after_help = after_help!(
+    "leoma devnet --port 9944 --block-time-ms 1000 --tempo 20",
+    "leoma devnet --neuron 5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty=1000000000000",
+))]
 pub struct DevnetArgs {
     /// Port to listen on, on loopback; 0 picks a free one.
     #[arg(long, default_value_t = 9944)]
@@ -54,6 +60,13 @@ pub struct DevnetArgs {
     /// A neuron more: ss58 hotkey, then `=` and its stake in rao; stake above zero makes a validator.
     #[arg(long = "neuron", value_name = "HOTKEY[=STAKE]", value_parser = parse_neuron)]
     pub neurons: Vec<DevNeuron>,
+}
+
+impl Execute for DevnetArgs {
+    fn execute(self) -> Result<ExitCode, Failure> {
+        block_on(run(self))??;
+        Ok(Exit::Ok.into())
+    }
 }
 
 /// Stake of the owner's hotkey, in rao.

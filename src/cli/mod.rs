@@ -1,15 +1,110 @@
 //! The command line: one file per sub-command.
-
-pub mod devnet;
-pub mod decode_worker;
+//!
+//! A sub-command is a `clap::Args` type that implements [`Execute`]; its help stands on that type.
+//! It plugs in with its `mod` line and one line in [`commands!`].
 
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+pub mod config;
+pub mod decode_worker;
+pub mod devnet;
+pub mod exit;
+pub mod run;
+
+use crate::telemetry::build;
+use exit::{Exit, Failure, after_help};
+
+/// A sub-command. It makes its own async runtime if it needs one ([`block_on`]), so that a
+/// decode child starts without.
+pub trait Execute {
+    /// Runs to the end of the command.
+    fn execute(self) -> Result<ExitCode, Failure>;
+}
+
+/// Validator for Leoma (Bittensor netuid 99), a winner-take-all tournament for AI video
+#[derive(Parser)]
+#[command(name = "leoma", version = build::describe(), propagate_version = false, after_help = after_help!(
+    "leoma config example > validator.toml",
+    "leoma run --config validator.toml",
+))]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+macro_rules! commands {
+    ($($(#[$meta:meta])* $variant:ident($arguments:ty)),+ $(,)?) => {
+        #[derive(Subcommand)]
+        enum Command {
+            $($(#[$meta])* $variant($arguments)),+
+        }
+
+        impl Execute for Command {
+            fn execute(self) -> Result<ExitCode, Failure> {
+                match self {
+                    $(Command::$variant(arguments) => arguments.execute()),+
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    Run(run::RunCommand),
+    Config(config::ConfigCommand),
+    Devnet(devnet::DevnetArgs),
+    #[command(hide = true)]
+    DecodeWorker(decode_worker::DecodeWorkerCommand),
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    // Before anything else of the process is set up: the worker meets hostile bytes.
-    if std::env::args_os().nth(1).is_some_and(|command| command == "decode-worker") {
-        return decode_worker::run();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(shown) => {
+            // Help and version come this way too, with code 0. A closed pipe is no news.
+            let _: std::io::Result<()> = shown.print();
+            return if shown.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+        }
+    };
+    cli.command.execute().unwrap_or_else(|failure| {
+        eprintln!("error: {failure}");
+        failure.exit().into()
+    })
+}
+
+/// Runs a future to its end on a multi-thread runtime of its own.
+pub fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Failure::new(Exit::Internal, anyhow::Error::new(error).context("starting the async runtime"))
+    })?;
+    Ok(runtime.block_on(future))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
     }
-    ExitCode::SUCCESS
+
+    #[test]
+    fn every_command_that_people_see_has_an_example_and_the_exit_codes() {
+        fn walk(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:\n  leoma"), "{path} has no example");
+            assert!(help.contains(exit::CODES), "{path} does not say its exit codes");
+            assert!(command.get_about().is_some(), "{path} does not say what it does");
+            let visible = |child: &&clap::Command| !child.is_hide_set() && child.get_name() != "help";
+            command.get_subcommands().filter(visible).for_each(|child| walk(child, &path));
+        }
+        walk(&Cli::command(), "");
+    }
 }

@@ -1,1 +1,185 @@
-//! Events of the journal (placeholder).
+//! Events of the journal: what happened, once, in order. State is their fold.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId, Uid},
+    outcome::Outcome,
+    plan::RoundPlan,
+};
+
+/// Where one ticket's time went, in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Timings {
+    /// From the request to the last byte of the answer.
+    pub challenge_ms: u64,
+    /// Waiting for a decode worker.
+    pub decode_wait_ms: u64,
+    /// Decoding.
+    pub decode_ms: u64,
+    /// Waiting for the scorer.
+    pub score_wait_ms: u64,
+    /// Scoring.
+    pub score_ms: u64,
+}
+
+/// A miner's file as it arrived; the bytes lie in the spool under their digest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReceivedFile {
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// From the request to the last byte, in milliseconds.
+    pub latency_ms: u64,
+    /// Invocation id that Chutes gave.
+    pub invocation_id: Option<String>,
+}
+
+/// Who a weights vector pays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum PayTarget {
+    /// A miner that won.
+    Miner {
+        /// Its key; the uid is looked up at the block of submission.
+        hotkey: Hotkey,
+    },
+    /// Nobody won: the subnet owner's slot, resolved on chain.
+    Owner,
+}
+
+/// One decision to set weights.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WeightsIntent {
+    /// Who is paid.
+    pub target: PayTarget,
+    /// Slot of the target at the block of the decision.
+    pub uid: Uid,
+    /// Newest settled round that the decision rests on.
+    pub round: RoundId,
+    /// The vector.
+    pub weights: Vec<(Uid, u16)>,
+    /// Finalized block of the decision.
+    pub decided_at: BlockRef,
+    /// Our own `LastUpdate` at that block: a later value means that something landed.
+    pub last_update: BlockNumber,
+}
+
+/// Why a round was voided: it counts for nobody.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum VoidReason {
+    /// The round could not be planned: chain, corpus or our own state stood in the way.
+    NotPlanned {
+        /// What stood in the way.
+        detail: String,
+    },
+    /// Too many miners could not be judged through no fault of their own.
+    Unjudged {
+        /// Miners whose ticket ended by a fault of the platform, the chain or us.
+        unjudged: u32,
+        /// Miners that were asked.
+        asked: u32,
+    },
+}
+
+/// Something that happened. The journal holds these and nothing else.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A round opened; its clip is published from here on.
+    RoundPlanned {
+        /// The plan.
+        plan: Box<RoundPlan>,
+    },
+    /// A miner's file arrived.
+    ClipReceived {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+        /// The file.
+        file: ReceivedFile,
+    },
+    /// A ticket ended.
+    TicketSettled {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+        /// How it ended.
+        outcome: Outcome,
+        /// Where the time went.
+        timings: Timings,
+    },
+    /// Every ticket has ended and the round has its result.
+    RoundClosed {
+        /// Round.
+        round: RoundId,
+        /// Finalized block at which it closed.
+        at: BlockNumber,
+        /// The best passing clip's miner.
+        winner: Option<Hotkey>,
+    },
+    /// The round counts for nobody.
+    RoundVoided {
+        /// Round.
+        round: RoundId,
+        /// Finalized block at which it was voided.
+        at: BlockNumber,
+        /// Why.
+        reason: VoidReason,
+    },
+    /// Weights are about to be submitted; written durably before the submission.
+    WeightsIntended {
+        /// The decision.
+        intent: WeightsIntent,
+    },
+    /// The weights of the last intent were read back from the chain.
+    WeightsLanded {
+        /// Finalized block at which they were read.
+        seen_at: BlockRef,
+    },
+    /// The last intent came to nothing; the chain shows no trace of it.
+    WeightsFailed {
+        /// Finalized block at which that was seen.
+        seen_at: BlockNumber,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Event {
+    /// The round that the event belongs to.
+    pub fn round(&self) -> Option<RoundId> {
+        match self {
+            Event::RoundPlanned { plan } => Some(plan.round),
+            Event::ClipReceived { round, .. }
+            | Event::TicketSettled { round, .. }
+            | Event::RoundClosed { round, .. }
+            | Event::RoundVoided { round, .. } => Some(*round),
+            Event::WeightsIntended { intent } => Some(intent.round),
+            Event::WeightsLanded { .. } | Event::WeightsFailed { .. } => None,
+        }
+    }
+
+    /// Name of the kind, as in the serialized form.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::RoundPlanned { .. } => "round_planned",
+            Event::ClipReceived { .. } => "clip_received",
+            Event::TicketSettled { .. } => "ticket_settled",
+            Event::RoundClosed { .. } => "round_closed",
+            Event::RoundVoided { .. } => "round_voided",
+            Event::WeightsIntended { .. } => "weights_intended",
+            Event::WeightsLanded { .. } => "weights_landed",
+            Event::WeightsFailed { .. } => "weights_failed",
+        }
+    }
+
+    /// Whether the event must be on the disk itself before anything follows from it.
+    pub fn must_be_durable(&self) -> bool {
+        matches!(self, Event::WeightsIntended { .. } | Event::RoundPlanned { .. })
+    }
+}

@@ -2,11 +2,16 @@
 
 pub mod commitment;
 pub mod event;
+pub mod identical;
 pub mod ids;
 pub mod outcome;
 pub mod payout;
 pub mod plan;
+pub mod report;
 pub mod roster;
 pub mod round;
 pub mod rules;
 pub mod score;
+#[cfg(test)]
+pub mod testing;
+pub mod weights;

@@ -1,1 +1,383 @@
-//! The round state machine (placeholder).
+//! The tournament's state as a fold of journal events: live running and recovery share this code.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    event::{Event, PayTarget, ReceivedFile, Timings, VoidReason, WeightsIntent},
+    identical::{ClipIdentity, find_identical},
+    ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId},
+    outcome::{Fault, Outcome, Stage},
+    payout::{Contender, SettledRound, round_winner},
+    plan::RoundPlan,
+    roster::{RosterEntry, Standing},
+    rules::PayoutRules,
+    score::GateId,
+};
+
+/// Rounds whose whole tables stay in memory; older ones are read from the journal.
+pub const ROUNDS_IN_MEMORY: usize = 200;
+
+/// Why an event cannot follow the events before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// The round was opened or voided before.
+    #[error("round {0} is known already: no round is run twice")]
+    DuplicateRound(RoundId),
+    /// The round was never opened.
+    #[error("round {0} was never opened")]
+    UnknownRound(RoundId),
+    /// The round is closed or void.
+    #[error("round {0} has ended already")]
+    Ended(RoundId),
+    /// The miner is not in the round's roster.
+    #[error("{hotkey} is not in the roster of round {round}")]
+    UnknownMiner {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+    },
+    /// The ticket has its outcome: the first one stands.
+    #[error("the ticket of {hotkey} in round {round} is settled already: the first outcome stands")]
+    AlreadySettled {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+    },
+    /// The round cannot close while tickets are open.
+    #[error("round {round} cannot close: {open} tickets are open")]
+    TicketsOpen {
+        /// Round.
+        round: RoundId,
+        /// How many.
+        open: usize,
+    },
+    /// The recorded winner is not the one that the rules elect from the recorded outcomes.
+    #[error("round {round} records winner {recorded:?}, the rules elect {elected:?}")]
+    WinnerDiffers {
+        /// Round.
+        round: RoundId,
+        /// As recorded.
+        recorded: Option<Hotkey>,
+        /// As elected.
+        elected: Option<Hotkey>,
+    },
+    /// A weights decision is open: its end must be known before the next.
+    #[error("weights were intended before and their end is not known: read the chain first")]
+    IntentOpen,
+    /// There is no open weights decision.
+    #[error("no weights decision is open")]
+    NoIntent,
+}
+
+/// Where a round stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Tickets are open.
+    Open,
+    /// It has its result.
+    Closed {
+        /// Block at which it closed.
+        at: BlockNumber,
+        /// Who won.
+        winner: Option<Hotkey>,
+    },
+    /// It counts for nobody.
+    Void {
+        /// Block at which it was voided.
+        at: BlockNumber,
+        /// Why.
+        reason: VoidReason,
+    },
+}
+
+/// How far one miner's ticket is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TicketState {
+    /// The miner's file, once it arrived.
+    pub file: Option<ReceivedFile>,
+    /// The outcome, once there is one.
+    pub outcome: Option<Outcome>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// One round.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Round {
+    /// The plan; `None` for a round that could not be planned.
+    pub plan: Option<Arc<RoundPlan>>,
+    /// Where the round stands.
+    pub phase: Phase,
+    /// One ticket for every miner of the roster.
+    pub tickets: BTreeMap<Hotkey, TicketState>,
+}
+
+impl Round {
+    fn open(plan: Arc<RoundPlan>) -> Self {
+        let tickets = plan.roster.iter().map(|entry| (entry.hotkey, TicketState::default())).collect();
+        Self { plan: Some(plan), phase: Phase::Open, tickets }
+    }
+
+    fn entries(&self) -> &[RosterEntry] {
+        self.plan.as_ref().map_or(&[], |plan| &plan.roster)
+    }
+
+    /// Miners without an outcome.
+    pub fn open_tickets(&self) -> impl Iterator<Item = Hotkey> + '_ {
+        self.tickets.iter().filter(|(_, ticket)| ticket.outcome.is_none()).map(|(hotkey, _)| *hotkey)
+    }
+
+    /// Outcomes as they count: of identical clips only the earliest miner's keeps its score.
+    pub fn final_outcomes(&self) -> BTreeMap<Hotkey, Outcome> {
+        let identities: Vec<_> = self
+            .entries()
+            .iter()
+            .filter_map(|entry| {
+                let ticket = self.tickets.get(&entry.hotkey)?;
+                let card = ticket.outcome.as_ref()?.card()?;
+                Some(ClipIdentity {
+                    hotkey: entry.hotkey,
+                    precedence: entry.precedence,
+                    file: ticket.file.as_ref()?.sha256,
+                    frames: card.frame_digest,
+                })
+            })
+            .collect();
+        let mut outcomes: BTreeMap<_, _> = self
+            .tickets
+            .iter()
+            .filter_map(|(hotkey, ticket)| Some((*hotkey, ticket.outcome.clone()?)))
+            .collect();
+        for copy in find_identical(&identities) {
+            let reason = format!("same clip as {}", copy.original);
+            outcomes.insert(copy.loser, Outcome::Rejected { gate: GateId::G8, reason });
+        }
+        outcomes
+    }
+
+    /// The round's winner by the rules, from the outcomes so far.
+    pub fn winner(&self, rules: &PayoutRules) -> Option<Contender> {
+        let outcomes = self.final_outcomes();
+        let contenders: Vec<_> = self
+            .entries()
+            .iter()
+            .filter_map(|entry| {
+                let card = outcomes.get(&entry.hotkey)?.card()?;
+                Some(Contender {
+                    hotkey: entry.hotkey,
+                    precedence: entry.precedence,
+                    overall: card.overall,
+                    passed: card.passed,
+                })
+            })
+            .collect();
+        round_winner(&contenders, rules.tie_band)
+    }
+
+    /// Whether too many of the miners that could be asked went unjudged through no fault of
+    /// their own.
+    pub fn void_reason(&self, rules: &PayoutRules) -> Option<VoidReason> {
+        let asked = || self.entries().iter().filter(|entry| matches!(entry.standing, Standing::Valid { .. }));
+        let unjudged = asked()
+            .filter_map(|entry| self.tickets.get(&entry.hotkey)?.outcome.as_ref()?.fault())
+            .filter(|fault| *fault != Fault::Miner)
+            .count();
+        let total = asked().count();
+        let over = unjudged * 100 > total * usize::from(rules.void_above_unjudged_percent);
+        (unjudged > 0 && over)
+            .then_some(VoidReason::Unjudged { unjudged: unjudged as u32, asked: total as u32 })
+    }
+}
+
+/// Everything that the journal's events add up to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tournament {
+    rules: PayoutRules,
+    rounds: BTreeMap<RoundId, Round>,
+    newest: Option<RoundId>,
+    published: BTreeSet<String>,
+    settled: Vec<SettledRound>,
+    open_intent: Option<WeightsIntent>,
+    last_paid: Option<(PayTarget, RoundId, BlockRef)>,
+}
+
+impl Tournament {
+    /// The state before the first event.
+    pub fn new(rules: PayoutRules) -> Self {
+        Self {
+            rules,
+            rounds: BTreeMap::new(),
+            newest: None,
+            published: BTreeSet::new(),
+            settled: Vec::new(),
+            open_intent: None,
+            last_paid: None,
+        }
+    }
+
+    /// One step of the fold. An error leaves the state as it was.
+    pub fn apply(&mut self, event: &Event) -> Result<(), ApplyError> {
+        match event {
+            Event::RoundPlanned { plan } => {
+                self.refuse_known(plan.round)?;
+                self.published.insert(plan.clip.key.clone());
+                self.insert(plan.round, Round::open(Arc::new(plan.as_ref().clone())));
+            }
+            Event::ClipReceived { round, hotkey, file } => {
+                let ticket = self.open_ticket(*round, *hotkey)?;
+                ticket.file = Some(file.clone());
+            }
+            Event::TicketSettled { round, hotkey, outcome, timings } => {
+                let ticket = self.open_ticket(*round, *hotkey)?;
+                ticket.outcome = Some(outcome.clone());
+                ticket.timings = *timings;
+            }
+            Event::RoundClosed { round, at, winner } => self.close(*round, *at, *winner)?,
+            Event::RoundVoided { round, at, reason } => self.void(*round, *at, reason)?,
+            Event::WeightsIntended { intent } => {
+                if self.open_intent.is_some() {
+                    return Err(ApplyError::IntentOpen);
+                }
+                self.open_intent = Some(intent.clone());
+            }
+            Event::WeightsLanded { seen_at } => {
+                let intent = self.open_intent.take().ok_or(ApplyError::NoIntent)?;
+                self.last_paid = Some((intent.target, intent.round, *seen_at));
+            }
+            Event::WeightsFailed { .. } => {
+                self.open_intent.take().ok_or(ApplyError::NoIntent)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_known(&self, round: RoundId) -> Result<(), ApplyError> {
+        match self.newest {
+            Some(newest) if round <= newest => Err(ApplyError::DuplicateRound(round)),
+            _ => Ok(()),
+        }
+    }
+
+    fn insert(&mut self, id: RoundId, round: Round) {
+        self.newest = Some(id);
+        self.rounds.insert(id, round);
+        while self.rounds.len() > ROUNDS_IN_MEMORY {
+            self.rounds.pop_first();
+        }
+    }
+
+    fn open_round(&mut self, id: RoundId) -> Result<&mut Round, ApplyError> {
+        let round = self.rounds.get_mut(&id).ok_or(ApplyError::UnknownRound(id))?;
+        if round.phase != Phase::Open {
+            return Err(ApplyError::Ended(id));
+        }
+        Ok(round)
+    }
+
+    fn open_ticket(&mut self, round: RoundId, hotkey: Hotkey) -> Result<&mut TicketState, ApplyError> {
+        let ticket = self
+            .open_round(round)?
+            .tickets
+            .get_mut(&hotkey)
+            .ok_or(ApplyError::UnknownMiner { round, hotkey })?;
+        match ticket.outcome {
+            Some(_) => Err(ApplyError::AlreadySettled { round, hotkey }),
+            None => Ok(ticket),
+        }
+    }
+
+    fn close(&mut self, id: RoundId, at: BlockNumber, recorded: Option<Hotkey>) -> Result<(), ApplyError> {
+        let rules = self.rules;
+        let round = self.open_round(id)?;
+        let open = round.open_tickets().count();
+        if open > 0 {
+            return Err(ApplyError::TicketsOpen { round: id, open });
+        }
+        let winner = round.winner(&rules);
+        let elected = winner.map(|winner| winner.hotkey);
+        if elected != recorded {
+            return Err(ApplyError::WinnerDiffers { round: id, recorded, elected });
+        }
+        round.phase = Phase::Closed { at, winner: recorded };
+        self.settled.push(SettledRound { round: id, closed_at: at, winner });
+        let surplus = self.settled.len().saturating_sub(ROUNDS_IN_MEMORY);
+        self.settled.drain(..surplus);
+        Ok(())
+    }
+
+    fn void(&mut self, id: RoundId, at: BlockNumber, reason: &VoidReason) -> Result<(), ApplyError> {
+        let phase = Phase::Void { at, reason: reason.clone() };
+        if self.rounds.contains_key(&id) {
+            self.open_round(id)?.phase = phase;
+            return Ok(());
+        }
+        self.refuse_known(id)?;
+        self.insert(id, Round { plan: None, phase, tickets: BTreeMap::new() });
+        Ok(())
+    }
+
+    /// A round whose table is in memory.
+    pub fn round(&self, id: RoundId) -> Option<&Round> {
+        self.rounds.get(&id)
+    }
+
+    /// Rounds in memory, newest first.
+    pub fn rounds(&self) -> impl Iterator<Item = (RoundId, &Round)> {
+        self.rounds.iter().rev().map(|(id, round)| (*id, round))
+    }
+
+    /// The newest round ever opened or voided.
+    pub fn newest(&self) -> Option<RoundId> {
+        self.newest
+    }
+
+    /// Rounds whose tickets are still open, oldest first.
+    pub fn open_rounds(&self) -> Vec<RoundId> {
+        let open = self.rounds.iter().filter(|(_, round)| round.phase == Phase::Open);
+        open.map(|(id, _)| *id).collect()
+    }
+
+    /// Corpus keys that were published: they never return.
+    pub fn published(&self) -> &BTreeSet<String> {
+        &self.published
+    }
+
+    /// Closed rounds that are not void, oldest first.
+    pub fn settled(&self) -> &[SettledRound] {
+        &self.settled
+    }
+
+    /// The weights decision whose end is not known.
+    pub fn open_intent(&self) -> Option<&WeightsIntent> {
+        self.open_intent.as_ref()
+    }
+
+    /// Who was paid last, on the ground of which round, and where that was seen.
+    pub fn last_paid(&self) -> Option<&(PayTarget, RoundId, BlockRef)> {
+        self.last_paid.as_ref()
+    }
+
+    /// The file of an open ticket, for going on after a restart.
+    pub fn received_file(&self, round: RoundId, hotkey: &Hotkey) -> Option<Digest> {
+        Some(self.rounds.get(&round)?.tickets.get(hotkey)?.file.as_ref()?.sha256)
+    }
+}
+
+/// The outcome of a miner that cannot be asked, known when the round opens.
+pub fn outcome_at_opening(entry: &RosterEntry) -> Option<Outcome> {
+    match &entry.standing {
+        Standing::Valid { .. } => None,
+        Standing::Invalid { fault, reason } => {
+            Some(Outcome::Forfeit { stage: Stage::Register, fault: *fault, reason: reason.clone() })
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "round_tests.rs"]
+mod tests;

@@ -38,6 +38,9 @@ pub struct PayoutRules {
     pub rule: PayoutRule,
     /// Overall scores at most this far apart are a tie, which goes to the earlier miner.
     pub tie_band: u16,
+    /// A round is void when more than this share of the miners that were asked went unjudged
+    /// through no fault of their own.
+    pub void_above_unjudged_percent: u8,
 }
 
 /// The payout rules of the tournament.

@@ -1,1 +1,6 @@
-//! The journal and the state folder.
+//! The state folder: journal, spool of received files, and the lock that keeps a second instance out.
+
+pub mod book;
+pub mod journal;
+pub mod lock;
+pub mod spool;

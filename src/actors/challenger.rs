@@ -1,0 +1,169 @@
+//! Challenger: asks every miner of a round for its clip, concurrently and bounded.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, Context};
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tracing::Instrument;
+
+use crate::{
+    domain::{
+        event::ReceivedFile,
+        outcome::{Fault, Outcome, Stage},
+        plan::request_seed,
+    },
+    miners::port::{GenerateRequest, GeneratedClip, MinerServices, ServiceFault},
+    receives,
+    runtime::{
+        board::ActorStats,
+        post::{Hold, Post},
+        steward::LifeGuard,
+    },
+    store::spool::Spool,
+};
+
+use super::{
+    decoder::Decoder,
+    messages::{DecodeClip, FileArrived, OpenRound},
+    round_clock::RoundClock,
+    ticket::Ticket,
+};
+
+/// What the challenger works with.
+#[derive(Clone)]
+pub struct ChallengerParts {
+    /// The services where miners answer.
+    pub services: Arc<dyn MinerServices>,
+    /// Where received files are kept.
+    pub spool: Spool,
+    /// Requests under way at the same time, over all rounds.
+    pub requests: Arc<Semaphore>,
+    /// Wall-clock limit of one request; the round's answer block usually ends it earlier.
+    pub request_cap: Duration,
+    /// The next stage.
+    pub decoder: Post<Decoder>,
+    /// Where arrivals are recorded.
+    pub clock: Post<RoundClock>,
+}
+
+/// The actor.
+pub struct Challenger {
+    parts: ChallengerParts,
+    stats: Arc<ActorStats>,
+    _life: LifeGuard,
+}
+
+impl Actor for Challenger {
+    type Context = Context<Self>;
+}
+
+receives!(Challenger, stats: OpenRound => on_open_round);
+
+impl Challenger {
+    /// Builds the actor.
+    pub fn new(parts: ChallengerParts, stats: Arc<ActorStats>, life: LifeGuard) -> Self {
+        Self { parts, stats, _life: life }
+    }
+
+    fn on_open_round(&mut self, open: OpenRound, hold: Hold, _ctx: &mut Context<Self>) {
+        let parts = self.parts.clone();
+        tokio::spawn(async move {
+            let mut tasks = tokio::task::JoinSet::new();
+            for (ticket, file) in open.tickets {
+                let span = ticket.span.clone();
+                tasks.spawn(serve(parts.clone(), ticket, file).instrument(span));
+            }
+            // A ticket whose task panics settles itself by its drop.
+            while tasks.join_next().await.is_some() {}
+            hold.done();
+        });
+    }
+}
+
+/// Takes one ticket from the request to the decoder's mailbox.
+async fn serve(parts: ChallengerParts, mut ticket: Ticket, before_restart: Option<Bytes>) {
+    let file = match before_restart {
+        Some(file) => file,
+        None => match ask(&parts, &mut ticket).instrument(tracing::info_span!("challenge")).await {
+            Ok(file) => file,
+            Err(outcome) => return ticket.settle(outcome),
+        },
+    };
+    ticket.waited_ms();
+    // While the decoder is full the file waits here, and the request's place stays taken by the
+    // bound on OpenRound, so that no more bodies pile up than miners in the roster.
+    if parts
+        .decoder
+        .reserve()
+        .await
+        .map(|place| parts.decoder.deliver_reserved(place, DecodeClip { ticket, file }))
+        .is_err()
+    {
+        tracing::debug!("the decoder is closed: the process is ending");
+    }
+}
+
+async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<Bytes, Outcome> {
+    let context = Arc::clone(&ticket.context);
+    let answer_by = context.plan.answer_by;
+    let late = || ServiceFault {
+        fault: Fault::Miner,
+        reason: "answer_timeout".into(),
+        detail: format!("no complete answer by block {answer_by}"),
+    };
+    // A miner is blamed for its own time only: waiting for a place in our own queue is ours.
+    let place = tokio::select! {
+        place = parts.requests.acquire() => place,
+        () = context.reached(answer_by) => return Err(not_asked()),
+    };
+    let request = GenerateRequest {
+        slug: ticket.deployment.slug.clone(),
+        prompt: context.plan.clip.prompt.clone(),
+        first_frame_png: context.prepared.first_frame_png.clone(),
+        spec: context.plan.spec,
+        seed: request_seed(&context.plan.anchor.hash, &ticket.id().hotkey),
+        timeout: parts.request_cap,
+    };
+    let answer = tokio::select! {
+        answer = parts.services.generate(request) => answer,
+        () = context.reached(answer_by) => Err(late()),
+    };
+    drop(place);
+    match answer {
+        Ok(clip) => keep(parts, ticket, clip).await,
+        Err(fault) => {
+            tracing::info!(fault = ?fault.fault, "{fault}");
+            Err(Outcome::Forfeit { stage: Stage::Challenge, fault: fault.fault, reason: fault.reason })
+        }
+    }
+}
+
+fn not_asked() -> Outcome {
+    Outcome::Forfeit { stage: Stage::Challenge, fault: Fault::Us, reason: "not_asked_in_time".into() }
+}
+
+/// Writes the file to the spool and tells RoundClock, so that a restart need not ask again.
+async fn keep(parts: &ChallengerParts, ticket: &mut Ticket, clip: GeneratedClip) -> Result<Bytes, Outcome> {
+    ticket.timings.challenge_ms = clip.latency.as_millis() as u64;
+    let (spool, bytes) = (parts.spool.clone(), clip.bytes.clone());
+    let written = tokio::task::spawn_blocking(move || spool.put(&bytes)).await;
+    let sha256 = match written {
+        Ok(Ok(sha256)) => sha256,
+        Ok(Err(cause)) => return Err(ours(&cause)),
+        Err(cause) => return Err(ours(&cause)),
+    };
+    let file = ReceivedFile {
+        sha256,
+        bytes: clip.bytes.len() as u64,
+        latency_ms: ticket.timings.challenge_ms,
+        invocation_id: clip.invocation_id,
+    };
+    parts.clock.deliver(FileArrived { ticket: ticket.id(), file }).await.ok();
+    Ok(clip.bytes)
+}
+
+fn ours(cause: &dyn std::error::Error) -> Outcome {
+    tracing::error!("{cause}");
+    Outcome::Forfeit { stage: Stage::Challenge, fault: Fault::Us, reason: "spool_failed".into() }
+}

@@ -1,0 +1,96 @@
+//! GpuScorer: turns frames into verdicts on the scoring device, a bounded number of clips at a time.
+
+use std::sync::Arc;
+
+use actix::{Actor, Context};
+use tracing::Instrument;
+
+use crate::{
+    domain::outcome::{Fault, Outcome, Stage},
+    gpu::port::{ScoreJob, Scorer, ScorerError, Verdict},
+    receives,
+    runtime::{board::ActorStats, post::Hold, steward::LifeGuard},
+};
+
+use super::messages::ScoreClip;
+
+/// What the scorer actor works with.
+#[derive(Clone)]
+pub struct ScorerParts {
+    /// The device.
+    pub scorer: Arc<dyn Scorer>,
+}
+
+/// The actor.
+pub struct GpuScorer {
+    parts: ScorerParts,
+    stats: Arc<ActorStats>,
+    _life: LifeGuard,
+}
+
+impl Actor for GpuScorer {
+    type Context = Context<Self>;
+}
+
+receives!(GpuScorer, stats: ScoreClip => on_score_clip);
+
+impl GpuScorer {
+    /// Builds the actor.
+    pub fn new(parts: ScorerParts, stats: Arc<ActorStats>, life: LifeGuard) -> Self {
+        Self { parts, stats, _life: life }
+    }
+
+    fn on_score_clip(&mut self, message: ScoreClip, hold: Hold, _ctx: &mut Context<Self>) {
+        let parts = self.parts.clone();
+        let span = tracing::info_span!(parent: &message.ticket.span, "score");
+        tokio::spawn(
+            async move {
+                match score(&parts, message).await {
+                    Ok(()) => hold.done(),
+                    Err(cause) => hold.failed(&cause),
+                }
+            }
+            .instrument(span),
+        );
+    }
+}
+
+async fn score(parts: &ScorerParts, message: ScoreClip) -> Result<(), ScorerError> {
+    let ScoreClip { mut ticket, frames } = message;
+    ticket.timings.score_wait_ms = ticket.waited_ms();
+    let context = Arc::clone(&ticket.context);
+    if *context.head.borrow() > context.plan.settle_by {
+        ticket.settle(Outcome::Expired { stage: Stage::Score });
+        return Ok(());
+    }
+    let job = ScoreJob {
+        clip: frames,
+        first_frame: Arc::clone(&context.prepared.first_frame),
+        reference: Some(Arc::clone(&context.prepared.reference)),
+        prompt: context.plan.clip.prompt.as_str().into(),
+        rules: Arc::clone(&context.rules),
+    };
+    let mut verdict = parts.scorer.score(job.clone()).await;
+    if matches!(verdict, Err(ScorerError::Device(_))) {
+        // A lost device is rebuilt by its owner; the clip gets one more try.
+        verdict = parts.scorer.score(job).await;
+    }
+    ticket.timings.score_ms = ticket.waited_ms();
+    match verdict {
+        Ok(Verdict::Scored(card)) => {
+            tracing::info!(overall = %card.overall, passed = card.passed, digest = %card.score_digest.short(), "scored");
+            ticket.settle(Outcome::Scored { card });
+            Ok(())
+        }
+        Ok(Verdict::Gated { gate, reason, .. }) => {
+            tracing::info!(%gate, "{reason}");
+            ticket.settle(Outcome::Rejected { gate, reason });
+            Ok(())
+        }
+        Err(cause) => {
+            let reason = "scoring_device_failed".to_string();
+            ticket.settle(Outcome::Forfeit { stage: Stage::Score, fault: Fault::Us, reason });
+            Err(cause)
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The typed messages between actors. Small: an `Arc`, a digest or a handle, never raw video.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{oneshot, watch};
+use tracing::Span;
+
+use crate::{
+    chain::port::{ChainError, Head},
+    corpus::{CorpusError, PreparedClip},
+    domain::{
+        event::{PayTarget, ReceivedFile, WeightsIntent},
+        ids::{BlockNumber, BlockRef, RoundId},
+        payout::SettledRound,
+        plan::RoundPlan,
+        roster::RosterEntry,
+        rules::Rules,
+    },
+    quality::frame::Yuv420Clip,
+};
+
+use super::ticket::{Ticket, TicketEnd};
+
+/// What all tickets of one round share.
+pub struct RoundContext {
+    /// The plan.
+    pub plan: Arc<RoundPlan>,
+    /// First frame and reference of the plan's clip.
+    pub prepared: Arc<PreparedClip>,
+    /// The rules in force.
+    pub rules: Arc<Rules>,
+    /// The newest finalized block, for deadlines.
+    pub head: watch::Receiver<BlockNumber>,
+    /// Span of the round, parent of its tickets' spans.
+    pub span: Span,
+}
+
+impl RoundContext {
+    /// Waits until a block is finalized; for ever when the chain's feed is gone.
+    pub async fn reached(&self, block: BlockNumber) {
+        let mut head = self.head.clone();
+        if head.wait_for(|number| *number >= block).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// To RoundClock: a finalized block.
+pub struct BlockSeen(pub Head);
+
+/// To MinerRegistry: read and check every miner at a block.
+pub struct SyncRoster {
+    /// For which round.
+    pub round: RoundId,
+    /// At which block.
+    pub anchor: BlockRef,
+}
+
+/// To RoundClock: the roster of a round.
+pub struct RosterReady {
+    /// For which round.
+    pub round: RoundId,
+    /// The roster, or why there is none.
+    pub roster: Result<Vec<RosterEntry>, ChainError>,
+}
+
+/// Why no source clip could be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The anchor block's hash could not be read.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The corpus has no usable clip.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+}
+
+/// To RoundClock: the source clip of a round.
+pub struct ClipReady {
+    /// For which round.
+    pub round: RoundId,
+    /// Anchor block and clip, or why there is none.
+    pub clip: Result<(BlockRef, Arc<PreparedClip>), PrepareError>,
+}
+
+/// To Challenger: ask these miners.
+pub struct OpenRound {
+    /// What the tickets share.
+    pub context: Arc<RoundContext>,
+    /// The miners to ask; a file that arrived before a restart travels along.
+    pub tickets: Vec<(Ticket, Option<Bytes>)>,
+}
+
+/// To Decoder: a miner's file.
+pub struct DecodeClip {
+    /// Whose file.
+    pub ticket: Ticket,
+    /// The file.
+    pub file: Bytes,
+}
+
+/// To GpuScorer: a miner's frames.
+pub struct ScoreClip {
+    /// Whose frames.
+    pub ticket: Ticket,
+    /// The frames.
+    pub frames: Arc<Yuv420Clip>,
+}
+
+/// To RoundClock: a miner's file arrived and lies in the spool.
+pub struct FileArrived {
+    /// Whose file.
+    pub ticket: super::ticket::TicketId,
+    /// The file.
+    pub file: ReceivedFile,
+}
+
+/// To RoundClock: a ticket ended, or was dropped. Exactly one per ticket.
+pub struct MinerSettled(pub TicketEnd);
+
+/// To WeightSetter: decide and set weights.
+pub struct SubmitWeights {
+    /// Closed rounds that are not void.
+    pub settled: Vec<SettledRound>,
+    /// Newest of them.
+    pub round: RoundId,
+    /// Who was paid last.
+    pub last_paid: Option<PayTarget>,
+    /// An earlier decision whose end is not known: it is looked up on chain first.
+    pub open_intent: Option<WeightsIntent>,
+    /// Reports the end to RoundClock, also when dropped.
+    pub errand: super::weight_setter::Errand,
+}
+
+/// To RoundClock: write this decision durably, then say so.
+pub struct WeightsDecided {
+    /// The decision.
+    pub intent: WeightsIntent,
+    /// Sent once the journal holds it; dropped when it does not.
+    pub written: oneshot::Sender<()>,
+}
+
+/// How an attempt to set weights ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WeightsEnd {
+    /// The chain shows the weights.
+    Landed {
+        /// Block at which they were read.
+        seen_at: BlockRef,
+        /// The decision that they belong to.
+        intent: WeightsIntent,
+    },
+    /// The decision came to nothing: the chain shows no trace of it.
+    Failed {
+        /// Block at which that was seen.
+        seen_at: BlockNumber,
+        /// Why.
+        reason: String,
+        /// When to try again.
+        retry_at: BlockNumber,
+    },
+    /// Nothing was decided or submitted.
+    Deferred {
+        /// Why: a word for metrics, then detail.
+        reason: String,
+        /// When to try again.
+        retry_at: Option<BlockNumber>,
+    },
+    /// Submitted or intended earlier, and the end is still open: look again later.
+    Unclear {
+        /// What is known.
+        reason: String,
+    },
+}
+
+/// To RoundClock: an attempt to set weights ended.
+pub struct WeightsReport(pub WeightsEnd);
+
+/// To RoundClock: open no more rounds; the process is going down.
+pub struct Drain;

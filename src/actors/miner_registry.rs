@@ -1,0 +1,106 @@
+//! MinerRegistry: who takes part in a round, and where each of them answers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use actix::{Actor, Context};
+use futures::{StreamExt, stream};
+use tracing::Instrument;
+
+use crate::{
+    chain::port::{Chain, ChainError},
+    domain::{
+        commitment::Commitment,
+        ids::{BlockRef, Hotkey, NetUid},
+        roster::{Lookup, RosterEntry, build_roster, read_claims, wanted_lookups},
+    },
+    miners::{intake::candidates, port::MinerServices},
+    receives,
+    runtime::{
+        board::ActorStats,
+        post::{Hold, Post},
+        steward::LifeGuard,
+    },
+};
+
+use super::{
+    messages::{RosterReady, SyncRoster},
+    round_clock::RoundClock,
+};
+
+/// Deployments that are looked up at the same time.
+const CONCURRENT_LOOKUPS: usize = 16;
+
+/// What the registry works with.
+#[derive(Clone)]
+pub struct RegistryParts {
+    /// The chain.
+    pub chain: Arc<dyn Chain>,
+    /// The services where miners live.
+    pub services: Arc<dyn MinerServices>,
+    /// The subnet.
+    pub netuid: NetUid,
+    /// Hotkeys that the operator keeps out.
+    pub blacklist: Arc<BTreeSet<Hotkey>>,
+    /// Where rosters go.
+    pub clock: Post<RoundClock>,
+}
+
+/// The actor.
+pub struct MinerRegistry {
+    parts: RegistryParts,
+    stats: Arc<ActorStats>,
+    _life: LifeGuard,
+}
+
+impl Actor for MinerRegistry {
+    type Context = Context<Self>;
+}
+
+receives!(MinerRegistry, stats: SyncRoster => on_sync_roster);
+
+impl MinerRegistry {
+    /// Builds the actor.
+    pub fn new(parts: RegistryParts, stats: Arc<ActorStats>, life: LifeGuard) -> Self {
+        Self { parts, stats, _life: life }
+    }
+
+    fn on_sync_roster(&mut self, sync: SyncRoster, hold: Hold, _ctx: &mut Context<Self>) {
+        let parts = self.parts.clone();
+        let span = tracing::info_span!("sync_roster", round = %sync.round);
+        tokio::spawn(
+            async move {
+                let roster = read_roster(&parts, sync.anchor).await;
+                let cause = roster.as_ref().err().cloned();
+                // Closed only when the process is ending.
+                parts.clock.deliver(RosterReady { round: sync.round, roster }).await.ok();
+                match cause {
+                    None => hold.done(),
+                    Some(cause) => hold.failed(&cause),
+                }
+            }
+            .instrument(span),
+        );
+    }
+}
+
+async fn read_roster(parts: &RegistryParts, anchor: BlockRef) -> Result<Vec<RosterEntry>, ChainError> {
+    let neurons = parts.chain.neurons(parts.netuid, anchor.hash).await?;
+    let commitments = parts.chain.commitments(parts.netuid, anchor.hash).await?;
+    let claims = read_claims(&candidates(&neurons, &commitments), &parts.blacklist);
+    let wanted: Vec<Commitment> = wanted_lookups(&claims).into_iter().cloned().collect();
+    let lookups: BTreeMap<Commitment, Lookup> = stream::iter(wanted)
+        .map(|commitment| async move {
+            let lookup = parts.services.look_up(&commitment).await;
+            if let Lookup::Failed { fault, reason, .. } = &lookup {
+                tracing::info!(model = %commitment.model_name, ?fault, "deployment check failed: {reason}");
+            }
+            (commitment, lookup)
+        })
+        .buffer_unordered(CONCURRENT_LOOKUPS)
+        .collect()
+        .await;
+    Ok(build_roster(claims, &lookups))
+}

@@ -1,0 +1,170 @@
+//! Opening a round: roster and source clip come together into a plan.
+
+use std::sync::Arc;
+
+use actix::Context;
+use tracing::{info, warn};
+
+use crate::{
+    chain::port::Head,
+    corpus::PreparedClip,
+    domain::{
+        event::Event,
+        ids::{BlockNumber, BlockRef, RoundId},
+        plan::{PlanSource, RoundPlan},
+        roster::RosterEntry,
+    },
+    runtime::post::Hold,
+};
+
+use super::{
+    super::messages::{ClipReady, PrepareError, RosterReady, RoundContext, SyncRoster},
+    LiveRound, RoundClock,
+};
+
+/// A round that is being planned.
+pub(super) struct Planning {
+    round: RoundId,
+    give_up_after: BlockNumber,
+    roster: Option<Vec<RosterEntry>>,
+    clip: Option<(BlockRef, Arc<PreparedClip>)>,
+}
+
+impl RoundClock {
+    /// Starts planning when a finalized block lies in a round that was not opened yet, early enough
+    /// that miners keep most of their time.
+    pub(super) fn plan_if_due(&mut self, head: Head, ctx: &mut Context<Self>) {
+        let schedule = self.parts.rules.rules.schedule;
+        let number = head.block.number.0;
+        let round = RoundId(number / schedule.round_interval_blocks);
+        let offset = number % schedule.round_interval_blocks;
+        if let Some(planning) = &self.planning {
+            if head.block.number > planning.give_up_after {
+                let late = planning.round;
+                self.planning = None;
+                self.void(late, "roster and clip were not ready in time".into(), ctx);
+            }
+            return;
+        }
+        let known = self.state.newest().is_some_and(|newest| newest >= round);
+        if known || offset > schedule.answer_within_blocks / 2 || !self.state.open_rounds().is_empty() {
+            return;
+        }
+        let anchor = BlockNumber(round.0 * schedule.round_interval_blocks);
+        info!(%round, %anchor, "planning");
+        self.planning = Some(Planning {
+            round,
+            give_up_after: BlockNumber(anchor.0 + schedule.answer_within_blocks * 3 / 4),
+            roster: None,
+            clip: None,
+        });
+        self.prepare(round, anchor);
+    }
+
+    /// Reads the anchor's hash, asks for the roster at that block and prepares the clip.
+    fn prepare(&self, round: RoundId, number: BlockNumber) {
+        let parts = self.parts.clone();
+        let published = self.state.published().clone();
+        let spec = parts.rules.rules.request;
+        self.spawn_then(async move {
+            let clip = async {
+                let hash = parts.chain.block_hash(number).await?;
+                let anchor = BlockRef { number, hash };
+                parts.registry.deliver(SyncRoster { round, anchor }).await.ok();
+                let clip = parts.corpus.choose(&hash, spec, &published).await?;
+                Ok::<_, PrepareError>((anchor, Arc::new(clip)))
+            };
+            ClipReady { round, clip: clip.await }
+        });
+    }
+
+    pub(super) fn on_roster_ready(&mut self, ready: RosterReady, hold: Hold, ctx: &mut Context<Self>) {
+        match ready.roster {
+            Ok(roster) => {
+                if let Some(planning) = self.planning_of(ready.round) {
+                    planning.roster = Some(roster);
+                }
+                self.open_if_ready(ctx);
+                hold.done();
+            }
+            Err(cause) => {
+                self.give_up(ready.round, format!("roster: {cause}"), ctx);
+                hold.failed(&cause);
+            }
+        }
+    }
+
+    pub(super) fn on_clip_ready(&mut self, ready: ClipReady, hold: Hold, ctx: &mut Context<Self>) {
+        match ready.clip {
+            Ok(clip) => {
+                if let Some(planning) = self.planning_of(ready.round) {
+                    planning.clip = Some(clip);
+                }
+                self.open_if_ready(ctx);
+                hold.done();
+            }
+            Err(cause) => {
+                self.give_up(ready.round, cause.to_string(), ctx);
+                hold.failed(&cause);
+            }
+        }
+    }
+
+    fn planning_of(&mut self, round: RoundId) -> Option<&mut Planning> {
+        self.planning.as_mut().filter(|planning| planning.round == round)
+    }
+
+    fn give_up(&mut self, round: RoundId, detail: String, ctx: &mut Context<Self>) {
+        if self.planning_of(round).is_some() {
+            self.planning = None;
+            self.void(round, detail, ctx);
+        }
+    }
+
+    fn open_if_ready(&mut self, ctx: &mut Context<Self>) {
+        let ready = self.planning.take_if(|planning| planning.roster.is_some() && planning.clip.is_some());
+        let Some(Planning { round, roster: Some(roster), clip: Some((anchor, prepared)), .. }) = ready else {
+            return;
+        };
+        let rules = &self.parts.rules;
+        let schedule = rules.rules.schedule;
+        let after = |blocks: u64| BlockNumber(anchor.number.0 + blocks);
+        let plan = RoundPlan {
+            round,
+            anchor,
+            answer_by: after(schedule.answer_within_blocks),
+            settle_by: after(schedule.settle_within_blocks),
+            source: PlanSource::Sample,
+            spec: rules.rules.request,
+            clip: prepared.choice.clone(),
+            roster,
+            rules_digest: rules.digest,
+            corpus_digest: self.parts.corpus.digest(),
+        };
+        if !self.record(Event::RoundPlanned { plan: Box::new(plan.clone()) }, ctx) {
+            warn!(%round, "the plan was not recorded, so the round is not opened");
+            return;
+        }
+        let left = self.parts.corpus.len().saturating_sub(self.state.published().len());
+        self.parts.vitals.corpus_left(left as u64);
+        self.parts.metrics.round_opened();
+        info!(%round, clip = %plan.clip.key, miners = plan.roster.len(), "open: {}", plan.clip.prompt);
+        self.go_live(Arc::new(plan), prepared);
+        self.settle_those_out(round, ctx);
+        self.dispatch(round, ctx);
+        self.close_if_settled(round, ctx);
+    }
+
+    /// Makes the context that a round's tickets share.
+    pub(super) fn go_live(&mut self, plan: Arc<RoundPlan>, prepared: Arc<PreparedClip>) {
+        let round = plan.round;
+        let context = Arc::new(RoundContext {
+            span: tracing::info_span!(parent: None, "round", %round),
+            plan,
+            prepared,
+            rules: Arc::new(self.parts.rules.rules.clone()),
+            head: self.parts.head.subscribe(),
+        });
+        self.live.insert(round, LiveRound { context, attempts: Default::default() });
+    }
+}

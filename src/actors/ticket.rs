@@ -1,0 +1,129 @@
+//! A ticket: one miner's way through one round. It settles exactly once, even when it is lost.
+
+use std::{sync::Arc, time::Instant};
+
+use tracing::Span;
+
+use crate::{
+    domain::{
+        event::Timings,
+        ids::{Hotkey, RoundId},
+        outcome::Outcome,
+        roster::{Deployment, RosterEntry},
+    },
+    runtime::post::{Post, Reservation},
+};
+
+use super::{
+    messages::{MinerSettled, RoundContext},
+    round_clock::RoundClock,
+};
+
+/// Names a ticket.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct TicketId {
+    /// Round.
+    pub round: RoundId,
+    /// Miner.
+    pub hotkey: Hotkey,
+    /// First attempt is 1.
+    pub attempt: u8,
+}
+
+/// How a ticket ended.
+#[derive(Debug)]
+pub struct TicketEnd {
+    /// Which ticket.
+    pub ticket: TicketId,
+    /// The outcome; `None` when the ticket was dropped on the way (an actor died with it).
+    pub outcome: Option<Outcome>,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// A way back to RoundClock that was reserved when the ticket was made, so that settling never
+/// waits.
+struct WayBack {
+    clock: Post<RoundClock>,
+    place: Reservation,
+}
+
+/// One miner's way through one round.
+pub struct Ticket {
+    id: TicketId,
+    /// What the round's tickets share.
+    pub context: Arc<RoundContext>,
+    /// Where the miner answers.
+    pub deployment: Deployment,
+    /// Where the time went so far.
+    pub timings: Timings,
+    /// Since when the ticket waits for the stage that it is queued at.
+    pub queued_at: Instant,
+    /// Span of the ticket, child of the round's.
+    pub span: Span,
+    way_back: Option<WayBack>,
+}
+
+/// What a ticket is made of.
+pub struct NewTicket<'a> {
+    /// The round.
+    pub context: Arc<RoundContext>,
+    /// The miner.
+    pub entry: &'a RosterEntry,
+    /// Where it answers.
+    pub deployment: Deployment,
+    /// First attempt is 1.
+    pub attempt: u8,
+    /// RoundClock's post, with a place taken in it.
+    pub way_back: (Post<RoundClock>, Reservation),
+}
+
+impl Ticket {
+    /// Makes a ticket; from here on exactly one [`MinerSettled`] will arrive for it.
+    pub fn new(new: NewTicket<'_>) -> Self {
+        let id = TicketId { round: new.context.plan.round, hotkey: new.entry.hotkey, attempt: new.attempt };
+        let span = tracing::info_span!(
+            parent: &new.context.span, "ticket", miner = %id.hotkey, uid = %new.entry.uid, attempt = id.attempt
+        );
+        let (clock, place) = new.way_back;
+        Self {
+            id,
+            context: new.context,
+            deployment: new.deployment,
+            timings: Timings::default(),
+            queued_at: Instant::now(),
+            span,
+            way_back: Some(WayBack { clock, place }),
+        }
+    }
+
+    /// The ticket's name.
+    pub fn id(&self) -> TicketId {
+        self.id
+    }
+
+    /// Milliseconds since the ticket was queued at its present stage; starts the next wait.
+    pub fn waited_ms(&mut self) -> u64 {
+        let waited = self.queued_at.elapsed().as_millis() as u64;
+        self.queued_at = Instant::now();
+        waited
+    }
+
+    /// Ends the ticket.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.send(Some(outcome));
+    }
+
+    fn send(&mut self, outcome: Option<Outcome>) {
+        if let Some(WayBack { clock, place }) = self.way_back.take() {
+            let end = TicketEnd { ticket: self.id, outcome, timings: self.timings };
+            clock.deliver_reserved(place, MinerSettled(end));
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.send(None);
+    }
+}

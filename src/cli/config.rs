@@ -1,0 +1,119 @@
+//! `leoma config check|show|example`, and the flags with which other commands read a configuration.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::{
+    Execute,
+    exit::{Exit, Failure, after_help},
+};
+use crate::config::{self, Config, ConfigErrors, ConfigSources, FlagValue, LoadedConfig, Origin};
+
+/// Flags of every command that reads a configuration: flatten them into its arguments.
+#[derive(Args, Clone)]
+pub struct ConfigArgs {
+    /// Configuration file (TOML); without one the defaults stand
+    #[arg(long, short = 'c', value_name = "FILE", env = "LEOMA_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Set one value, e.g. --set chain.netuid=99; repeatable, stronger than file and environment
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<FlagValue>,
+}
+
+impl ConfigArgs {
+    /// Reads file, environment and flags.
+    pub fn load(&self) -> Result<LoadedConfig, ConfigErrors> {
+        Config::load(&ConfigSources::of_process(self.config.clone(), self.set.clone()))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("expected KEY=VALUE, e.g. chain.netuid=99")]
+struct NotKeyValue;
+
+fn key_value(text: &str) -> Result<FlagValue, NotKeyValue> {
+    let (key, text) = text.split_once('=').ok_or(NotKeyValue)?;
+    Ok(FlagValue { flag: "--set".into(), key: key.trim().into(), text: text.into() })
+}
+
+/// Check, show or print a configuration
+#[derive(Args)]
+#[command(after_help = after_help!(
+    "leoma config example > validator.toml",
+    "leoma config check --config validator.toml",
+    "leoma config show --config validator.toml --set chain.netuid=99",
+))]
+pub struct ConfigCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Read all layers and list everything that is wrong
+    #[command(after_help = after_help!("leoma config check --config validator.toml"))]
+    Check(ConfigArgs),
+    /// Print every value in force and where it came from; secrets are shown as ***
+    #[command(after_help = after_help!(
+        "leoma config show --config validator.toml",
+        "leoma config show --json | jq '.[\"web.listen\"].value'",
+    ))]
+    Show {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a configuration file with every setting, its meaning and its default
+    #[command(after_help = after_help!("leoma config example > validator.toml"))]
+    Example,
+}
+
+impl Execute for ConfigCommand {
+    fn execute(self) -> Result<ExitCode, Failure> {
+        let text = match self.action {
+            Action::Check(args) => check(&args)?,
+            Action::Show { config, json: false } => config.load()?.to_text(),
+            Action::Show { config, json: true } => {
+                let shown = config.load()?.to_json();
+                serde_json::to_string_pretty(&shown).context("printing the configuration")? + "\n"
+            }
+            Action::Example => config::example(),
+        };
+        print(&text)?;
+        Ok(Exit::Ok.into())
+    }
+}
+
+fn check(args: &ConfigArgs) -> Result<String, Failure> {
+    let loaded = args.load()?;
+    for warning in loaded.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    let count = |is: fn(&Origin) -> bool| loaded.origins.values().filter(|origin| is(origin)).count();
+    let what = args.config.as_ref().map_or("defaults".into(), |path| path.display().to_string());
+    Ok(format!(
+        "ok: {what}: {} values from the file, {} from the environment, {} from flags, {} defaults\n",
+        count(|origin| matches!(origin, Origin::File { .. })),
+        count(|origin| matches!(origin, Origin::Env { .. })),
+        count(|origin| matches!(origin, Origin::Flag { .. })),
+        count(|origin| matches!(origin, Origin::Default)),
+    ))
+}
+
+/// Prints to standard output; a reader that went away (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Internal, anyhow::Error::new(error).context("writing to standard output")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,311 @@
+//! `leoma run`: the validator.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use url::Url;
+
+use super::{
+    Execute,
+    config::ConfigArgs,
+    exit::{Exit, Failure, after_help},
+};
+use crate::{
+    actors::house::{ACTORS, Concurrency, House, HouseParts},
+    chain::{
+        subtensor::{SubtensorChain, SubtensorOptions},
+        wallet::HotkeySigner,
+    },
+    config::{self, Config, LoadedConfig, ScorerDevice},
+    corpus::{Corpus, CorpusOptions},
+    decode::{Decoder, DecoderOptions},
+    domain::rules::{ActiveRules, Rules},
+    gpu::{cpu::CpuScorer, port::Scorer},
+    miners::{options::ServicesOptions, services::HttpServices},
+    runtime::board::Board,
+    store::{
+        book::RoundsBook,
+        journal::{Journal, JournalIdentity},
+        lock::StateLock,
+    },
+    telemetry::{
+        self, Color, Health, HealthLimits, HealthOptions, LogOptions, Metrics, MetricsOptions, Vitals,
+    },
+    web::{self, WebOptions, WebState},
+};
+
+/// Run the validator: rounds from finalized blocks to weights read back from the chain
+///
+/// Without a hotkey it scores and shows its rounds but sets no weights. SIGTERM or Ctrl-C drains
+/// within 30 seconds; a second one ends at once. Whatever was under way goes on at the next start.
+#[derive(Args)]
+#[command(after_help = after_help!(
+    "leoma run --config validator.toml",
+    "leoma run --config validator.toml --until-rounds 3",
+    "leoma run --set chain.endpoints=ws://127.0.0.1:9944 --set log.format=json",
+))]
+pub struct RunCommand {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Stop after this many rounds have closed and, with a hotkey, the newest is paid
+    #[arg(long, value_name = "N")]
+    until_rounds: Option<usize>,
+    /// Write the operator pages' address (http://HOST:PORT) to this file once they are served
+    #[arg(long, value_name = "FILE")]
+    address_file: Option<PathBuf>,
+}
+
+impl Execute for RunCommand {
+    fn execute(self) -> Result<ExitCode, Failure> {
+        let loaded = self.config.load()?;
+        init_log(&loaded.config)?;
+        let runtime = || {
+            let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            built.unwrap_or_else(|cause| {
+                // actix takes only a factory that cannot fail; without a runtime nothing can run.
+                eprintln!("error: starting the async runtime: {cause}");
+                std::process::exit(Exit::Internal as i32)
+            })
+        };
+        actix_rt::System::with_tokio_rt(runtime).block_on(validate(self, loaded))?;
+        Ok(Exit::Ok.into())
+    }
+}
+
+fn init_log(config: &Config) -> Result<(), Failure> {
+    let format = match config.log.format {
+        config::LogFormat::Plain => telemetry::LogFormat::Plain,
+        config::LogFormat::Json => telemetry::LogFormat::Json,
+    };
+    let filter = config.log.filter.as_str().to_string();
+    telemetry::init(&LogOptions { format, filter, color: Color::Auto })
+        .map_err(|cause| Failure::new(Exit::Usage, cause))
+}
+
+/// What the validator is made of, beside the house.
+struct Surfaces {
+    board: Arc<Board>,
+    vitals: Arc<Vitals>,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    book: Arc<RoundsBook>,
+}
+
+impl Surfaces {
+    fn new(config: &Config) -> Self {
+        let (board, vitals) = (Board::new(), Vitals::new());
+        let limits = HealthLimits {
+            head_silence: Duration::from_secs(config.chain.block_watchdog_s),
+            handler_busy: Duration::from_secs(10),
+        };
+        let health = Arc::new(Health::new(HealthOptions {
+            board: Arc::clone(&board),
+            vitals: Arc::clone(&vitals),
+            actors: ACTORS.to_vec(),
+            limits,
+        }));
+        let metrics = Metrics::new(MetricsOptions {
+            board: Arc::clone(&board),
+            vitals: Arc::clone(&vitals),
+            readiness: Arc::clone(&health) as _,
+        });
+        Self { board, vitals, metrics, health, book: Arc::default() }
+    }
+}
+
+async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failure> {
+    let config = &loaded.config;
+    loaded.warnings().iter().for_each(|warning| warn!("{warning}"));
+    let rules = Arc::new(read_rules(config)?);
+    info!(rules = %rules.digest.short(), version = telemetry::build::describe(), "leoma validator");
+    let _lock = StateLock::take(&config.state.dir).map_err(|cause| Failure::new(Exit::Usage, cause))?;
+    let surfaces = Surfaces::new(config);
+    let stop = CancellationToken::new();
+    let state = WebState {
+        board: Arc::clone(&surfaces.board),
+        metrics: Arc::clone(&surfaces.metrics),
+        rounds: Arc::clone(&surfaces.book) as _,
+        readiness: Arc::clone(&surfaces.health) as _,
+    };
+    let pages = CancellationToken::new();
+    let (address, served) = web::serve(WebOptions { listen: config.web.listen }, state, pages.clone())
+        .await
+        .map_err(|cause| Failure::new(Exit::Usage, cause))?;
+    if let Some(path) = &command.address_file {
+        std::fs::write(path, format!("http://{address}\n")).with_context(|| path.display().to_string())?;
+    }
+    watch_signals(stop.clone()).context("installing signal handlers")?;
+    // Signals work from here on: a chain that does not answer must not make the process deaf.
+    let parts = tokio::select! {
+        parts = house_parts(config, &rules, &surfaces) => parts?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    if let Some(rounds) = command.until_rounds {
+        let pays = parts.pays;
+        tokio::spawn(stop_after(rounds, pays, Arc::clone(&surfaces.book), stop.clone()));
+    }
+    let house = House::build(parts).context("state folder")?;
+    let end = house.run(stop).await;
+    pages.cancel();
+    served.await.ok();
+    end.map_err(|given_up| Failure::new(Exit::Internal, given_up))
+}
+
+fn read_rules(config: &Config) -> Result<ActiveRules, Failure> {
+    let Some(path) = &config.rules.file else { return Ok(Rules::active_embedded()) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| Failure::new(Exit::Unreadable, anyhow!(cause).context(path.display().to_string())))?;
+    ActiveRules::parse(&text)
+        .map_err(|cause| Failure::new(Exit::Usage, anyhow!(cause).context(path.display().to_string())))
+}
+
+async fn house_parts(
+    config: &Config,
+    rules: &Arc<ActiveRules>,
+    surfaces: &Surfaces,
+) -> Result<HouseParts, Failure> {
+    let decoder = Arc::new(Decoder::new(decoder_options(config)?));
+    let corpus_options =
+        CorpusOptions { location: config.corpus.location.clone(), manifest: config.corpus.manifest.clone() };
+    let corpus = Corpus::open(corpus_options, Arc::clone(&decoder))
+        .await
+        .map_err(|cause| Failure::new(Exit::Unreadable, cause))?;
+    info!(clips = corpus.len(), corpus = %corpus.digest().short(), "corpus");
+    let scorer: Arc<dyn Scorer> = Arc::new(CpuScorer::new().context("starting the scorer")?);
+    let adapter = scorer.adapter();
+    let why = match config.scorer.device {
+        ScorerDevice::Cpu => "asked for",
+        _ => "this version scores on the CPU twins; they give the digests that every GPU must give",
+    };
+    info!(adapter = %adapter.name, backend = %adapter.backend, "scorer: {why}");
+    let chain = Arc::new(connect(config).await?);
+    let signer = crate::chain::port::Chain::signer(chain.as_ref());
+    let identity = JournalIdentity {
+        genesis: chain.genesis().to_string(),
+        netuid: config.chain.netuid.to_string(),
+        hotkey: signer.map_or("none".into(), |hotkey| hotkey.to_string()),
+    };
+    // Opened once here, so that a journal that cannot be used is a clear refusal at the start.
+    Journal::open(&config.state.dir, &identity).map_err(|cause| Failure::new(Exit::Usage, cause))?;
+    Ok(HouseParts {
+        chain,
+        services: Arc::new(HttpServices::new(services_options(config)?).context("miner services")?),
+        corpus: Arc::new(corpus),
+        decoder,
+        scorer,
+        rules: Arc::clone(rules),
+        netuid: config.chain.netuid,
+        state_dir: config.state.dir.clone(),
+        identity,
+        pays: config.weights.submit && signer.is_some(),
+        version_key: config.weights.version_key,
+        blacklist: Arc::new(BTreeSet::new()),
+        concurrency: Concurrency {
+            requests: config.challenge.concurrency,
+            decoders: config.decode.workers,
+            scorers: 2,
+        },
+        request_cap: Duration::from_secs(600),
+        board: Arc::clone(&surfaces.board),
+        vitals: Arc::clone(&surfaces.vitals),
+        metrics: Arc::clone(&surfaces.metrics),
+        book: Arc::clone(&surfaces.book),
+    })
+}
+
+fn decoder_options(config: &Config) -> Result<DecoderOptions, Failure> {
+    let worker = std::env::current_exe().context("finding this program's own file, which decodes as a child")?;
+    Ok(DecoderOptions {
+        clip_wall: Duration::from_secs(config.decode.clip_wall_s),
+        memory_bytes: config.decode.memory_bytes,
+        max_clip_bytes: config.services.max_clip_bytes,
+        ..DecoderOptions::with_worker(worker)
+    })
+}
+
+async fn connect(config: &Config) -> Result<SubtensorChain, Failure> {
+    let urls = config.chain.endpoints.iter().map(|endpoint| Url::parse(endpoint.as_str()));
+    let endpoints = urls.collect::<Result<Vec<_>, _>>().context("chain.endpoints")?;
+    let signer = match &config.chain.hotkey_file {
+        None => None,
+        Some(path) => {
+            Some(HotkeySigner::read_file(path).map_err(|cause| Failure::new(Exit::Unreadable, cause))?)
+        }
+    };
+    if let Some(signer) = &signer {
+        info!(hotkey = %signer.hotkey(), "signing hotkey");
+    }
+    let options = SubtensorOptions {
+        call_deadline: Duration::from_secs(config.chain.call_deadline_s),
+        block_watchdog: Duration::from_secs(config.chain.block_watchdog_s),
+        signer,
+        ..SubtensorOptions::new(endpoints)
+    };
+    let chain = SubtensorChain::connect(options).await.context("connecting to the chain")?;
+    info!(genesis = %chain.genesis(), "chain");
+    Ok(chain)
+}
+
+fn services_options(config: &Config) -> Result<ServicesOptions, Failure> {
+    let services = &config.services;
+    let public = ServicesOptions::public().context("public services")?;
+    Ok(ServicesOptions {
+        chutes_api: Url::parse(services.chutes_api.as_str()).context("services.chutes_api")?,
+        chute_url_template: services.chute_url_template.as_str().to_string(),
+        huggingface: Url::parse(services.huggingface.as_str()).context("services.huggingface")?,
+        chutes_key: services.chutes_key.clone(),
+        huggingface_token: services.huggingface_token.clone(),
+        max_clip_bytes: services.max_clip_bytes as usize,
+        lookup_timeout: Duration::from_secs(services.lookup_timeout_s),
+        ..public
+    })
+}
+
+/// The first SIGTERM or SIGINT stops the validator, the second ends the process: the journal is
+/// written before anything follows from it, so nothing is lost.
+fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if first {
+                info!("stopping: work under way gets 25 seconds; signal again to end at once");
+                stop.cancel();
+            } else {
+                warn!("ending at once");
+                std::process::exit(Exit::Internal as i32);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Stops once enough rounds have closed and the newest closed one is paid.
+async fn stop_after(rounds: usize, pays: bool, book: Arc<RoundsBook>, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tick.tick().await;
+        let closed: Vec<_> =
+            book.newest(usize::MAX).into_iter().filter(|report| report.phase == "closed").collect();
+        let newest = closed.first().map(|report| report.round);
+        let paid = !pays || book.paid().map(|(round, _)| round) >= newest;
+        if closed.len() >= rounds && paid {
+            info!("{} rounds have closed{}", closed.len(), if pays { " and the newest is paid" } else { "" });
+            return stop.cancel();
+        }
+    }
+}

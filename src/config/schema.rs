@@ -1,0 +1,219 @@
+//! The schema: every setting once, with its meaning, type, bounds and default.
+//!
+//! The doc comments are also the comments of `config/validator.example.toml`; a test keeps that
+//! file equal to what stands here. Nothing here can change a verdict: that is `rules.toml`'s.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use super::{
+    layers::Reader,
+    value::{ChuteUrlTemplate, Endpoint, LogFilter, LogFormat, ScorerDevice, ServiceUrl, Setting},
+};
+use crate::{config::Secret, domain::ids::NetUid};
+
+/// One setting of the schema, for the example file and for suggestions.
+pub(super) struct KeySpec {
+    pub key: &'static str,
+    pub name: &'static str,
+    pub docs: &'static [&'static str],
+    pub expected: fn() -> String,
+    pub bounds: Option<(u64, u64)>,
+    /// Shown in the example file where the default is unset.
+    pub example: Option<&'static str>,
+}
+
+/// One section of the schema.
+pub(super) struct SectionSpec {
+    pub name: &'static str,
+    pub docs: &'static [&'static str],
+    pub keys: &'static [KeySpec],
+}
+
+/// A setting's value as shown: secrets redacted, `None` when unset.
+pub(super) struct Shown<'a> {
+    pub key: &'static str,
+    pub value: Option<toml::Value>,
+    pub secret: Option<&'a Secret>,
+}
+
+macro_rules! optional {
+    () => {
+        None
+    };
+    ($value:expr) => {
+        Some($value)
+    };
+}
+
+macro_rules! schema {
+    ($(
+        $(#[doc = $section_doc:literal])+
+        $section:ident: $Section:ident {
+            $(
+                $(#[doc = $doc:literal])+
+                $field:ident: $type:ty = $default:expr
+                $(, within $low:literal ..= $high:literal)?
+                $(, example $example:literal)?;
+            )+
+        }
+    )+) => {
+        $(
+            $(#[doc = $section_doc])+
+            #[derive(Clone, PartialEq, Debug)]
+            pub struct $Section {
+                $($(#[doc = $doc])+ pub $field: $type,)+
+            }
+        )+
+
+        /// The validator's configuration: what an operator sets, none of which changes a verdict.
+        #[derive(Clone, PartialEq, Debug)]
+        pub struct Config {
+            $($(#[doc = $section_doc])+ pub $section: $Section,)+
+        }
+
+        impl Config {
+            pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+                Self {$(
+                    $section: $Section {$(
+                        $field: reader.setting(
+                            concat!(stringify!($section), ".", stringify!($field)),
+                            optional!($(($low, $high))?),
+                            || $default,
+                        ),
+                    )+},
+                )+}
+            }
+
+            pub(super) fn shown(&self) -> Vec<Shown<'_>> {
+                vec![$($(
+                    Shown {
+                        key: concat!(stringify!($section), ".", stringify!($field)),
+                        value: self.$section.$field.shown(),
+                        secret: self.$section.$field.secret(),
+                    },
+                )+)+]
+            }
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self {$( $section: $Section {$( $field: $default, )+}, )+}
+            }
+        }
+
+        pub(super) const SECTIONS: &[SectionSpec] = &[$(
+            SectionSpec {
+                name: stringify!($section),
+                docs: &[$($section_doc),+],
+                keys: &[$(
+                    KeySpec {
+                        key: concat!(stringify!($section), ".", stringify!($field)),
+                        name: stringify!($field),
+                        docs: &[$($doc),+],
+                        expected: <$type as Setting>::expected,
+                        bounds: optional!($(($low, $high))?),
+                        example: optional!($($example)?),
+                    },
+                )+],
+            },
+        )+];
+    };
+}
+
+/// A default of the schema; a test reads every default, so a bad one cannot ship.
+fn known<T: Setting>(text: &str) -> T {
+    match T::from_text(text) {
+        Ok(value) => value,
+        Err(problem) => unreachable!("the schema's default `{text}`: {problem}"),
+    }
+}
+
+schema! {
+    /// The chain that the validator follows and pays on.
+    chain: ChainConfig {
+        /// WebSocket endpoints of nodes, tried in order. A path in an address is taken for an
+        /// access key and never shown.
+        endpoints: Vec<Endpoint> = vec![known("wss://entrypoint-finney.opentensor.ai:443")];
+        /// The subnet.
+        netuid: NetUid = NetUid(99), within 0..=65535;
+        /// A call that the node does not answer within this time failed, in seconds.
+        call_deadline_s: u64 = 30, within 1..=600;
+        /// Without a new finalized block for this long the validator reconnects and says that it
+        /// is not ready, in seconds.
+        block_watchdog_s: u64 = 120, within 1..=3600;
+        /// File with the hotkey that signs. Without it the validator scores and publishes, but
+        /// sets no weights.
+        hotkey_file: Option<PathBuf> = None, example "/etc/leoma/hotkey";
+    }
+    /// Services where models live and miners answer.
+    services: ServicesConfig {
+        /// Address of the Chutes API.
+        chutes_api: ServiceUrl = known("https://api.chutes.ai");
+        /// Address of one chute; {slug} is the name that Chutes resolved for it.
+        chute_url_template: ChuteUrlTemplate = known("https://{slug}.chutes.ai");
+        /// Address of the Hugging Face Hub.
+        huggingface: ServiceUrl = known("https://huggingface.co");
+        /// Key for Chutes. Without it only public chutes can be looked up.
+        chutes_key: Option<Secret> = None, example "env:CHUTES_API_KEY";
+        /// Token for the Hugging Face Hub. Without it the anonymous rate limit applies.
+        huggingface_token: Option<Secret> = None, example "file:/etc/leoma/huggingface-token";
+        /// Largest answer that is read from a miner, in bytes.
+        max_clip_bytes: u64 = 67108864, within 65536..=1073741824;
+        /// A lookup that is not answered within this time failed, in seconds.
+        lookup_timeout_s: u64 = 20, within 1..=300;
+    }
+    /// The source clips.
+    corpus: CorpusConfig {
+        /// Folder, or s3://bucket/prefix, that holds the clips.
+        location: String = known("corpus");
+        /// The manifest's path inside the location.
+        manifest: String = known("manifest.json");
+    }
+    /// The rules that decide verdicts. They are one file with one digest, compared with peers.
+    rules: RulesConfig {
+        /// Another rules file than the one built in.
+        file: Option<PathBuf> = None, example "/etc/leoma/rules.toml";
+    }
+    /// The scorer.
+    scorer: ScorerConfig {
+        /// Where clips are scored. Every device gives the same scores.
+        device: ScorerDevice = ScorerDevice::Auto;
+    }
+    /// Decoding of the miners' files, each in a child process.
+    decode: DecodeConfig {
+        /// Child processes at the same time.
+        workers: usize = 2, within 1..=64;
+        /// A child that runs longer is killed, in seconds.
+        clip_wall_s: u64 = 30, within 1..=600;
+        /// Memory that one child may take, in bytes.
+        memory_bytes: u64 = 1073741824, within 134217728..=17179869184;
+    }
+    /// Asking the miners.
+    challenge: ChallengeConfig {
+        /// Miners that are asked at the same time.
+        concurrency: usize = 16, within 1..=256;
+    }
+    /// What the validator remembers.
+    state: StateConfig {
+        /// Folder of the journal; one validator per folder.
+        dir: PathBuf = known("state");
+    }
+    /// The operator's pages.
+    web: WebConfig {
+        /// Where they are served. They ask for no password: keep them on loopback or behind a
+        /// proxy that does. Port 0 takes a free port.
+        listen: SocketAddr = known("127.0.0.1:9099");
+    }
+    /// The log, on standard error.
+    log: LogConfig {
+        /// Shape of a line.
+        format: LogFormat = LogFormat::Plain;
+        /// Which events are logged, by level and module.
+        filter: LogFilter = known("warn,leoma=info");
+    }
+    /// Paying the winner.
+    weights: WeightsConfig {
+        /// Whether weights are sent to the chain; needs chain.hotkey_file.
+        submit: bool = true;
+    }
+}

@@ -1,0 +1,189 @@
+//! The fold under tables and under random input.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{
+    ids::Uid,
+    rules::PayoutRule,
+    testing::{forfeit, hotkey, plan, scored},
+};
+
+const RULES: PayoutRules =
+    PayoutRules { rule: PayoutRule::Round, tie_band: 50, void_above_unjudged_percent: 34 };
+
+fn planned(round: u64, miners: u8) -> Event {
+    Event::RoundPlanned { plan: Box::new(plan(round, miners)) }
+}
+
+fn settled_event(round: u64, miner: u8, outcome: Outcome) -> Event {
+    Event::TicketSettled {
+        round: RoundId(round),
+        hotkey: hotkey(miner),
+        outcome,
+        timings: Timings::default(),
+    }
+}
+
+fn received(round: u64, miner: u8, sha: u8) -> Event {
+    let file = ReceivedFile { sha256: Digest([sha; 32]), bytes: 9, latency_ms: 1, invocation_id: None };
+    Event::ClipReceived { round: RoundId(round), hotkey: hotkey(miner), file }
+}
+
+fn closed(round: u64, winner: Option<u8>) -> Event {
+    Event::RoundClosed {
+        round: RoundId(round),
+        at: BlockNumber(round * 100 + 70),
+        winner: winner.map(hotkey),
+    }
+}
+
+fn intent(round: u64) -> Event {
+    let decided_at = plan(round, 0).anchor;
+    Event::WeightsIntended {
+        intent: WeightsIntent {
+            target: PayTarget::Miner { hotkey: hotkey(1) },
+            uid: Uid(1),
+            round: RoundId(round),
+            weights: vec![(Uid(1), 65535)],
+            decided_at,
+            last_update: BlockNumber(0),
+        },
+    }
+}
+
+fn fold(events: &[Event]) -> Tournament {
+    let mut state = Tournament::new(RULES);
+    for event in events {
+        state.apply(event).expect("follows");
+    }
+    state
+}
+
+#[test]
+fn a_round_runs_from_plan_to_payment() {
+    let state = fold(&[
+        planned(7, 2),
+        received(7, 1, 1),
+        settled_event(7, 1, scored(8000, true, 1)),
+        settled_event(7, 2, forfeit(Fault::Miner)),
+        closed(7, Some(1)),
+        intent(7),
+        Event::WeightsLanded { seen_at: plan(8, 0).anchor },
+    ]);
+    assert_eq!(state.settled().len(), 1);
+    assert_eq!(state.last_paid().map(|(_, round, _)| *round), Some(RoundId(7)));
+    assert!(state.published().contains("clip-7.mp4"));
+    assert!(state.open_rounds().is_empty() && state.open_intent().is_none());
+}
+
+#[test]
+fn no_round_runs_twice_and_no_ticket_settles_twice() {
+    let mut state = fold(&[planned(7, 1), settled_event(7, 1, scored(8000, true, 1))]);
+    assert_eq!(state.apply(&planned(7, 1)), Err(ApplyError::DuplicateRound(RoundId(7))));
+    assert_eq!(state.apply(&planned(6, 1)), Err(ApplyError::DuplicateRound(RoundId(6))));
+    let again = settled_event(7, 1, forfeit(Fault::Miner));
+    assert!(matches!(state.apply(&again), Err(ApplyError::AlreadySettled { .. })));
+    assert!(matches!(
+        state.apply(&settled_event(7, 9, forfeit(Fault::Us))),
+        Err(ApplyError::UnknownMiner { .. })
+    ));
+}
+
+#[test]
+fn a_round_cannot_close_early_nor_with_another_winner() {
+    let mut state = fold(&[planned(7, 2), settled_event(7, 1, scored(8000, true, 1))]);
+    assert!(matches!(state.apply(&closed(7, Some(1))), Err(ApplyError::TicketsOpen { open: 1, .. })));
+    state.apply(&settled_event(7, 2, scored(9000, true, 2))).expect("settles");
+    assert!(matches!(state.apply(&closed(7, Some(1))), Err(ApplyError::WinnerDiffers { .. })));
+    state.apply(&closed(7, Some(2))).expect("the elected winner");
+    assert_eq!(state.apply(&closed(7, Some(2))), Err(ApplyError::Ended(RoundId(7))));
+}
+
+#[test]
+fn of_identical_clips_the_later_miner_loses_even_with_the_better_place_in_the_table() {
+    let state = fold(&[
+        planned(7, 3),
+        received(7, 3, 9),
+        settled_event(7, 3, scored(9000, true, 5)),
+        received(7, 2, 9),
+        settled_event(7, 2, scored(9000, true, 5)),
+        settled_event(7, 1, scored(100, false, 6)),
+    ]);
+    let round = state.round(RoundId(7)).expect("known");
+    let outcomes = round.final_outcomes();
+    assert!(matches!(outcomes[&hotkey(3)], Outcome::Rejected { gate: GateId::G8, .. }));
+    assert_eq!(round.winner(&RULES).map(|winner| winner.hotkey), Some(hotkey(2)));
+}
+
+#[test]
+fn a_round_is_void_when_too_many_went_unjudged_through_no_fault_of_their_own() {
+    let one_of_three = fold(&[
+        planned(7, 3),
+        settled_event(7, 1, forfeit(Fault::Platform)),
+        settled_event(7, 2, scored(8000, true, 1)),
+        settled_event(7, 3, forfeit(Fault::Miner)),
+    ]);
+    assert_eq!(one_of_three.round(RoundId(7)).and_then(|round| round.void_reason(&RULES)), None);
+    let two_of_three = fold(&[
+        planned(7, 3),
+        settled_event(7, 1, forfeit(Fault::Us)),
+        settled_event(7, 2, Outcome::Expired { stage: Stage::Score }),
+        settled_event(7, 3, forfeit(Fault::Miner)),
+    ]);
+    let reason = two_of_three.round(RoundId(7)).and_then(|round| round.void_reason(&RULES));
+    assert_eq!(reason, Some(VoidReason::Unjudged { unjudged: 2, asked: 3 }));
+}
+
+#[test]
+fn weights_have_one_open_decision_at_a_time() {
+    let mut state = fold(&[intent(7)]);
+    assert_eq!(state.apply(&intent(8)), Err(ApplyError::IntentOpen));
+    state.apply(&Event::WeightsFailed { seen_at: BlockNumber(1), reason: "x".into() }).expect("ends it");
+    let landed = Event::WeightsLanded { seen_at: plan(8, 0).anchor };
+    assert_eq!(state.apply(&landed), Err(ApplyError::NoIntent));
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let outcome = prop_oneof![
+        (0i64..10_000, any::<bool>(), 1u8..4)
+            .prop_map(|(score, passed, frames)| scored(score, passed, frames)),
+        Just(forfeit(Fault::Miner)),
+        Just(forfeit(Fault::Platform)),
+    ];
+    prop_oneof![
+        (1u64..5).prop_map(|round| planned(round, 3)),
+        (1u64..5, 0u8..5, 1u8..4).prop_map(|(round, miner, sha)| received(round, miner, sha)),
+        (1u64..5, 0u8..5, outcome).prop_map(|(round, miner, outcome)| settled_event(round, miner, outcome)),
+        (1u64..5, prop::option::of(0u8..5)).prop_map(|(round, winner)| closed(round, winner)),
+        (1u64..5).prop_map(|round| Event::RoundVoided {
+            round: RoundId(round),
+            at: BlockNumber(round * 100),
+            reason: VoidReason::NotPlanned { detail: "x".into() },
+        }),
+        (1u64..5).prop_map(intent),
+        Just(Event::WeightsLanded { seen_at: plan(3, 0).anchor }),
+        Just(Event::WeightsFailed { seen_at: BlockNumber(5), reason: "x".into() }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_fold_of_what_was_accepted_is_the_state(events in prop::collection::vec(any_event(), 0..60)) {
+        let mut state = Tournament::new(RULES);
+        let mut accepted = Vec::new();
+        for event in events {
+            let before = state.clone();
+            match state.apply(&event) {
+                Ok(()) => accepted.push(event),
+                Err(_) => prop_assert_eq!(&before, &state, "a refused event changes nothing"),
+            }
+        }
+        // Through text and back, as a restart does.
+        let stored: Vec<Event> = accepted
+            .iter()
+            .map(|event| serde_json::from_str(&serde_json::to_string(event).expect("writes")).expect("reads"))
+            .collect();
+        prop_assert_eq!(fold(&stored), state);
+    }
+}

@@ -1,0 +1,76 @@
+//! Small domain values for unit tests.
+
+use std::collections::BTreeMap;
+
+use super::{
+    ids::{BlockHash, BlockNumber, BlockRef, Digest, Hotkey, RoundId, Uid},
+    outcome::{Fault, Outcome, Stage},
+    plan::{ClipChoice, ClipSpec, PlanSource, RoundPlan},
+    roster::{Deployment, Precedence, RosterEntry, Standing},
+    score::{Axes, PromptRead, Score, ScoreCard},
+};
+
+/// The hotkey of miner `n`.
+pub fn hotkey(n: u8) -> Hotkey {
+    Hotkey([n; 32])
+}
+
+/// A roster row of a miner that can be asked.
+pub fn valid_entry(n: u8) -> RosterEntry {
+    let deployment = Deployment {
+        chute_id: format!("chute-{n}"),
+        slug: format!("miner-{n}"),
+        model_hash: Digest([n; 32]).to_string(),
+    };
+    RosterEntry {
+        uid: Uid(u16::from(n)),
+        hotkey: hotkey(n),
+        commitment: None,
+        precedence: Precedence { reveal_block: BlockNumber(u64::from(n)), index: 0, uid: Uid(u16::from(n)) },
+        standing: Standing::Valid { deployment },
+    }
+}
+
+/// A plan for a round with miners `1..=miners`.
+pub fn plan(round: u64, miners: u8) -> RoundPlan {
+    let anchor = BlockRef { number: BlockNumber(round * 100), hash: BlockHash([round as u8; 32]) };
+    RoundPlan {
+        round: RoundId(round),
+        anchor,
+        answer_by: BlockNumber(round * 100 + 60),
+        settle_by: BlockNumber(round * 100 + 95),
+        source: PlanSource::Sample,
+        spec: ClipSpec { frames: 81, width: 832, height: 480, fps: 16 },
+        clip: ClipChoice {
+            key: format!("clip-{round}.mp4"),
+            sha256: Digest([1; 32]),
+            window_start_us: 0,
+            first_frame_png: Digest([2; 32]),
+            reference_frames: Digest([3; 32]),
+            prompt: "a boat".into(),
+        },
+        roster: (1..=miners).map(valid_entry).collect(),
+        rules_digest: Digest([4; 32]),
+        corpus_digest: Digest([5; 32]),
+    }
+}
+
+/// A scored outcome; the frames differ by `frames`.
+pub fn scored(overall: i64, passed: bool, frames: u8) -> Outcome {
+    let card = ScoreCard {
+        axes: Axes { temporal: Some(Score::clamped(overall)), ..Axes::default() },
+        overall: Score::clamped(overall),
+        passed,
+        terms: BTreeMap::new(),
+        gates: BTreeMap::new(),
+        prompt_read: PromptRead::None,
+        frame_digest: Digest([frames; 32]),
+        score_digest: Digest([frames; 32]),
+    };
+    Outcome::Scored { card: Box::new(card) }
+}
+
+/// A forfeit by `fault`.
+pub fn forfeit(fault: Fault) -> Outcome {
+    Outcome::Forfeit { stage: Stage::Challenge, fault, reason: "answer_timeout".into() }
+}

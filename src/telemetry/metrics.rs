@@ -1,0 +1,414 @@
+//! The metrics in OpenMetrics text.
+//!
+//! `prometheus-client` writes the format: unlike recorder-based crates it lets a collector read
+//! our atomics at scrape time, so that a hanging actor's values stay true.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet, text},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge},
+    registry::{Metric, Registry},
+};
+
+use super::{
+    build,
+    health::Readiness,
+    names::{self, MetricKind, MetricSpec},
+    vitals::Vitals,
+};
+use crate::{
+    domain::outcome::{Fault, Outcome},
+    runtime::{
+        board::{ActorSnapshot, ActorState, ActorStats, Board},
+        histogram::{DurationHistogram, HistogramSnapshot},
+    },
+};
+
+/// Media type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of stage times: 2^10 µs (1 ms) to 2^30 µs (18 min), by octave.
+const STAGE_EXPONENTS: std::ops::RangeInclusive<u32> = 10..=30;
+/// Upper bounds of handler times: 2^6 µs (64 µs) to 2^26 µs (67 s), by two octaves.
+const HANDLER_EXPONENTS: std::ops::RangeInclusive<u32> = 6..=26;
+
+type OutcomeLabels = [(&'static str, &'static str); 2];
+
+/// What the metrics are read from at scrape time.
+pub struct MetricsOptions {
+    /// The actors.
+    pub board: Arc<Board>,
+    /// The facts about the whole validator.
+    pub vitals: Arc<Vitals>,
+    /// Whether the validator is ready.
+    pub readiness: Arc<dyn Readiness>,
+}
+
+/// All metrics: counters that the pipeline bumps, and a reader of the board and the vitals.
+pub struct Metrics {
+    registry: Registry,
+    opened: Counter,
+    settled: Counter,
+    void: Counter,
+    outcomes: Family<OutcomeLabels, Counter>,
+    in_flight: Gauge,
+    stages: Arc<StageTimes>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Metrics at zero.
+    pub fn new(options: MetricsOptions) -> Arc<Self> {
+        let stages = Arc::new(StageTimes::default());
+        let mut metrics = Self {
+            registry: Registry::default(),
+            opened: Counter::default(),
+            settled: Counter::default(),
+            void: Counter::default(),
+            outcomes: Family::default(),
+            in_flight: Gauge::default(),
+            stages: Arc::clone(&stages),
+        };
+        metrics.registry.register_collector(Box::new(Scrape { options, stages }));
+        metrics.register(&names::ROUNDS_OPENED, metrics.opened.clone());
+        metrics.register(&names::ROUNDS_SETTLED, metrics.settled.clone());
+        metrics.register(&names::ROUNDS_VOID, metrics.void.clone());
+        metrics.register(&names::OUTCOMES, metrics.outcomes.clone());
+        metrics.register(&names::TICKETS_IN_FLIGHT, metrics.in_flight.clone());
+        Arc::new(metrics)
+    }
+
+    fn register(&mut self, spec: &MetricSpec, metric: impl Metric) {
+        self.registry.register(spec.family(), spec.help, metric);
+    }
+
+    /// A round opened.
+    pub fn round_opened(&self) {
+        self.opened.inc();
+    }
+
+    /// Every ticket of a round settled, and the round counts.
+    pub fn round_settled(&self) {
+        self.settled.inc();
+    }
+
+    /// A round ended that counts for nobody.
+    pub fn round_void(&self) {
+        self.void.inc();
+    }
+
+    /// A ticket settled.
+    pub fn outcome(&self, outcome: &Outcome) {
+        let fault = outcome.fault().map_or("none", fault_label);
+        self.outcomes.get_or_create(&[("kind", outcome.kind()), ("fault", fault)]).inc();
+    }
+
+    /// Tickets that are open now.
+    pub fn tickets_in_flight(&self, tickets: usize) {
+        self.in_flight.set(i64::try_from(tickets).unwrap_or(i64::MAX));
+    }
+
+    /// A miner answered after this time.
+    pub fn challenge_took(&self, took: Duration) {
+        self.stages.challenge.record(took);
+    }
+
+    /// A clip was decoded, or failed to, after this time.
+    pub fn decode_took(&self, took: Duration) {
+        self.stages.decode.record(took);
+    }
+
+    /// A clip was scored after this time.
+    pub fn score_took(&self, took: Duration) {
+        self.stages.score.record(took);
+    }
+
+    /// Everything as text of type [`CONTENT_TYPE`].
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut page = String::with_capacity(16 * 1024);
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}
+
+fn fault_label(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Miner => "miner",
+        Fault::Platform => "platform",
+        Fault::Chain => "chain",
+        Fault::Us => "us",
+    }
+}
+
+#[derive(Default)]
+struct StageTimes {
+    challenge: DurationHistogram,
+    decode: DurationHistogram,
+    score: DurationHistogram,
+}
+
+/// Reads the board, the vitals and readiness when it is scraped.
+struct Scrape {
+    options: MetricsOptions,
+    stages: Arc<StageTimes>,
+}
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scrape")
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let encoder = &mut encoder;
+        self.process(encoder)?;
+        self.vitals(encoder)?;
+        self.stages(encoder)?;
+        self.actors(encoder)
+    }
+}
+
+impl Scrape {
+    fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let ready = u64::from(self.options.readiness.reasons().is_empty());
+        value(encoder, &names::READY, Some(ready))?;
+        let started = self.options.vitals.started_unix().as_secs_f64();
+        value(encoder, &names::PROCESS_START, Some(started))?;
+        let labels = [("version", build::VERSION), ("commit", build::commit()), ("profile", build::PROFILE)];
+        describe(encoder, &names::BUILD_INFO)?.encode_family(&labels)?.encode_gauge(&1u64)
+    }
+
+    fn vitals(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let vitals = &self.options.vitals;
+        let (head, weights) = (vitals.head(), vitals.weights());
+        value(encoder, &names::CHAIN_HEAD, head.map(|head| head.block.0))?;
+        value(encoder, &names::CHAIN_HEAD_AGE, head.map(|head| head.age.as_secs_f64()))?;
+        value(encoder, &names::WEIGHTS_BLOCK, weights.map(|weights| weights.block.0))?;
+        value(encoder, &names::WEIGHTS_AGE, weights.map(|weights| weights.age.as_secs_f64()))?;
+        value(encoder, &names::CORPUS_LEFT, vitals.clips_left())?;
+        counter(encoder, &names::JOURNAL_EVENTS, vitals.journal_events())?;
+        counter(encoder, &names::JOURNAL_ERRORS, vitals.journal_errors())
+    }
+
+    fn stages(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        for (spec, times) in [
+            (&names::CHALLENGE_TIME, &self.stages.challenge),
+            (&names::DECODE_TIME, &self.stages.decode),
+            (&names::SCORE_TIME, &self.stages.score),
+        ] {
+            histogram(describe(encoder, spec)?, &times.snapshot(), STAGE_EXPONENTS.step_by(1))?;
+        }
+        Ok(())
+    }
+
+    fn actors(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let actors = self.options.board.actors();
+        let rows: Vec<ActorSnapshot> = actors.iter().map(|actor| actor.snapshot()).collect();
+        let mut states = describe(encoder, &names::ACTOR_STATE)?;
+        for row in &rows {
+            for state in ActorState::ALL {
+                let labels = [("actor", row.name), ("state", state.as_str())];
+                states.encode_family(&labels)?.encode_gauge(&u64::from(row.state == state))?;
+            }
+        }
+        per_actor(encoder, &names::ACTOR_MAILBOX, &rows, |row| row.mailbox.depth as u64)?;
+        per_actor(encoder, &names::ACTOR_MAILBOX_BOUND, &rows, |row| row.mailbox.bound as u64)?;
+        per_actor(encoder, &names::ACTOR_IN_FLIGHT, &rows, |row| row.in_flight as u64)?;
+        per_actor(encoder, &names::ACTOR_PROCESSED, &rows, |row| row.processed)?;
+        per_actor(encoder, &names::ACTOR_ERRORS, &rows, |row| row.errors)?;
+        per_actor(encoder, &names::ACTOR_RESTARTS, &rows, |row| row.restarts)?;
+        self.handlers(encoder, &actors)
+    }
+
+    fn handlers(&self, encoder: &mut DescriptorEncoder<'_>, actors: &[Arc<ActorStats>]) -> fmt::Result {
+        let mut busy = describe(encoder, &names::ACTOR_BUSY)?;
+        for actor in actors {
+            let seconds = actor.busy_for().unwrap_or_default().as_secs_f64();
+            busy.encode_family(&[("actor", actor.name())])?.encode_gauge(&seconds)?;
+        }
+        let mut times = describe(encoder, &names::ACTOR_HANDLER)?;
+        for actor in actors {
+            let labels = [("actor", actor.name())];
+            let family = times.encode_family(&labels)?;
+            histogram(family, &actor.handler_times(), HANDLER_EXPONENTS.step_by(2))?;
+        }
+        Ok(())
+    }
+}
+
+fn describe<'s>(
+    encoder: &'s mut DescriptorEncoder<'_>,
+    spec: &'static MetricSpec,
+) -> Result<MetricEncoder<'s>, fmt::Error> {
+    let kind = match spec.kind {
+        MetricKind::Counter => MetricType::Counter,
+        MetricKind::Gauge => MetricType::Gauge,
+        MetricKind::Histogram => MetricType::Histogram,
+    };
+    // The registry ends the help of its own metrics with a full stop; a collector must do it itself.
+    encoder.encode_descriptor(spec.family(), &format!("{}.", spec.help), None, kind)
+}
+
+/// A gauge without labels; an unknown value is left out rather than shown as zero.
+fn value<V: EncodeGaugeValue>(
+    encoder: &mut DescriptorEncoder<'_>,
+    spec: &'static MetricSpec,
+    value: Option<V>,
+) -> fmt::Result {
+    let mut metric = describe(encoder, spec)?;
+    value.map_or(Ok(()), |value| metric.encode_gauge(&value))
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, spec: &'static MetricSpec, count: u64) -> fmt::Result {
+    describe(encoder, spec)?.encode_counter::<NoLabelSet, _, f64>(&count, None)
+}
+
+fn per_actor(
+    encoder: &mut DescriptorEncoder<'_>,
+    spec: &'static MetricSpec,
+    rows: &[ActorSnapshot],
+    read: impl Fn(&ActorSnapshot) -> u64,
+) -> fmt::Result {
+    let mut metric = describe(encoder, spec)?;
+    for row in rows {
+        let labels = [("actor", row.name)];
+        let mut family = metric.encode_family(&labels)?;
+        match spec.kind {
+            MetricKind::Counter => family.encode_counter::<NoLabelSet, _, f64>(&read(row), None)?,
+            MetricKind::Gauge | MetricKind::Histogram => family.encode_gauge(&read(row))?,
+        }
+    }
+    Ok(())
+}
+
+fn histogram(
+    mut metric: MetricEncoder<'_>,
+    times: &HistogramSnapshot,
+    exponents: impl Iterator<Item = u32>,
+) -> fmt::Result {
+    let mut below = 0;
+    let mut buckets = Vec::new();
+    for exponent in exponents {
+        let cumulative = times.below_power_of_two(exponent);
+        buckets.push(((1u64 << exponent) as f64 / 1e6, cumulative - below));
+        below = cumulative;
+    }
+    // The encoder sums the buckets up.
+    buckets.push((f64::INFINITY, times.count() - below));
+    metric.encode_histogram::<NoLabelSet>(times.sum().as_secs_f64(), times.count(), &buckets, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        domain::{ids::BlockNumber, outcome::Stage},
+        runtime::board::Ending,
+        telemetry::{Reason, ReasonCode},
+    };
+
+    struct Never;
+
+    impl Readiness for Never {
+        fn reasons(&self) -> Vec<Reason> {
+            vec![Reason { code: ReasonCode::NoBlockYet, detail: String::new() }]
+        }
+    }
+
+    fn everything() -> Arc<Metrics> {
+        let (board, vitals) = (Board::new(), Vitals::new());
+        let stats = board.register("decoder", 4);
+        stats.set_state(ActorState::Running);
+        drop(stats.handling());
+        stats.finished(Ending::Failed(&"no"));
+        vitals.head_seen(BlockNumber(4_200));
+        vitals.weights_landed(BlockNumber(4_100));
+        vitals.corpus_left(17);
+        vitals.journal_wrote(5);
+        let metrics = Metrics::new(MetricsOptions { board, vitals, readiness: Arc::new(Never) });
+        metrics.round_opened();
+        metrics.outcome(&Outcome::Expired { stage: Stage::Decode });
+        metrics.tickets_in_flight(3);
+        metrics.decode_took(Duration::from_millis(3));
+        metrics.decode_took(Duration::from_secs(4_000));
+        metrics
+    }
+
+    #[test]
+    fn the_page_holds_every_metric_of_the_list_and_no_other() {
+        let page = everything().encode().expect("text");
+        let mut described: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+        for line in page.lines() {
+            if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+                assert!(described.insert(name, (help, "")).is_none(), "{name} is described twice");
+            }
+            if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+                described.get_mut(name).expect("help comes first").1 = kind;
+            }
+        }
+        let listed: BTreeMap<&str, (String, &str)> = names::ALL
+            .iter()
+            .map(|spec| (spec.family(), (format!("{}.", spec.help), spec.kind.as_str())))
+            .collect();
+        assert_eq!(listed.len(), names::ALL.len(), "a name is listed twice");
+        let described: BTreeMap<&str, (String, &str)> =
+            described.into_iter().map(|(name, (help, kind))| (name, (help.to_owned(), kind))).collect();
+        assert_eq!(described, listed);
+    }
+
+    #[test]
+    fn values_are_those_of_the_board_the_vitals_and_the_counters() {
+        let page = everything().encode().expect("text");
+        for line in [
+            "leoma_ready 0",
+            "leoma_chain_head_block 4200",
+            "leoma_weights_landed_block 4100",
+            "leoma_corpus_clips_left 17",
+            "leoma_journal_events_total 5",
+            "leoma_rounds_opened_total 1",
+            r#"leoma_outcomes_total{kind="expired",fault="us"} 1"#,
+            "leoma_tickets_in_flight 3",
+            r#"leoma_decode_seconds_bucket{le="0.002048"} 0"#,
+            r#"leoma_decode_seconds_bucket{le="0.004096"} 1"#,
+            r#"leoma_decode_seconds_bucket{le="+Inf"} 2"#,
+            "leoma_decode_seconds_count 2",
+            r#"leoma_actor_state{actor="decoder",state="running"} 1"#,
+            r#"leoma_actor_state{actor="decoder",state="dead"} 0"#,
+            r#"leoma_actor_errors_total{actor="decoder"} 1"#,
+            r#"leoma_actor_handler_seconds_count{actor="decoder"} 1"#,
+        ] {
+            assert!(page.lines().any(|printed| printed == line), "{line} is missing in\n{page}");
+        }
+        assert!(page.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn what_is_unknown_is_left_out() {
+        let (board, vitals) = (Board::new(), Vitals::new());
+        let page = Metrics::new(MetricsOptions { board, vitals, readiness: Arc::new(Never) });
+        let page = page.encode().expect("text");
+        assert!(!page.lines().any(|line| line.starts_with("leoma_chain_head_age_seconds ")), "{page}");
+    }
+
+    #[test]
+    fn label_names_are_those_of_the_list() {
+        let page = everything().encode().expect("text");
+        for spec in names::ALL.iter().filter(|spec| !spec.labels.is_empty()) {
+            let sample = page.lines().find(|line| line.starts_with(spec.family()));
+            let sample = sample.unwrap_or_else(|| panic!("{} has no sample", spec.name));
+            for label in spec.labels {
+                assert!(sample.contains(&format!("{label}=\"")), "{sample} lacks {label}");
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Every metric of the validator: its name, type, labels and meaning. `docs/metrics.md` adds what
+//! healthy looks like; a test keeps the two equal.
+
+/// How a metric behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MetricKind {
+    /// Only grows while the process lives.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Distribution of durations.
+    Histogram,
+}
+
+impl MetricKind {
+    /// The type's name in the exposition format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MetricSpec {
+    /// Name as queried; counters end with `_total`.
+    pub name: &'static str,
+    /// Type.
+    pub kind: MetricKind,
+    /// Unit of the value.
+    pub unit: &'static str,
+    /// Label names.
+    pub labels: &'static [&'static str],
+    /// What it counts, one sentence without its full stop.
+    pub help: &'static str,
+}
+
+impl MetricSpec {
+    /// The family's name: without the `_total` that the encoder appends to counters.
+    pub fn family(&self) -> &'static str {
+        self.name.strip_suffix("_total").unwrap_or(self.name)
+    }
+}
+
+macro_rules! metrics {
+    ($( $constant:ident = $name:literal, $kind:ident, $unit:literal, [$($label:literal),*], $help:literal; )+) => {
+        $(
+            #[doc = concat!("`", $name, "` (", $unit, "): ", $help, ".")]
+            pub const $constant: MetricSpec = MetricSpec {
+                name: $name,
+                kind: MetricKind::$kind,
+                unit: $unit,
+                labels: &[$($label),*],
+                help: $help,
+            };
+        )+
+        /// All metrics in the order of the page.
+        pub const ALL: &[MetricSpec] = &[$($constant),+];
+    };
+}
+
+metrics! {
+    READY = "leoma_ready", Gauge, "0 or 1", [], "Whether the validator can do its work now, as /readyz says";
+    PROCESS_START = "leoma_process_start_time_seconds", Gauge, "seconds since 1970", [], "When this process started";
+    BUILD_INFO = "leoma_build_info", Gauge, "always 1", ["version", "commit", "profile"], "Which build runs";
+    CHAIN_HEAD = "leoma_chain_head_block", Gauge, "block number", [], "Latest finalized block seen";
+    CHAIN_HEAD_AGE = "leoma_chain_head_age_seconds", Gauge, "seconds", [], "Time since the latest finalized block was seen";
+    ROUNDS_OPENED = "leoma_rounds_opened_total", Counter, "rounds", [], "Rounds opened";
+    ROUNDS_SETTLED = "leoma_rounds_settled_total", Counter, "rounds", [], "Rounds whose every ticket settled and that count";
+    ROUNDS_VOID = "leoma_rounds_void_total", Counter, "rounds", [], "Rounds that count for nobody";
+    OUTCOMES = "leoma_outcomes_total", Counter, "tickets", ["kind", "fault"], "Settled tickets by outcome and by who is to blame";
+    TICKETS_IN_FLIGHT = "leoma_tickets_in_flight", Gauge, "tickets", [], "Tickets opened and not settled";
+    CHALLENGE_TIME = "leoma_challenge_seconds", Histogram, "seconds", [], "Time from asking a miner to the last byte of its answer";
+    DECODE_TIME = "leoma_decode_seconds", Histogram, "seconds", [], "Time to decode one clip, child process included";
+    SCORE_TIME = "leoma_score_seconds", Histogram, "seconds", [], "Time to score one clip";
+    WEIGHTS_BLOCK = "leoma_weights_landed_block", Gauge, "block number", [], "Finalized block that holds the last weights set by this process";
+    WEIGHTS_AGE = "leoma_weights_age_seconds", Gauge, "seconds", [], "Time since weights last landed";
+    CORPUS_LEFT = "leoma_corpus_clips_left", Gauge, "clips", [], "Source clips that no round has used";
+    JOURNAL_EVENTS = "leoma_journal_events_total", Counter, "events", [], "Events written to the journal";
+    JOURNAL_ERRORS = "leoma_journal_errors_total", Counter, "errors", [], "Failed writes to the journal";
+    ACTOR_STATE = "leoma_actor_state", Gauge, "0 or 1", ["actor", "state"], "1 for the state that the actor is in";
+    ACTOR_MAILBOX = "leoma_actor_mailbox_depth", Gauge, "messages", ["actor"], "Messages that wait for the actor";
+    ACTOR_MAILBOX_BOUND = "leoma_actor_mailbox_bound", Gauge, "messages", ["actor"], "Most messages that may wait for the actor";
+    ACTOR_IN_FLIGHT = "leoma_actor_in_flight", Gauge, "messages", ["actor"], "Messages whose work began and has not ended";
+    ACTOR_PROCESSED = "leoma_actor_processed_total", Counter, "messages", ["actor"], "Messages whose work ended, errors included";
+    ACTOR_ERRORS = "leoma_actor_errors_total", Counter, "messages", ["actor"], "Messages whose work ended with an error of ours";
+    ACTOR_RESTARTS = "leoma_actor_restarts_total", Counter, "restarts", ["actor"], "Times that the actor was rebuilt";
+    ACTOR_BUSY = "leoma_actor_busy_seconds", Gauge, "seconds", ["actor"], "How long the running handler has been running, 0 when idle";
+    ACTOR_HANDLER = "leoma_actor_handler_seconds", Histogram, "seconds", ["actor"], "Time that handlers took";
+}

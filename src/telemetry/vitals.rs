@@ -1,0 +1,207 @@
+//! The few facts about the whole validator that metrics and readiness are read from.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    domain::ids::BlockNumber,
+    runtime::board::{MonotonicClock, process_clock},
+};
+
+/// A block and how long ago it was seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlockSighting {
+    /// The block.
+    pub block: BlockNumber,
+    /// Time since.
+    pub age: Duration,
+}
+
+/// A value that is unknown at first, in one atomic: stored plus one, zero for unknown.
+#[derive(Debug, Default)]
+struct Known(AtomicU64);
+
+impl Known {
+    fn set(&self, value: u64) {
+        self.0.store(value.saturating_add(1), Relaxed);
+    }
+
+    fn forget(&self) {
+        self.0.store(0, Relaxed);
+    }
+
+    fn get(&self) -> Option<u64> {
+        self.0.load(Relaxed).checked_sub(1)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sighting {
+    block: Known,
+    at: Known,
+}
+
+/// Facts about the whole validator, written by whoever learns them, read without waiting.
+pub struct Vitals {
+    clock: MonotonicClock,
+    started: u64,
+    started_unix: Duration,
+    head: Sighting,
+    weights: Sighting,
+    weights_due: Known,
+    corpus_left: Known,
+    journal_events: AtomicU64,
+    journal_errors: AtomicU64,
+    journal_trouble: Mutex<Option<String>>,
+    stopping: Known,
+}
+
+impl Default for Vitals {
+    fn default() -> Self {
+        Self::with_clock(process_clock())
+    }
+}
+
+impl std::fmt::Debug for Vitals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vitals").field("head", &self.head()).finish_non_exhaustive()
+    }
+}
+
+impl Vitals {
+    /// Nothing known yet, on the process's monotonic clock.
+    pub fn new() -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self::default())
+    }
+
+    /// Nothing known yet, on another clock (tests).
+    pub fn with_clock(clock: MonotonicClock) -> Self {
+        Self {
+            started: clock(),
+            clock,
+            started_unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            head: Sighting::default(),
+            weights: Sighting::default(),
+            weights_due: Known::default(),
+            corpus_left: Known::default(),
+            journal_events: AtomicU64::new(0),
+            journal_errors: AtomicU64::new(0),
+            journal_trouble: Mutex::new(None),
+            stopping: Known::default(),
+        }
+    }
+
+    /// A finalized block was seen.
+    pub fn head_seen(&self, block: BlockNumber) {
+        self.sighted(&self.head, block);
+    }
+
+    /// Weights of ours are in this finalized block: nothing is due any more.
+    pub fn weights_landed(&self, block: BlockNumber) {
+        self.sighted(&self.weights, block);
+        self.weights_due.forget();
+    }
+
+    /// Weights must have landed by this block; `None` when nothing is due.
+    pub fn weights_due_by(&self, block: Option<BlockNumber>) {
+        match block {
+            Some(block) => self.weights_due.set(block.0),
+            None => self.weights_due.forget(),
+        }
+    }
+
+    /// Number of source clips that no round has used.
+    pub fn corpus_left(&self, clips: u64) {
+        self.corpus_left.set(clips);
+    }
+
+    /// Events were written to the journal.
+    pub fn journal_wrote(&self, events: u64) {
+        self.journal_events.fetch_add(events, Relaxed);
+        *self.trouble() = None;
+    }
+
+    /// A write to the journal failed; holds until the next write that succeeds.
+    pub fn journal_failed(&self, cause: &dyn std::fmt::Display) {
+        self.journal_errors.fetch_add(1, Relaxed);
+        *self.trouble() = Some(cause.to_string().chars().take(400).collect());
+    }
+
+    /// The validator drains and will exit.
+    pub fn stopping(&self) {
+        self.stopping.set(0);
+    }
+
+    /// The latest finalized block seen.
+    pub fn head(&self) -> Option<BlockSighting> {
+        self.sighting(&self.head)
+    }
+
+    /// The last weights that landed.
+    pub fn weights(&self) -> Option<BlockSighting> {
+        self.sighting(&self.weights)
+    }
+
+    /// The block by which weights are due.
+    pub fn weights_due(&self) -> Option<BlockNumber> {
+        self.weights_due.get().map(BlockNumber)
+    }
+
+    /// Source clips left, where known.
+    pub fn clips_left(&self) -> Option<u64> {
+        self.corpus_left.get()
+    }
+
+    /// Events written so far.
+    pub fn journal_events(&self) -> u64 {
+        self.journal_events.load(Relaxed)
+    }
+
+    /// Failed writes so far.
+    pub fn journal_errors(&self) -> u64 {
+        self.journal_errors.load(Relaxed)
+    }
+
+    /// Why the journal does not write, while it does not.
+    pub fn journal_trouble(&self) -> Option<String> {
+        self.trouble().clone()
+    }
+
+    /// Whether the validator drains.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get().is_some()
+    }
+
+    /// Time since this process started.
+    pub fn uptime(&self) -> Duration {
+        self.since(self.started)
+    }
+
+    /// Wall-clock time of the start, since 1970.
+    pub fn started_unix(&self) -> Duration {
+        self.started_unix
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.journal_trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn since(&self, at: u64) -> Duration {
+        Duration::from_nanos((self.clock)().saturating_sub(at))
+    }
+
+    fn sighted(&self, sighting: &Sighting, block: BlockNumber) {
+        sighting.at.set((self.clock)());
+        sighting.block.set(block.0);
+    }
+
+    fn sighting(&self, sighting: &Sighting) -> Option<BlockSighting> {
+        let block = BlockNumber(sighting.block.get()?);
+        Some(BlockSighting { block, age: self.since(sighting.at.get()?) })
+    }
+}

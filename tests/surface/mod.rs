@@ -1,0 +1,5 @@
+//! The operator's surface: configuration, command line and pages.
+
+mod config;
+mod metrics_page;
+mod web;
