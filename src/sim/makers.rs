@@ -88,12 +88,10 @@ impl Maker {
                 self.transfer(&room, style, few.min(body.num_frames) as usize, plain).await?
             }
             Behaviour::Freeze => self.studio.produce(move || cheats::freeze(&still, frames), plain).await?,
-            Behaviour::Copycat => {
-                match tokio::time::timeout(COPY_PATIENCE, room.published()).await {
-                    Ok(Some(file)) => file,
-                    _ => return Ok(StandInAnswer::Status(500, "nothing to copy".to_owned())),
-                }
-            }
+            Behaviour::Copycat => match tokio::time::timeout(COPY_PATIENCE, room.published()).await {
+                Ok(Some(file)) => file,
+                _ => return Ok(StandInAnswer::Status(500, "nothing to copy".to_owned())),
+            },
             Behaviour::WrongSize { width, height } => {
                 let options = EncodeOptions { scale: Some((width, height)), ..plain };
                 self.studio.produce(move || cheats::parallax(&still, frames), options).await?
@@ -162,7 +160,9 @@ mod tests {
 
     fn real() -> Yuv420Clip {
         let texture = Texture::new(31);
-        clip((SIZE.0, SIZE.1, 30), |t, x, y| texture.at(x - 1.2 * t as f32 * (y / 30.0).sin(), y + 0.4 * t as f32))
+        clip((SIZE.0, SIZE.1, 30), |t, x, y| {
+            texture.at(x - 1.2 * t as f32 * (y / 30.0).sin(), y + 0.4 * t as f32)
+        })
     }
 
     struct Stage {
@@ -250,7 +250,10 @@ mod tests {
         let png = png::encode_first_frame(other.frame(0), SIZE.0, SIZE.1).expect("PNG");
         let stage = Stage { png, ..stage };
         let refused = stage.maker("honest-sharp").answer(stage.body(1)).await;
-        assert!(matches!(&refused, StandInAnswer::Status(400, text) if text.contains("no clip")), "{refused:?}");
+        assert!(
+            matches!(&refused, StandInAnswer::Status(400, text) if text.contains("no clip")),
+            "{refused:?}"
+        );
         stage.file("freeze", 1).await;
     }
 

@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::roster::{Expectation, OWNER, RosterLine};
 use crate::domain::{
     ids::{Digest, Hotkey, RoundId, Uid},
-    outcome::Outcome,
-    score::{Axes, Score},
+    report::{MinerRow, RoundReport as ValidatorRound},
+    score::Axes,
 };
 
 /// `report.json`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DemoReport {
-    /// Closed rounds, oldest first.
+    /// Ended rounds, oldest first.
     pub rounds: Vec<RoundReport>,
     /// The validator's weights as the chain stores them.
     pub weights_on_chain: Vec<WeightReport>,
@@ -48,7 +48,7 @@ pub struct MinerReport {
     /// Scores by axis, 0..10000, `null` where the axis could not be judged.
     pub axes: Axes,
     /// The overall score, 0..10000, `null` without one.
-    pub overall: Option<Score>,
+    pub overall: Option<u16>,
 }
 
 /// One weight on chain.
@@ -62,81 +62,55 @@ pub struct WeightReport {
     pub weight: u16,
 }
 
-/// A round as the validator serves it at `/rounds/{n}`; other fields are ignored.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct ServedRound {
-    /// Its number.
-    pub round: RoundId,
-    /// Who won.
-    #[serde(default)]
-    pub winner: Option<Hotkey>,
-    /// Digest of the rules in force.
-    #[serde(default)]
-    pub rules_digest: Option<Digest>,
-    /// The outcome table.
-    #[serde(default)]
-    pub miners: Vec<ServedMiner>,
-}
-
-/// A row of a served outcome table.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct ServedMiner {
-    /// The miner.
-    pub hotkey: Hotkey,
-    /// Its outcome, `null` while the round runs.
-    #[serde(default)]
-    pub outcome: Option<Outcome>,
-}
-
-/// A served round that cannot be read.
+/// A page of the validator that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("a round from the validator: {0}; the validator and `leoma sim report` must be of one version")]
-pub struct ServedRoundError(#[from] serde_json::Error);
+#[error("the validator's rounds: {0}; the validator and `leoma sim report` must be of one version")]
+pub struct ServedRoundsError(#[from] serde_json::Error);
 
-impl ServedRound {
-    /// Reads one round's JSON.
-    ///
-    /// # Errors
-    /// When a field is missing or of another type.
-    pub fn read(value: Value) -> Result<Self, ServedRoundError> {
-        Ok(serde_json::from_value(value)?)
-    }
-
-    /// Whether every miner has its outcome.
-    pub fn is_closed(&self) -> bool {
-        self.miners.iter().all(|miner| miner.outcome.is_some())
-    }
-
-    fn report(&self, labels: &BTreeMap<Hotkey, &str>) -> RoundReport {
-        let row = |miner: &ServedMiner| {
-            let card = miner.outcome.as_ref().and_then(Outcome::card);
-            MinerReport {
-                hotkey: miner.hotkey,
-                label: labels.get(&miner.hotkey).map(|label| (*label).to_owned()),
-                outcome: miner.outcome.as_ref().map_or("open", Outcome::kind).to_owned(),
-                reason: miner.outcome.as_ref().map(Outcome::reason).unwrap_or_default(),
-                axes: card.map(|card| card.axes.clone()).unwrap_or_default(),
-                overall: card.map(|card| card.overall),
-            }
-        };
-        RoundReport {
-            round: self.round,
-            winner: self.winner,
-            miners: self.miners.iter().map(row).collect(),
+/// Reads rounds as the validator serves or exports them: one, a list, or `{"rounds": [...]}`.
+///
+/// # Errors
+/// When the text is no JSON, or a round lacks a field or has one of another type.
+pub fn read_rounds(text: &[u8]) -> Result<Vec<ValidatorRound>, ServedRoundsError> {
+    let value: Value = serde_json::from_slice(text)?;
+    let list = match value {
+        Value::Object(mut fields) if fields.contains_key("rounds") => {
+            fields.remove("rounds").unwrap_or_default()
         }
+        one @ Value::Object(_) => Value::Array(vec![one]),
+        list => list,
+    };
+    Ok(serde_json::from_value(list)?)
+}
+
+impl RoundReport {
+    fn of(round: &ValidatorRound, labels: &BTreeMap<Hotkey, &str>) -> Self {
+        let row = |miner: &MinerRow| MinerReport {
+            hotkey: miner.hotkey,
+            label: labels.get(&miner.hotkey).map(|label| (*label).to_owned()),
+            outcome: miner.outcome.clone(),
+            reason: miner.reason.clone(),
+            axes: miner.axes.clone(),
+            overall: miner.overall,
+        };
+        Self { round: round.round, winner: round.winner, miners: round.miners.iter().map(row).collect() }
     }
 }
 
 impl DemoReport {
     /// Builds the report from what the validator serves and the chain stores. Rounds that still run
     /// are left out.
-    pub fn build(served: &[ServedRound], weights_on_chain: Vec<WeightReport>, roster: &[RosterLine]) -> Self {
+    pub fn build(
+        served: &[ValidatorRound],
+        weights_on_chain: Vec<WeightReport>,
+        roster: &[RosterLine],
+    ) -> Self {
         let labels = roster.iter().map(|line| (line.hotkey, line.label.as_str())).collect();
-        let mut closed: Vec<&ServedRound> = served.iter().filter(|round| round.is_closed()).collect();
+        let mut closed: Vec<&ValidatorRound> = served.iter().filter(|round| round.phase != "open").collect();
         closed.sort_by_key(|round| round.round);
         Self {
             rules_digest: closed.last().and_then(|round| round.rules_digest),
-            rounds: closed.into_iter().map(|round| round.report(&labels)).collect(),
+            rounds: closed.into_iter().map(|round| RoundReport::of(round, &labels)).collect(),
             weights_on_chain,
         }
     }
@@ -145,8 +119,8 @@ impl DemoReport {
 /// Something that a right validator would not have done.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Problem {
-    /// No round was closed.
-    #[error("no round was closed")]
+    /// No round ended.
+    #[error("no round ended")]
     NoRound,
     /// A round went to a miner that must never win.
     #[error("round {round} went to {who}, {} that must never win", describe(*expect))]
@@ -321,51 +295,51 @@ mod tests {
         assert_eq!(judge(&report(&[Some(2)], &[]), &roster()), [Problem::NoHonestPaid]);
     }
 
-    fn served(round: u64, rows: Value) -> ServedRound {
-        ServedRound::read(serde_json::json!({
-            "round": round,
-            "winner": key(2),
-            "rules_digest": Digest([7; 32]),
-            "anchor": {"number": round * 100},
+    fn served(round: u64, phase: &str, rows: Value) -> Value {
+        serde_json::json!({
+            "round": round, "phase": phase, "anchor": null, "ended_at": null, "winner": key(2), "void": null,
+            "clip": "a.mp4", "prompt": "waves", "rules_digest": Digest([7; 32]), "corpus_digest": null,
             "miners": rows,
-        }))
-        .expect("a served round")
+        })
     }
 
     #[test]
     fn served_rounds_become_reports_in_order_without_the_open_ones() {
-        let forfeit = serde_json::json!({
-            "hotkey": key(4),
-            "outcome": {"kind": "forfeit", "stage": "challenge", "fault": "miner", "reason": "answer_timeout"},
-        });
-        let card = serde_json::json!({
-            "axes": {"first_frame": 9800, "prompt": null, "temporal": 7000, "artifacts": 8100},
-            "overall": 8123, "passed": true, "terms": {}, "gates": {}, "prompt_read": "none",
-            "frame_digest": Digest([1; 32]), "score_digest": Digest([2; 32]),
-        });
-        let scored = serde_json::json!({"hotkey": key(2), "outcome": {"kind": "scored", "card": card}});
-        let open = serde_json::json!({"hotkey": key(3), "outcome": null});
-        let rounds = [
-            served(12, serde_json::json!([open])),
-            served(11, serde_json::json!([scored, forfeit])),
-            served(10, serde_json::json!([forfeit])),
-        ];
+        let row = |seed: u8, outcome: &str, reason: &str, overall: Option<u16>| {
+            let temporal = overall.map(|score| score - 100);
+            serde_json::json!({
+                "uid": seed, "hotkey": key(seed), "outcome": outcome, "fault": null, "reason": reason,
+                "axes": {"first_frame": null, "prompt": null, "temporal": temporal, "artifacts": null},
+                "overall": overall, "passed": null, "score_digest": null, "file": null,
+                "timings": crate::domain::event::Timings::default(),
+            })
+        };
+        let rows =
+            serde_json::json!([row(2, "scored", "", Some(8123)), row(4, "forfeit", "answer_timeout", None)]);
+        let page = serde_json::json!({"rounds": [
+            served(12, "open", serde_json::json!([row(2, "open", "", None)])),
+            served(11, "closed", rows),
+            served(10, "void", serde_json::json!([])),
+        ]});
+        let rounds = read_rounds(page.to_string().as_bytes()).expect("rounds");
         let report = DemoReport::build(&rounds, Vec::new(), &roster());
         assert_eq!(report.rounds.iter().map(|r| r.round.0).collect::<Vec<_>>(), [10, 11]);
         assert_eq!(report.rules_digest, Some(Digest([7; 32])));
         let [good, dead] = &report.rounds[1].miners[..] else { panic!("two rows") };
         assert_eq!((good.label.as_deref(), good.outcome.as_str()), (Some("good"), "scored"));
-        assert_eq!(good.overall.map(Score::get), Some(8123));
-        assert_eq!(good.axes.prompt, None);
+        assert_eq!((good.overall, good.axes.prompt), (Some(8123), None));
         assert_eq!((dead.outcome.as_str(), dead.reason.as_str()), ("forfeit", "answer_timeout"));
         let json = serde_json::to_value(&report).expect("JSON");
-        assert_eq!(json["rounds"][1]["miners"][0]["axes"]["first_frame"], 9800);
+        assert_eq!(json["rounds"][1]["miners"][0]["axes"]["temporal"], 8023);
         assert_eq!(serde_json::from_value::<DemoReport>(json).expect("reads back"), report);
+        let one = served(3, "closed", serde_json::json!([])).to_string();
+        assert_eq!(read_rounds(one.as_bytes()).expect("one round").len(), 1);
     }
 
     #[test]
-    fn a_round_of_another_shape_is_refused_with_its_field() {
-        let error = ServedRound::read(serde_json::json!({"winner": null})).expect_err("no number");
+    fn a_page_of_another_shape_is_refused_with_its_field() {
+        let error = read_rounds(br#"{"winner": null}"#).expect_err("no round");
         assert!(error.to_string().contains("round"), "{error}");
+        assert!(read_rounds(b"<html>").is_err());
     }
 }

@@ -153,14 +153,20 @@ pub fn development_key(seed: u64, name: &str) -> HotkeySigner {
 impl Enrolled {
     /// All characters with their keys and commitments.
     pub fn all(seed: u64) -> Vec<Self> {
-        personas().into_iter().zip(FIRST_MINER..).map(|(persona, uid)| Self::new(seed, persona, Uid(uid))).collect()
+        personas()
+            .into_iter()
+            .zip(FIRST_MINER..)
+            .map(|(persona, uid)| Self::new(seed, persona, Uid(uid)))
+            .collect()
     }
 
     fn new(seed: u64, persona: Persona, uid: Uid) -> Self {
         let label = persona.label;
         let hotkey = development_key(seed, label).hotkey();
         let digest = |what: &str| {
-            hex::encode(Digest::of_parts(&[b"leoma/sim", what.as_bytes(), &seed.to_le_bytes(), label.as_bytes()]).0)
+            hex::encode(
+                Digest::of_parts(&[b"leoma/sim", what.as_bytes(), &seed.to_le_bytes(), label.as_bytes()]).0,
+            )
         };
         let id = digest("chute");
         let commitment = Commitment {

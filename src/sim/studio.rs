@@ -34,7 +34,9 @@ pub enum StudioError {
     #[error("the real clip: {0}")]
     Corpus(#[from] CorpusError),
     /// No clip of the corpus begins with the image.
-    #[error("no clip that a recent round could have drawn begins with this image: the stand-ins can animate no other")]
+    #[error(
+        "no clip that a recent round could have drawn begins with this image: the stand-ins can animate no other"
+    )]
     Unknown,
     /// The clip could not be written.
     #[error(transparent)]
@@ -111,8 +113,7 @@ impl Studio {
         let read = || async {
             let real = self.door.real_clip(room.image).await?.ok_or(StudioError::Unknown)?;
             let first_frame = room.first_frame.clone();
-            let same_size =
-                (real.width(), real.height()) == (first_frame.width(), first_frame.height());
+            let same_size = (real.width(), real.height()) == (first_frame.width(), first_frame.height());
             if !same_size {
                 return Err(StudioError::Unknown);
             }

@@ -103,7 +103,7 @@ fn row(miner: &MinerReport, won: bool, colour: Colour) -> String {
         if won { "*" } else { " " },
         name,
         miner.outcome,
-        score(miner.overall),
+        miner.overall.map_or("-".to_owned(), |overall| overall.to_string()),
         score(axes.first_frame),
         score(axes.prompt),
         score(axes.temporal),
@@ -116,8 +116,7 @@ fn row(miner: &MinerReport, won: bool, colour: Colour) -> String {
 
 /// The start of a text without control characters: a reason may repeat what a miner sent.
 fn printable(text: &str) -> String {
-    let mut shown: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON).collect();
+    let mut shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON).collect();
     if text.chars().count() > REASON {
         shown.push_str("...");
     }
@@ -147,7 +146,7 @@ mod tests {
             outcome: "scored".into(),
             reason: String::new(),
             axes: Axes { first_frame: Some(Score::clamped(9801)), ..Axes::default() },
-            overall: Some(Score::clamped(8123)),
+            overall: Some(8123),
         };
         let rejected = MinerReport {
             hotkey: key(3),
@@ -174,7 +173,10 @@ mod tests {
         let (report, roster) = sample();
         let text = render(&report, &roster, &judge(&report, &roster), Colour::Off);
         assert!(text.contains("round 41: winner good"), "{text}");
-        assert!(text.contains("* good            scored      8123    9801       -       -       -"), "{text}");
+        assert!(
+            text.contains("* good            scored      8123    9801       -       -       -"),
+            "{text}"
+        );
         assert!(text.contains("uid   2  65535  good") && text.contains("as it should be"), "{text}");
         assert!(!text.contains('\x1b'), "plain text holds no escape, not even a miner's");
         assert!(text.lines().all(|line| line.len() < 140));
