@@ -18,6 +18,7 @@ pub mod decode_worker;
 pub mod devnet;
 pub mod exit;
 pub mod run;
+pub mod sim;
 
 use crate::telemetry::build;
 use exit::{Exit, Failure, after_help};
@@ -61,6 +62,7 @@ commands! {
     Run(run::RunCommand),
     Config(config::ConfigCommand),
     Devnet(devnet::DevnetArgs),
+    Sim(sim::SimCommand),
     #[command(hide = true)]
     DecodeWorker(decode_worker::DecodeWorkerCommand),
 }

@@ -6,11 +6,18 @@
 
 pub mod affine;
 pub mod cheats;
+pub mod door;
 pub mod encode;
 pub mod flow;
+pub mod makers;
 pub mod motion;
+pub mod process;
+pub mod report;
 pub mod resample;
+pub mod roster;
 pub mod services;
+pub mod studio;
+pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transfer;
