@@ -1,1 +1,3 @@
+//! Stories: what an operator or a client can see, through real sockets and the real binary.
 
+mod devnet;
