@@ -1,2 +1,4 @@
+//! Stories: what an operator or a client can see, through real sockets and the real binary.
 
 mod chain;
+mod devnet;

@@ -1,5 +1,7 @@
 //! The command line: one file per sub-command.
 
+pub mod devnet;
+
 use std::process::ExitCode;
 
 /// Runs the command line of this process.

@@ -1,1 +1,227 @@
-//! An embedded development chain: a model of subtensor's pallets behind real metadata and RPC.
+//! An embedded development chain: a **model** of subtensor behind real metadata and real RPC.
+//!
+//! What is real, and held against vectors recorded from a node of spec 461: the metadata, storage
+//! keys and values, block hashes, the form of extrinsics, signer payloads and sr25519 signatures,
+//! mortality, nonces, events, dispatch errors, substrate's legacy JSON-RPC over WebSocket and HTTP.
+//! A client like subxt cannot tell the difference.
+//!
+//! What is a model, and says so in `system_chain`:
+//! - one node, linear chain, a block is final when it is produced; state and extrinsics roots are
+//!   plain hashes, so there are no storage proofs;
+//! - calls: `SubtensorModule.set_weights`, `set_mechanism_weights`, `Commitments.set_commitment`
+//!   with plain data, `System.remark`; every other call fails with `System.CallFiltered`;
+//! - epochs are stateful as on chain, but emission is **not Yuma consensus** (`pallets/epochs.rs`);
+//! - no balances, fees, weights of computation, staking, commit-reveal of weights or drand: the host
+//!   reveals commitments through [`Devnet::reveal_commitment`].
+//!
+//! Use it in a test with `block_time: None` and [`Devnet::produce_block`], or as a process by
+//! `leoma devnet`.
+
+mod block;
+mod chain;
+mod config;
+mod error;
+mod extrinsic;
+mod items;
+mod node;
+mod pallets;
+mod pool;
+mod rpc;
+mod runtime;
+mod runtime_api;
+mod state;
+mod storage;
+mod validity;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use jsonrpsee::server::ServerHandle;
+use parity_scale_codec::{Compact, Encode};
+use subxt::ext::scale_decode::DecodeAsType;
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval_at},
+};
+
+pub use config::{ChainClock, DevNeuron, DevnetConfig};
+pub use error::{DevnetError, ModelError};
+
+use self::{
+    chain::{Chain, HostAction},
+    items::Item,
+    node::Node,
+    runtime::Runtime,
+};
+use crate::domain::ids::{BlockHash, BlockRef, Hotkey, Uid};
+
+/// A running development chain; dropping it stops it.
+pub struct Devnet {
+    node: Arc<Node>,
+    server: ServerHandle,
+    timer: Option<JoinHandle<()>>,
+    address: SocketAddr,
+}
+
+impl Devnet {
+    /// Starts the chain and its server. Needs a tokio runtime.
+    pub async fn start(config: DevnetConfig) -> Result<Devnet, DevnetError> {
+        config.check()?;
+        let (listen, block_time) = (config.listen, config.block_time);
+        let runtime = Runtime::load()?;
+        let chain = Chain::new(runtime.clone(), config)?;
+        let node = Node::new(runtime, chain);
+        let (server, address) = rpc::serve(node.clone(), listen).await?;
+        let timer = block_time.map(|time| {
+            let node = node.clone();
+            tokio::spawn(async move {
+                let mut ticks = interval_at(tokio::time::Instant::now() + time, time);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    ticks.tick().await;
+                    produce(&node);
+                }
+            })
+        });
+        Ok(Devnet { node, server, timer, address })
+    }
+
+    /// WebSocket URL; the same address answers HTTP.
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// Produces a block now and returns it. With a block time it comes on top of the timed ones.
+    pub async fn produce_block(&self) -> BlockRef {
+        produce(&self.node)
+    }
+
+    /// The newest block, which is final.
+    pub fn head(&self) -> BlockRef {
+        self.node.chain().head()
+    }
+
+    /// Hash of a block by number: block zero, the last few hundred blocks before the start, and
+    /// all since (up to 8192 back).
+    pub fn block_hash(&self, number: u64) -> Option<BlockHash> {
+        self.node.chain().block(number).map(|block| block.hash)
+    }
+
+    /// Hash of block zero.
+    pub fn genesis_hash(&self) -> BlockHash {
+        self.node.chain().genesis_hash()
+    }
+
+    /// The newest block, with notice of every new one.
+    pub fn subscribe_heads(&self) -> watch::Receiver<BlockRef> {
+        self.node.heads()
+    }
+
+    /// Makes a commitment readable in the next block, as a timelock that ended does. `bytes` are
+    /// stored as they are: use [`frame_revealed`] for what `set_reveal_commitment` would store.
+    pub fn reveal_commitment(&self, hotkey: Hotkey, bytes: Vec<u8>) {
+        self.node.chain().ask(HostAction::Reveal(hotkey, bytes));
+    }
+
+    /// Registers a neuron in the next block, in the next free slot (at most 256).
+    pub fn register(&self, neuron: DevNeuron) {
+        self.node.chain().ask(HostAction::Register(neuron));
+    }
+
+    /// Passes a slot to another hotkey in the next block, which is how a neuron leaves a subnet.
+    pub fn replace(&self, uid: Uid, neuron: DevNeuron) {
+        self.node.chain().ask(HostAction::Replace(uid, neuron));
+    }
+
+    /// Weight rows at the head by validator; validators without a row are left out.
+    pub fn weights(&self) -> BTreeMap<Uid, Vec<(Uid, u16)>> {
+        let count: u16 = self.read(items::SUBNETWORK_N).unwrap_or(0);
+        let chain = self.node.chain();
+        let netuid = chain.config().netuid.0;
+        let Some(storage) = chain.storage_at(chain.head().number.0) else { return BTreeMap::new() };
+        (0..count)
+            .filter_map(|uid| {
+                let row: Vec<(u16, u16)> = storage.get(items::WEIGHTS, (netuid, uid)).ok()??;
+                Some((Uid(uid), row.into_iter().map(|(target, value)| (Uid(target), value)).collect()))
+            })
+            .collect()
+    }
+
+    /// Emission of the last epoch by uid, in rao; uids that got nothing are left out.
+    pub fn emission(&self) -> BTreeMap<Uid, u64> {
+        let emission: Vec<u64> = self.read(items::EMISSION).unwrap_or_default();
+        let by_uid = emission.into_iter().enumerate();
+        by_uid.filter(|(_, rao)| *rao > 0).map(|(uid, rao)| (Uid(uid as u16), rao)).collect()
+    }
+
+    /// Share of the miners' emission of the last epoch by uid, of 65535; zeros are left out.
+    pub fn incentive(&self) -> BTreeMap<Uid, u16> {
+        let incentive: Vec<u16> = self.read(items::INCENTIVE).unwrap_or_default();
+        let by_uid = incentive.into_iter().enumerate();
+        by_uid.filter(|(_, share)| *share > 0).map(|(uid, share)| (Uid(uid as u16), share)).collect()
+    }
+
+    /// Epochs that ran since the initial state's count.
+    pub fn epoch_index(&self) -> u64 {
+        self.read(items::SUBNET_EPOCH_INDEX).unwrap_or(0)
+    }
+
+    /// A value that the subnet keeps under its number, at the head.
+    fn read<T: DecodeAsType>(&self, item: Item) -> Option<T> {
+        let chain = self.node.chain();
+        let storage = chain.storage_at(chain.head().number.0)?;
+        match storage.value(item, (chain.config().netuid.0,)) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::error!(%error, "development chain: a read failed");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Devnet {
+    fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
+        // Fails only when the server stopped already.
+        let _ = self.server.stop();
+    }
+}
+
+/// Produces a block; on a fault of the model the head stays and the fault is logged.
+fn produce(node: &Node) -> BlockRef {
+    match node.produce() {
+        Ok(block) => block,
+        Err(error) => {
+            tracing::error!(%error, "development chain: no block: the model failed");
+            node.chain().head()
+        }
+    }
+}
+
+/// Bytes as `set_reveal_commitment` stores them after the reveal: the SCALE string framing
+/// (compact length) before the text.
+pub fn frame_revealed(data: &[u8]) -> Vec<u8> {
+    let mut framed = Compact(data.len() as u32).encode();
+    framed.extend_from_slice(data);
+    framed
+}
+
+#[cfg(test)]
+pub(crate) mod golden {
+    //! Vectors recorded from a real node of spec 461 (`tests/golden/chain-461/NOTICE`).
+
+    use std::sync::LazyLock;
+
+    static VECTORS: LazyLock<serde_json::Value> = LazyLock::new(|| {
+        serde_json::from_str(include_str!("../../../tests/golden/chain-461/vectors.json"))
+            .expect("recorded vectors")
+    });
+
+    /// The vectors.
+    pub fn vectors() -> &'static serde_json::Value {
+        &VECTORS
+    }
+}

@@ -1,0 +1,403 @@
+//! The chain: blocks, their execution, the pool and what the host of the chain asks for.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use parity_scale_codec::Encode;
+use sp_crypto_hashing::blake2_256;
+
+use super::{
+    block::{Block, Header, aura_slot},
+    config::{ChainClock, DevNeuron, DevnetConfig},
+    error::ModelError,
+    extrinsic::{Extrinsic, ExtrinsicError, timestamp_inherent},
+    pallets::{self, DispatchFailure, PaysFee, commitments, epochs, neurons, system},
+    pool::{Pool, PoolError, Status, Waiting, Watch},
+    runtime::Runtime,
+    state::{Changes, VersionedState},
+    storage::{Phase, Storage},
+    validity::{self, ChainContext, Invalid, ValidityError},
+};
+use crate::domain::ids::{BlockHash, BlockRef, Hotkey, Uid};
+
+/// Blocks whose state and body stay readable.
+const KEPT_BLOCKS: u64 = 8192;
+/// Blocks that exist before the start block.
+const HISTORY: u64 = 300;
+/// Neurons of the genesis registered this many blocks before the history.
+const REGISTERED_BEFORE: u64 = 7200;
+/// Offset of the first epoch, so that epochs do not fall on round numbers.
+const EPOCH_OFFSET: u64 = 37;
+/// Time of a slot, in milliseconds.
+const SLOT_MS: u64 = 12_000;
+/// Time of block zero on the slot clock: 2025-09-01T00:00:00Z.
+const SLOT_CLOCK_START_MS: u64 = 1_756_684_800_000;
+/// Most transactions of a block; the rest wait for the next one.
+const MAX_BLOCK_TRANSACTIONS: u32 = 512;
+
+/// Why a submitted transaction is not in the pool.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Not an extrinsic of this runtime.
+    #[error("Extrinsic has invalid format: {0}")]
+    Format(#[from] ExtrinsicError),
+    /// Refused by a check.
+    #[error(transparent)]
+    Validity(#[from] ValidityError),
+    /// Refused by the pool.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+/// Something that the host of the chain asks for; happens at the start of the next block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HostAction {
+    /// A commitment becomes readable.
+    Reveal(Hotkey, Vec<u8>),
+    /// A neuron takes the next free slot.
+    Register(DevNeuron),
+    /// A slot passes to another hotkey.
+    Replace(Uid, DevNeuron),
+}
+
+/// The chain and its pool.
+pub struct Chain {
+    runtime: Arc<Runtime>,
+    config: DevnetConfig,
+    genesis: Arc<Block>,
+    blocks: BTreeMap<u64, Arc<Block>>,
+    numbers: HashMap<BlockHash, u64>,
+    state: VersionedState,
+    pool: Pool,
+    actions: Vec<HostAction>,
+    started_at_ms: u64,
+    last_time_ms: u64,
+}
+
+impl Chain {
+    /// The chain at its start block.
+    pub fn new(runtime: Arc<Runtime>, config: DevnetConfig) -> Result<Self, ModelError> {
+        let base = config.start_block.saturating_sub(HISTORY);
+        let seed = blake2_256(&(b"leoma devnet", config.seed, config.netuid.0).encode());
+        let genesis = Arc::new(Block::new(
+            Header {
+                parent: [0; 32],
+                number: 0,
+                state_root: seed,
+                extrinsics_root: extrinsics_root(&[]),
+                digest: Vec::new(),
+            },
+            Vec::new(),
+        ));
+        let mut state = VersionedState::default();
+        let changes = {
+            let mut storage = Storage::at(&runtime, &state, base);
+            let tempo = u64::from(config.tempo.max(1));
+            let blocks = neurons::GenesisBlocks {
+                number: base,
+                registered_at: base.saturating_sub(REGISTERED_BEFORE).max(1),
+                last_epoch: base.saturating_sub(EPOCH_OFFSET % tempo),
+            };
+            neurons::write_genesis(&mut storage, &config, blocks)?;
+            storage.discard_events();
+            storage.put(super::items::NUMBER, (), base as u32)?;
+            storage.put(super::items::BLOCK_HASH, (0u32,), genesis.hash.0)?;
+            storage.close()?
+        };
+        let first = if base == 0 {
+            genesis.clone()
+        } else {
+            // The chain before the history is not kept: its last block stands for all of it.
+            Arc::new(Block::new(
+                Header {
+                    parent: blake2_256(&(seed, base).encode()),
+                    number: base,
+                    state_root: state_root(&seed, &changes),
+                    extrinsics_root: extrinsics_root(&[]),
+                    digest: Vec::new(),
+                },
+                Vec::new(),
+            ))
+        };
+        state.commit(base, changes);
+        let mut chain = Self {
+            runtime,
+            genesis: genesis.clone(),
+            blocks: BTreeMap::from([(base, first.clone())]),
+            numbers: HashMap::from([(genesis.hash, 0), (first.hash, base)]),
+            state,
+            pool: Pool::default(),
+            actions: Vec::new(),
+            started_at_ms: unix_ms(),
+            last_time_ms: 0,
+            config,
+        };
+        while chain.head().number.0 < chain.config.start_block {
+            chain.produce()?;
+        }
+        Ok(chain)
+    }
+
+    fn head_block(&self) -> &Arc<Block> {
+        // `blocks` starts with one block and pruning keeps the newest ones.
+        self.blocks.last_key_value().map_or(&self.genesis, |(_, block)| block)
+    }
+
+    /// The newest block, which is final.
+    pub fn head(&self) -> BlockRef {
+        self.head_block().reference()
+    }
+
+    /// Hash of block zero.
+    pub fn genesis_hash(&self) -> BlockHash {
+        self.genesis.hash
+    }
+
+    /// A kept block by number.
+    pub fn block(&self, number: u64) -> Option<&Arc<Block>> {
+        if number == 0 { Some(&self.genesis) } else { self.blocks.get(&number) }
+    }
+
+    /// Number of a kept block.
+    pub fn number_of(&self, hash: BlockHash) -> Option<u64> {
+        self.numbers.get(&hash).copied()
+    }
+
+    /// State after a block, for reading. `None` when it is not kept.
+    pub fn storage_at(&self, number: u64) -> Option<Storage<'_>> {
+        self.blocks.contains_key(&number).then(|| Storage::at(&self.runtime, &self.state, number))
+    }
+
+    /// Raw state, for reading by key.
+    pub fn state(&self) -> &VersionedState {
+        &self.state
+    }
+
+    /// Settings.
+    pub fn config(&self) -> &DevnetConfig {
+        &self.config
+    }
+
+    /// Adds what the host asks for to the next block.
+    pub fn ask(&mut self, action: HostAction) {
+        self.actions.push(action);
+    }
+
+    fn context(&self) -> ChainContext {
+        ChainContext {
+            genesis: self.genesis.hash,
+            number: self.head().number.0 + 1,
+            rate_limit_in_block: self.config.rate_limit_in_block,
+        }
+    }
+
+    /// Checks a transaction and puts it into the pool.
+    pub fn submit(&mut self, bytes: Vec<u8>) -> Result<(BlockHash, Watch), SubmitError> {
+        let extrinsic = Extrinsic::decode(&self.runtime, bytes)?;
+        let context = self.context();
+        let (account, nonce, chain_nonce) = {
+            let mut storage = Storage::at(&self.runtime, &self.state, context.number - 1);
+            let model = ValidityError::Model;
+            system::initialize(&mut storage, context.number, self.head().hash).map_err(model)?;
+            let signed = validity::check(&storage, &extrinsic, &context)?;
+            (signed.account, signed.nonce, system::nonce(&storage, signed.account).map_err(model)?)
+        };
+        Ok(self.pool.insert(extrinsic, account, nonce, chain_nonce)?)
+    }
+
+    /// Nonce that an account's next transaction should carry, the pool's ones counted.
+    pub fn next_nonce(&self, account: Hotkey) -> Result<u64, ModelError> {
+        let storage = Storage::at(&self.runtime, &self.state, self.head().number.0);
+        Ok(self.pool.next_nonce(account, system::nonce(&storage, account)?))
+    }
+
+    /// Transactions that wait.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    fn block_time(&self, number: u64) -> u64 {
+        match self.config.clock {
+            ChainClock::Slots => SLOT_CLOCK_START_MS + number * SLOT_MS,
+            ChainClock::Wall => {
+                let slot = self.config.block_time.map_or(SLOT_MS, |time| time.as_millis() as u64);
+                let start = self.config.start_block;
+                let before = start.saturating_sub(number) * slot;
+                let now = if number > start { unix_ms() } else { self.started_at_ms };
+                now.saturating_sub(before).max(self.last_time_ms + 1)
+            }
+        }
+    }
+
+    /// Produces the next block. On a fault of the model the chain stays as it was, except that
+    /// transactions taken from the pool are gone (their watchers see the end of the stream).
+    pub fn produce(&mut self) -> Result<Arc<Block>, ModelError> {
+        let parent = self.head_block().clone();
+        let context = self.context();
+        let number = context.number;
+        let time_ms = self.block_time(number);
+        let digest = vec![aura_slot(time_ms / SLOT_MS)];
+        let inherent = timestamp_inherent(&self.runtime, time_ms)?;
+        let actions = std::mem::take(&mut self.actions);
+
+        let mut storage = Storage::at(&self.runtime, &self.state, number - 1);
+        system::initialize(&mut storage, number, parent.hash)?;
+        epochs::on_initialize(&mut storage, self.config.netuid.0, number)?;
+        for action in actions {
+            apply_action(&mut storage, self.config.netuid.0, number, action)?;
+        }
+        storage.set_phase(Phase::ApplyExtrinsic(0));
+        system::set_timestamp(&mut storage, time_ms)?;
+        system::report_outcome(&mut storage, system::Class::Mandatory, PaysFee::Yes, &Ok(()))?;
+        let mut extrinsics = vec![inherent];
+        let included = apply_pool(&mut storage, &mut self.pool, &context, &mut extrinsics)?;
+        storage.set_phase(Phase::Initialization);
+        let mut header = Header {
+            parent: parent.hash.0,
+            number,
+            state_root: [0; 32],
+            extrinsics_root: extrinsics_root(&extrinsics),
+            digest,
+        };
+        system::set_digest(&mut storage, &header)?;
+        let changes = storage.close()?;
+        header.state_root = state_root(&parent.header.state_root, &changes);
+        let block = Arc::new(Block::new(header, extrinsics));
+        self.import(block.clone(), changes);
+        self.last_time_ms = time_ms;
+        for waiting in included {
+            waiting.report(Status::InBlock(block.hash));
+            waiting.report(Status::Finalized(block.hash));
+        }
+        Ok(block)
+    }
+
+    fn import(&mut self, block: Arc<Block>, changes: Changes) {
+        let number = block.header.number;
+        self.state.commit(number, changes);
+        self.numbers.insert(block.hash, number);
+        self.blocks.insert(number, block);
+        let floor = number.saturating_sub(KEPT_BLOCKS);
+        while let Some((&oldest, _)) = self.blocks.first_key_value() {
+            if oldest >= floor {
+                break;
+            }
+            if let Some(old) = self.blocks.remove(&oldest) {
+                self.numbers.remove(&old.hash);
+            }
+        }
+        self.numbers.insert(self.genesis.hash, 0);
+        self.state.prune(floor);
+    }
+}
+
+fn apply_action(
+    storage: &mut Storage<'_>,
+    netuid: u16,
+    number: u64,
+    action: HostAction,
+) -> Result<(), ModelError> {
+    match action {
+        HostAction::Reveal(hotkey, bytes) => commitments::reveal(storage, netuid, hotkey, bytes, number),
+        HostAction::Register(neuron) => {
+            if neurons::append(storage, netuid, &neuron, number)?.is_none() {
+                tracing::warn!(hotkey = %neuron.hotkey, "development chain: registration refused: no free slot, or registered already");
+            }
+            Ok(())
+        }
+        HostAction::Replace(uid, neuron) => {
+            if !neurons::replace(storage, netuid, uid.0, &neuron, number)? {
+                tracing::warn!(hotkey = %neuron.hotkey, %uid, "development chain: replacement refused: no such slot, or registered already");
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Applies waiting transactions in order of arrival and nonce; returns those that are in the block.
+fn apply_pool(
+    storage: &mut Storage<'_>,
+    pool: &mut Pool,
+    context: &ChainContext,
+    extrinsics: &mut Vec<Vec<u8>>,
+) -> Result<Vec<Waiting>, ModelError> {
+    let mut included = Vec::new();
+    for _ in 0..MAX_BLOCK_TRANSACTIONS {
+        let ready = |account, nonce| system::nonce(storage, account).map(|current| nonce <= current);
+        let Some(waiting) = pool.take(ready)? else { break };
+        match validity::check(storage, &waiting.extrinsic, context) {
+            Ok(_) => {}
+            Err(ValidityError::Invalid(reason)) => {
+                tracing::debug!(hash = %waiting.hash, %reason, "development chain: a waiting transaction became invalid");
+                waiting.report(Status::Invalid);
+                continue;
+            }
+            Err(ValidityError::Model(error)) => return Err(error),
+        }
+        storage.set_phase(Phase::ApplyExtrinsic(extrinsics.len() as u32));
+        system::count_nonce(storage, waiting.account)?;
+        let checkpoint = storage.checkpoint();
+        let (pays, outcome) =
+            pallets::dispatch(storage, waiting.account, &waiting.extrinsic, context.number);
+        if let Err(failure) = &outcome {
+            storage.roll_back(checkpoint);
+            if let DispatchFailure::Model(error) = failure {
+                tracing::error!(%error, hash = %waiting.hash, "development chain: the model failed on a call");
+            }
+        }
+        system::report_outcome(storage, system::Class::Normal, pays, &outcome)?;
+        extrinsics.push(waiting.extrinsic.bytes().to_vec());
+        included.push(waiting);
+    }
+    Ok(included)
+}
+
+/// The model's stand-in for the extrinsics trie root.
+fn extrinsics_root(extrinsics: &[Vec<u8>]) -> [u8; 32] {
+    blake2_256(&extrinsics.encode())
+}
+
+/// The model's stand-in for the state trie root: the parent's root and this block's changes.
+fn state_root(parent: &[u8; 32], changes: &Changes) -> [u8; 32] {
+    blake2_256(&(parent, changes).encode())
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64
+}
+
+/// How a refusal is told by RPC: kept here, beside the errors it tells about.
+impl SubmitError {
+    /// JSON-RPC code, message and data, as a substrate node words them.
+    pub fn rpc_parts(&self) -> (i32, String, Option<String>) {
+        match self {
+            SubmitError::Format(_) => (1001, self.to_string(), None),
+            SubmitError::Validity(ValidityError::Invalid(
+                reason @ (Invalid::NoUnsignedValidator | Invalid::CannotLookup),
+            )) => (1011, "Unknown Transaction Validity".into(), Some(reason.to_string())),
+            SubmitError::Validity(ValidityError::Invalid(reason)) => {
+                (1010, "Invalid Transaction".into(), Some(reason.to_string()))
+            }
+            SubmitError::Validity(ValidityError::Model(error)) => {
+                (1002, "Verification Error".into(), Some(error.to_string()))
+            }
+            SubmitError::Pool(PoolError::AlreadyImported) => (1013, self.to_string(), None),
+            SubmitError::Pool(PoolError::TooLowPriority) => (
+                1014,
+                self.to_string(),
+                Some(
+                    "The transaction has too low priority to replace another transaction already in the pool."
+                        .into(),
+                ),
+            ),
+            SubmitError::Pool(PoolError::ImmediatelyDropped) => (
+                1016,
+                self.to_string(),
+                Some("The transaction couldn't enter the pool because of the limit".into()),
+            ),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The pallets of the model: each reads and writes real storage entries of the metadata.
+
+pub mod commitments;
+pub mod epochs;
+pub mod neurons;
+pub mod system;
+pub mod weights;
+
+use super::{error::ModelError, extrinsic::Extrinsic, storage::Storage};
+use crate::domain::ids::Hotkey;
+
+/// Why a call failed inside a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DispatchFailure {
+    /// An error of a pallet, by its name in the metadata.
+    Module {
+        /// Pallet.
+        pallet: &'static str,
+        /// Error.
+        error: &'static str,
+    },
+    /// The origin may not make this call.
+    BadOrigin,
+    /// The model does not fit its metadata: reported on chain as `Corruption`, and logged.
+    Model(ModelError),
+}
+
+impl From<ModelError> for DispatchFailure {
+    fn from(error: ModelError) -> Self {
+        Self::Model(error)
+    }
+}
+
+/// Whether the sender of a call pays a fee.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PaysFee {
+    /// A real node would take a fee (the model has no balances and takes none).
+    Yes,
+    /// Free, as weights and commitments are.
+    No,
+}
+
+/// Runs a signed call. Calls that the model does not know fail with `System.CallFiltered`.
+pub fn dispatch(
+    storage: &mut Storage<'_>,
+    who: Hotkey,
+    extrinsic: &Extrinsic,
+    number: u64,
+) -> (PaysFee, Result<(), DispatchFailure>) {
+    match (extrinsic.pallet.as_str(), extrinsic.call.as_str()) {
+        ("SubtensorModule", "set_weights" | "set_mechanism_weights") => {
+            (PaysFee::No, weights::dispatch(storage, who, extrinsic, number))
+        }
+        ("Commitments", "set_commitment") => {
+            (PaysFee::No, commitments::set_commitment(storage, who, extrinsic, number))
+        }
+        ("System", "remark") => (PaysFee::Yes, Ok(())),
+        ("Timestamp", "set") => (PaysFee::Yes, Err(DispatchFailure::BadOrigin)),
+        _ => (
+            PaysFee::Yes,
+            Err(DispatchFailure::Module { pallet: "System", error: "CallFiltered" }),
+        ),
+    }
+}

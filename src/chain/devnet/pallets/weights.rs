@@ -1,0 +1,263 @@
+//! `set_weights`: the pool's guards and the checks inside the block, in subtensor's order.
+
+use std::collections::BTreeSet;
+
+use subxt::ext::scale_value::{Composite, Value};
+
+use super::DispatchFailure;
+use crate::{
+    chain::devnet::{
+        error::ModelError, extrinsic::Extrinsic, items, runtime::Runtime, storage::Storage,
+    },
+    domain::ids::Hotkey,
+};
+
+/// Storage index of a subnet's mechanism: `mechanism * 4096 + netuid`.
+const MECHANISM_STRIDE: u16 = 4096;
+
+/// A `set_weights` or `set_mechanism_weights` call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WeightsCall {
+    netuid: u16,
+    mechanism: u8,
+    uids: Vec<u16>,
+    values: Vec<u16>,
+    version_key: u64,
+}
+
+impl WeightsCall {
+    /// The call of an extrinsic, if it is one of these.
+    pub fn of(runtime: &Runtime, extrinsic: &Extrinsic) -> Result<Option<Self>, ModelError> {
+        let mechanism = match (extrinsic.pallet.as_str(), extrinsic.call.as_str()) {
+            ("SubtensorModule", "set_weights") => 0,
+            ("SubtensorModule", "set_mechanism_weights") => extrinsic.argument(runtime, "mecid")?,
+            _ => return Ok(None),
+        };
+        Ok(Some(Self {
+            netuid: extrinsic.argument(runtime, "netuid")?,
+            mechanism,
+            uids: extrinsic.argument(runtime, "dests")?,
+            values: extrinsic.argument(runtime, "weights")?,
+            version_key: extrinsic.argument(runtime, "version_key")?,
+        }))
+    }
+
+    fn index(&self) -> u16 {
+        u16::from(self.mechanism).saturating_mul(MECHANISM_STRIDE).saturating_add(self.netuid)
+    }
+
+    fn is_single_self_weight(&self, uid: u16) -> bool {
+        self.uids == [uid]
+    }
+}
+
+/// A guard of subtensor's transaction extension that refuses before the block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GuardRefusal {
+    /// The hotkey's stake is below the threshold.
+    StakeAmountTooLow,
+    /// The hotkey's last weights are too recent.
+    RateLimitExceeded,
+}
+
+impl GuardRefusal {
+    /// Number in `Custom error: N`.
+    pub fn code(self) -> u8 {
+        match self {
+            GuardRefusal::StakeAmountTooLow => 1,
+            GuardRefusal::RateLimitExceeded => 6,
+        }
+    }
+}
+
+/// Slot of a hotkey on a subnet.
+pub fn uid_of(storage: &Storage<'_>, netuid: u16, who: Hotkey) -> Result<Option<u16>, ModelError> {
+    storage.get(items::UIDS, (netuid, who.0))
+}
+
+fn is_subnet_owner(storage: &Storage<'_>, netuid: u16, who: Hotkey) -> Result<bool, ModelError> {
+    Ok(storage.get::<[u8; 32]>(items::SUBNET_OWNER_HOTKEY, (netuid,))? == Some(who.0))
+}
+
+fn has_stake(storage: &Storage<'_>, netuid: u16, who: Hotkey) -> Result<bool, ModelError> {
+    if is_subnet_owner(storage, netuid, who)? && uid_of(storage, netuid, who)?.is_some() {
+        return Ok(true);
+    }
+    let stake: u64 = storage.value(items::TOTAL_HOTKEY_ALPHA, (who.0, netuid))?;
+    Ok(stake >= storage.value::<u64>(items::STAKE_THRESHOLD, ())?)
+}
+
+fn within_rate_limit(
+    storage: &Storage<'_>,
+    call: &WeightsCall,
+    uid: u16,
+    number: u64,
+) -> Result<bool, ModelError> {
+    let last_update: Vec<u64> = storage.value(items::LAST_UPDATE, (call.index(),))?;
+    let last = last_update.get(usize::from(uid)).copied().unwrap_or(0);
+    let limit: u64 = storage.value(items::WEIGHTS_SET_RATE_LIMIT, (call.netuid,))?;
+    Ok(last == 0 || number.saturating_sub(last) >= limit)
+}
+
+/// The checks that refuse at submission. An unregistered hotkey passes here and fails in the block;
+/// the rate limit is left to the block where commit-reveal is on, and by the fault switch.
+pub fn guard(
+    storage: &Storage<'_>,
+    who: Hotkey,
+    call: &WeightsCall,
+    number: u64,
+    rate_limit_in_block: bool,
+) -> Result<Option<GuardRefusal>, ModelError> {
+    if !has_stake(storage, call.netuid, who)? {
+        return Ok(Some(GuardRefusal::StakeAmountTooLow));
+    }
+    if rate_limit_in_block || storage.value(items::COMMIT_REVEAL_ENABLED, (call.netuid,))? {
+        return Ok(None);
+    }
+    match uid_of(storage, call.netuid, who)? {
+        Some(uid) if !within_rate_limit(storage, call, uid, number)? => {
+            Ok(Some(GuardRefusal::RateLimitExceeded))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Runs the call of an extrinsic.
+pub fn dispatch(
+    storage: &mut Storage<'_>,
+    who: Hotkey,
+    extrinsic: &Extrinsic,
+    number: u64,
+) -> Result<(), DispatchFailure> {
+    let call = WeightsCall::of(storage.runtime(), extrinsic)?
+        .ok_or_else(|| ModelError::Missing("a weights call".into()))?;
+    set_weights(storage, who, &call, number)
+}
+
+fn set_weights(
+    storage: &mut Storage<'_>,
+    who: Hotkey,
+    call: &WeightsCall,
+    number: u64,
+) -> Result<(), DispatchFailure> {
+    let uid = check(storage, who, call, number)?;
+    let row: Vec<(u16, u16)> =
+        call.uids.iter().copied().zip(max_upscaled(&call.values)).collect();
+    let index = call.index();
+    storage.put(items::WEIGHTS, (index, uid), row)?;
+    let mut last_update: Vec<u64> = storage.value(items::LAST_UPDATE, (index,))?;
+    if let Some(slot) = last_update.get_mut(usize::from(uid)) {
+        *slot = number;
+    }
+    storage.put(items::LAST_UPDATE, (index,), last_update)?;
+    storage.emit(
+        "SubtensorModule",
+        "WeightsSet",
+        Composite::unnamed([Value::u128(index.into()), Value::u128(uid.into())]),
+    );
+    Ok(())
+}
+
+/// Every check of the dispatch, in order; the uid of the hotkey when all hold.
+fn check(
+    storage: &Storage<'_>,
+    who: Hotkey,
+    call: &WeightsCall,
+    number: u64,
+) -> Result<u16, DispatchFailure> {
+    let fail = |error: &'static str| Err(DispatchFailure::Module { pallet: "SubtensorModule", error });
+    let netuid = call.netuid;
+    if storage.value(items::COMMIT_REVEAL_ENABLED, (netuid,))? {
+        return fail("CommitRevealEnabled");
+    }
+    if netuid == 0 {
+        return fail("CanNotSetRootNetworkWeights");
+    }
+    if call.uids.len() != call.values.len() {
+        return fail("WeightVecNotEqualSize");
+    }
+    if !storage.value::<bool>(items::NETWORKS_ADDED, (netuid,))? {
+        return fail("SubnetNotExists");
+    }
+    if call.mechanism >= storage.value::<u8>(items::MECHANISM_COUNT, (netuid,))? {
+        return fail("MechanismDoesNotExist");
+    }
+    let count: u16 = storage.value(items::SUBNETWORK_N, (netuid,))?;
+    if call.uids.len() > usize::from(count) {
+        return fail("UidsLengthExceedUidsInSubNet");
+    }
+    let Some(uid) = uid_of(storage, netuid, who)? else {
+        return fail("HotKeyNotRegisteredInSubNet");
+    };
+    if !has_stake(storage, netuid, who)? {
+        return fail("NotEnoughStakeToSetWeights");
+    }
+    let version: u64 = storage.value(items::WEIGHTS_VERSION_KEY, (netuid,))?;
+    if version != 0 && call.version_key < version {
+        return fail("IncorrectWeightVersionKey");
+    }
+    if !within_rate_limit(storage, call, uid, number)? {
+        return fail("SettingWeightsTooFast");
+    }
+    let permits: Vec<bool> = storage.value(items::VALIDATOR_PERMIT, (netuid,))?;
+    let permitted = permits.get(usize::from(uid)).copied().unwrap_or(false);
+    if !permitted && !call.is_single_self_weight(uid) && !is_subnet_owner(storage, netuid, who)? {
+        return fail("NeuronNoValidatorPermit");
+    }
+    if call.uids.iter().collect::<BTreeSet<_>>().len() != call.uids.len() {
+        return fail("DuplicateUids");
+    }
+    if call.uids.iter().any(|target| *target >= count) {
+        return fail("UidVecContainInvalidOne");
+    }
+    let least: u16 = storage.value(items::MIN_ALLOWED_WEIGHTS, (netuid,))?;
+    if call.uids.len() < usize::from(least.min(count)) && !call.is_single_self_weight(uid) {
+        return fail("WeightVecLengthIsLow");
+    }
+    Ok(uid)
+}
+
+/// Scales the largest value to 65535 and the others with it, rounding to nearest.
+fn max_upscaled(values: &[u16]) -> Vec<u16> {
+    let largest = u64::from(values.iter().copied().max().unwrap_or(0));
+    if largest == 0 {
+        return values.to_vec();
+    }
+    // At most 65535, as every value is at most the largest.
+    values
+        .iter()
+        .map(|value| ((u64::from(*value) * u64::from(u16::MAX) + largest / 2) / largest) as u16)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn scaling_keeps_a_full_vector_and_zeros() {
+        assert_eq!(max_upscaled(&[]), Vec::<u16>::new());
+        assert_eq!(max_upscaled(&[0, 0]), [0, 0]);
+        assert_eq!(max_upscaled(&[65535, 0, 1]), [65535, 0, 1]);
+        assert_eq!(max_upscaled(&[1]), [65535]);
+        assert_eq!(max_upscaled(&[100, 200]), [32768, 65535]);
+    }
+
+    proptest! {
+        #[test]
+        fn scaling_keeps_order_and_reaches_the_top(values in prop::collection::vec(any::<u16>(), 1..40)) {
+            let scaled = max_upscaled(&values);
+            if values.iter().any(|value| *value > 0) {
+                prop_assert_eq!(scaled.iter().max(), Some(&u16::MAX));
+            }
+            for (a, b) in values.iter().zip(&scaled) {
+                prop_assert!(b >= a);
+                for (c, d) in values.iter().zip(&scaled) {
+                    prop_assert!(a > c || b <= d);
+                }
+            }
+        }
+    }
+}

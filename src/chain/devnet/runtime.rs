@@ -1,0 +1,236 @@
+//! The vendored runtime metadata and everything that is encoded or decoded by it.
+
+use std::sync::Arc;
+
+use parity_scale_codec::{Decode, Encode};
+use subxt::{
+    Metadata,
+    ext::{
+        frame_decode::storage::{IntoEncodableValues, encode_storage_key},
+        scale_decode::DecodeAsType,
+        scale_encode::EncodeAsType,
+        scale_value::{self, Composite, Value},
+    },
+};
+
+use super::{error::ModelError, items::Item};
+
+/// Metadata of spec 461 in format V15: what a current client asks for.
+pub const METADATA_V15: &[u8] = include_bytes!("metadata/subtensor-461-v15.scale");
+/// The same metadata in format V14: what `state_getMetadata` returns.
+pub const METADATA_V14: &[u8] = include_bytes!("metadata/subtensor-461-v14.scale");
+
+/// `System.Version` of the metadata, which is also the answer to `Core_version`.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct RuntimeVersion {
+    /// Name of the runtime.
+    pub spec_name: String,
+    /// Name of the implementation.
+    pub impl_name: String,
+    /// Version of block authoring.
+    pub authoring_version: u32,
+    /// Version of the runtime.
+    pub spec_version: u32,
+    /// Version of the implementation.
+    pub impl_version: u32,
+    /// Runtime APIs by the hash of their name, with their versions.
+    pub apis: Vec<([u8; 8], u32)>,
+    /// Version of the extrinsic format.
+    pub transaction_version: u32,
+    /// Version of the state trie.
+    pub system_version: u8,
+}
+
+/// The runtime as far as the model needs it: types, names and numbers of the metadata.
+pub struct Runtime {
+    metadata: Metadata,
+    version: RuntimeVersion,
+    version_bytes: Vec<u8>,
+}
+
+impl Runtime {
+    /// Reads the vendored metadata.
+    pub fn load() -> Result<Arc<Self>, ModelError> {
+        let metadata =
+            Metadata::decode_from(METADATA_V15).map_err(|e| ModelError::Metadata(e.to_string()))?;
+        let constant = metadata
+            .pallet_by_name("System")
+            .and_then(|pallet| pallet.constant_by_name("Version"))
+            .ok_or_else(|| ModelError::Missing("System.Version".into()))?;
+        let version_bytes = constant.value().to_vec();
+        let version = RuntimeVersion::decode(&mut &version_bytes[..])
+            .map_err(|e| ModelError::Decode { what: "System.Version".into(), detail: e.to_string() })?;
+        Ok(Arc::new(Self { metadata, version, version_bytes }))
+    }
+
+    /// The metadata.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Spec and transaction version.
+    pub fn version(&self) -> &RuntimeVersion {
+        &self.version
+    }
+
+    /// `Core_version` as SCALE bytes.
+    pub fn version_bytes(&self) -> &[u8] {
+        &self.version_bytes
+    }
+
+    /// Storage key of an entry; fewer keys than the map has give a prefix.
+    pub fn key<K: IntoEncodableValues>(&self, item: Item, keys: K) -> Result<Vec<u8>, ModelError> {
+        encode_storage_key(item.pallet, item.entry, keys, &self.metadata, self.metadata.types())
+            .map_err(|e| ModelError::Encode { what: format!("key of {item}"), detail: e.to_string() })
+    }
+
+    fn value_type(&self, item: Item) -> Result<u32, ModelError> {
+        self.metadata
+            .pallet_by_name(item.pallet)
+            .and_then(|pallet| pallet.storage())
+            .and_then(|storage| storage.entry_by_name(item.entry))
+            .map(|entry| entry.value_ty())
+            .ok_or_else(|| ModelError::Missing(item.to_string()))
+    }
+
+    /// Type of an entry's value.
+    #[cfg(test)]
+    pub fn value_type_for_tests(&self, item: Item) -> u32 {
+        self.value_type(item).expect("entry of the metadata")
+    }
+
+    /// Default value of an entry, where the metadata gives one.
+    pub fn default_value(&self, item: Item) -> Option<&[u8]> {
+        self.metadata.pallet_by_name(item.pallet)?.storage()?.entry_by_name(item.entry)?.default_value()
+    }
+
+    /// A value of an entry as SCALE bytes.
+    pub fn encode<V: EncodeAsType>(&self, item: Item, value: &V) -> Result<Vec<u8>, ModelError> {
+        self.encode_type(self.value_type(item)?, value, || item.to_string())
+    }
+
+    /// A value of an entry from SCALE bytes.
+    pub fn decode<T: DecodeAsType>(&self, item: Item, bytes: &[u8]) -> Result<T, ModelError> {
+        self.decode_type(self.value_type(item)?, bytes, || item.to_string())
+    }
+
+    fn encode_type<V: EncodeAsType>(
+        &self,
+        type_id: u32,
+        value: &V,
+        what: impl Fn() -> String,
+    ) -> Result<Vec<u8>, ModelError> {
+        value
+            .encode_as_type(type_id, self.metadata.types())
+            .map_err(|e| ModelError::Encode { what: what(), detail: e.to_string() })
+    }
+
+    /// A value of any type of the metadata; `what` names it in errors.
+    pub fn decode_type<T: DecodeAsType>(
+        &self,
+        type_id: u32,
+        mut bytes: &[u8],
+        what: impl Fn() -> String,
+    ) -> Result<T, ModelError> {
+        T::decode_as_type(&mut bytes, type_id, self.metadata.types())
+            .map_err(|e| ModelError::Decode { what: what(), detail: e.to_string() })
+    }
+
+    /// A dynamic value of any type of the metadata.
+    pub fn decode_value(
+        &self,
+        type_id: u32,
+        mut bytes: &[u8],
+        what: impl Fn() -> String,
+    ) -> Result<Value, ModelError> {
+        scale_value::scale::decode_as_type(&mut bytes, type_id, self.metadata.types())
+            .map(Value::remove_context)
+            .map_err(|e| ModelError::Decode { what: what(), detail: e.to_string() })
+    }
+
+    /// Index of an error of a pallet as `ModuleError` carries it: pallet index and error index.
+    pub fn module_error(&self, pallet: &str, error: &str) -> Result<(u8, u8), ModelError> {
+        let missing = || ModelError::Missing(format!("error {pallet}.{error}"));
+        let pallet = self.metadata.pallet_by_name(pallet).ok_or_else(missing)?;
+        let variant = pallet
+            .error_variants()
+            .and_then(|variants| variants.iter().find(|variant| variant.name == error))
+            .ok_or_else(missing)?;
+        Ok((pallet.error_index(), variant.index))
+    }
+
+    /// A constant of a pallet as an unsigned 32-bit number.
+    pub fn constant_u32(&self, pallet: &str, name: &str) -> Result<u32, ModelError> {
+        self.metadata
+            .pallet_by_name(pallet)
+            .and_then(|pallet| pallet.constant_by_name(name))
+            .and_then(|constant| u32::decode(&mut constant.value()).ok())
+            .ok_or_else(|| ModelError::Missing(format!("constant {pallet}.{name}")))
+    }
+
+    fn api_output(&self, api: &str, method: &str) -> Result<u32, ModelError> {
+        self.metadata
+            .runtime_api_trait_by_name(api)
+            .and_then(|api| api.method_by_name(method).map(|method| method.output_ty()))
+            .ok_or_else(|| ModelError::Missing(format!("runtime call {api}_{method}")))
+    }
+
+    /// Answer of a runtime call as SCALE bytes.
+    pub fn encode_output<V: EncodeAsType>(
+        &self,
+        api: &str,
+        method: &str,
+        value: &V,
+    ) -> Result<Vec<u8>, ModelError> {
+        self.encode_type(self.api_output(api, method)?, value, || format!("answer of {api}_{method}"))
+    }
+
+    /// `Some(struct with every field zero or empty)` of the type that a runtime call answers with:
+    /// the start for filling in the fields that the model knows.
+    ///
+    /// Works because SCALE decodes zero bytes as zero, empty or the first variant of any type.
+    pub fn blank_some(&self, api: &str, method: &str) -> Result<Composite<()>, ModelError> {
+        let what = || format!("blank answer of {api}_{method}");
+        let mut bytes = vec![0u8; 4096];
+        bytes[0] = 1;
+        let value = self.decode_value(self.api_output(api, method)?, &bytes, what)?;
+        match value.value {
+            scale_value::ValueDef::Variant(option) => match option.values.into_values().next() {
+                Some(Value { value: scale_value::ValueDef::Composite(fields), .. }) => Ok(fields),
+                _ => Err(ModelError::Decode { what: what(), detail: "not an optional struct".into() }),
+            },
+            _ => Err(ModelError::Decode { what: what(), detail: "not an option".into() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::items, *};
+
+    #[test]
+    fn every_name_of_the_model_is_in_the_metadata() {
+        let runtime = Runtime::load().expect("vendored metadata");
+        for item in items::ALL {
+            assert!(runtime.value_type(*item).is_ok(), "{item}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_recorded_node() {
+        let runtime = Runtime::load().expect("vendored metadata");
+        let version = runtime.version();
+        assert_eq!((version.spec_version, version.transaction_version), (461, 1));
+        assert_eq!(version.spec_name, "node-subtensor");
+        assert_eq!(version.encode(), runtime.version_bytes());
+        Metadata::decode_from(METADATA_V14).expect("V14 decodes too");
+    }
+
+    #[test]
+    fn unknown_names_are_named_in_the_error() {
+        let runtime = Runtime::load().expect("vendored metadata");
+        let error = runtime.module_error("SubtensorModule", "NoSuchError").unwrap_err();
+        assert!(error.to_string().contains("SubtensorModule.NoSuchError"), "{error}");
+        assert_eq!(runtime.module_error("SubtensorModule", "SettingWeightsTooFast"), Ok((7, 29)));
+    }
+}

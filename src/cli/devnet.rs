@@ -1,0 +1,111 @@
+//! `leoma devnet`: the development chain alone, until interrupted.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::Args;
+use subxt_signer::sr25519::dev;
+
+use crate::{
+    chain::devnet::{ChainClock, DevNeuron, Devnet, DevnetConfig},
+    domain::ids::{Hotkey, NetUid},
+};
+
+/// Runs a development chain: a model of subtensor with real metadata and RPC, on loopback.
+///
+/// The chain has one subnet. Its first neuron is the owner (uid 0, the well-known key //Alice);
+/// then come the neurons of --neuron, or //Bob to //Ferdie as miners when there are none. Weights
+/// can be set by every neuron with stake. Nothing is stored: a restart begins anew.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = "Example: a fast chain with one more validator, seen by any substrate client:\n  \
+    leoma devnet --port 9944 --block-time-ms 1000 --tempo 20 \\\n    \
+    --neuron 5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty=1000000000000")]
+pub struct DevnetArgs {
+    /// Port to listen on, on loopback; 0 picks a free one.
+    #[arg(long, default_value_t = 9944)]
+    pub port: u16,
+    /// Time between blocks, in milliseconds.
+    #[arg(long, default_value_t = 12_000, value_parser = clap::value_parser!(u64).range(10..))]
+    pub block_time_ms: u64,
+    /// Number of the subnet.
+    #[arg(long, default_value_t = 99, value_parser = clap::value_parser!(u16).range(1..4096))]
+    pub netuid: u16,
+    /// Number of the head at the start.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub start_block: u64,
+    /// Seed of the block hashes.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Blocks between epochs; 0 turns epochs off.
+    #[arg(long, default_value_t = 100)]
+    pub tempo: u16,
+    /// Least number of blocks between two weight settings of a hotkey.
+    #[arg(long, default_value_t = 100)]
+    pub weights_rate_limit: u64,
+    /// Least number of entries in a weights vector.
+    #[arg(long, default_value_t = 1)]
+    pub min_allowed_weights: u16,
+    /// Version key that weights must carry; 0 accepts any.
+    #[arg(long, default_value_t = 0)]
+    pub weights_version_key: u64,
+    /// A neuron more: ss58 hotkey, then `=` and its stake in rao; stake above zero makes a validator.
+    #[arg(long = "neuron", value_name = "HOTKEY[=STAKE]", value_parser = parse_neuron)]
+    pub neurons: Vec<DevNeuron>,
+}
+
+/// Stake of the owner's hotkey, in rao.
+const OWNER_STAKE: u64 = 1_000_000_000_000;
+
+fn parse_neuron(text: &str) -> Result<DevNeuron, anyhow::Error> {
+    let (hotkey, stake) = text.split_once('=').unwrap_or((text, "0"));
+    let stake: u64 = stake.parse().with_context(|| format!("stake `{stake}` is not a whole number of rao"))?;
+    let hotkey = hotkey.parse()?;
+    Ok(if stake > 0 { DevNeuron::validator(hotkey, stake) } else { DevNeuron::miner(hotkey) })
+}
+
+fn neurons(asked: Vec<DevNeuron>) -> Vec<DevNeuron> {
+    let key = |pair: subxt_signer::sr25519::Keypair| Hotkey(pair.public_key().0);
+    let mut all = vec![DevNeuron::validator(key(dev::alice()), OWNER_STAKE)];
+    if asked.is_empty() {
+        let miners = [dev::bob(), dev::charlie(), dev::dave(), dev::eve(), dev::ferdie()];
+        all.extend(miners.map(|pair| DevNeuron::miner(key(pair))));
+    }
+    all.extend(asked);
+    all
+}
+
+/// Runs the chain until SIGINT or SIGTERM.
+pub async fn run(args: DevnetArgs) -> anyhow::Result<()> {
+    let devnet = Devnet::start(DevnetConfig {
+        listen: SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), args.port)),
+        block_time: Some(Duration::from_millis(args.block_time_ms)),
+        netuid: NetUid(args.netuid),
+        start_block: args.start_block,
+        seed: args.seed,
+        clock: ChainClock::Wall,
+        tempo: args.tempo,
+        weights_rate_limit: args.weights_rate_limit,
+        min_allowed_weights: args.min_allowed_weights,
+        weights_version_key: args.weights_version_key,
+        neurons: neurons(args.neurons),
+        ..DevnetConfig::default()
+    })
+    .await?;
+    println!(
+        "development chain (a model of subtensor) at {}, netuid {}, head {}",
+        devnet.url(),
+        args.netuid,
+        devnet.head().number
+    );
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .context("listening for SIGTERM")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("listening for SIGINT")?,
+        _ = terminate.recv() => {}
+    }
+    println!("development chain stopped at head {}", devnet.head().number);
+    Ok(())
+}
