@@ -87,8 +87,11 @@ fn address_of(url: &str) -> SocketAddr {
 
 async fn forward(mut client: TcpStream, server: SocketAddr, mut flowing: watch::Receiver<bool>) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
+    let jammed = async { flowing.wait_for(|flowing| !flowing).await.is_ok() };
     tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-        _ = flowing.wait_for(|flowing| !flowing) => std::future::pending().await,
+        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
+        _ = jammed => {}
     }
+    // Both sockets stay open, and silent.
+    std::future::pending::<()>().await;
 }
