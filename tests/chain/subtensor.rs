@@ -332,12 +332,8 @@ async fn a_fork_below_finality_is_never_told_as_progress() {
 async fn weights_land_are_read_back_and_then_the_rate_limit_holds() {
     let devnet = Devnet::start(live_subnet()).await.expect("a chain");
     let chain = connect(&devnet).await;
-    let call = WeightsCall {
-        netuid: NETUID,
-        uids: vec![Uid(3), Uid(2)],
-        values: vec![65_535, 0],
-        version_key: 0,
-    };
+    let call =
+        WeightsCall { netuid: NETUID, uids: vec![Uid(3), Uid(2)], values: vec![65_535, 0], version_key: 0 };
     let receipt = chain.set_weights(&call).await.expect("weights on chain");
     assert_eq!(devnet.block_hash(receipt.block.number.0), Some(receipt.block.hash));
     let at = receipt.block.hash;
