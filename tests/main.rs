@@ -6,3 +6,7 @@ mod surface;
 //! Stories.
 
 mod corpus;
+//! Stories: what an operator or a client can see, through real sockets and the real binary.
+
+mod chain;
+mod devnet;

@@ -344,3 +344,23 @@ fn exposure(metadata: &std::fs::Metadata) -> Option<String> {
 fn exposure(_: &std::fs::Metadata) -> Option<String> {
     None
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_can_touch_is_told_with_its_mode() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        for (mode, shown) in [(0o600, None), (0o400, None), (0o640, Some("640")), (0o604, Some("604"))] {
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).expect("a mode");
+            let told = exposure(&fs::metadata(file.path()).expect("metadata"));
+            match shown {
+                None => assert_eq!(told, None, "{mode:o}"),
+                Some(shown) => assert!(told.is_some_and(|text| text.contains(shown)), "{mode:o}"),
+            }
+        }
+    }
+}

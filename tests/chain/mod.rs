@@ -1,3 +1,5 @@
 //! The chain adapter as its users see it: hotkey files, and a client over a real WebSocket.
 
+mod gate;
+mod subtensor;
 mod wallet;

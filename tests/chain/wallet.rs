@@ -137,7 +137,15 @@ fn other_kinds_of_files_are_refused_by_kind() {
         assert_eq!(outcome(file.as_bytes()), Err(WalletError::CryptoType { found: crypto_type }));
     }
     assert_eq!(outcome(&vec![b' '; (64 << 10) + 1]), Err(WalletError::TooLarge));
-    for text in ["", "{", "[]", "null", "\"0x12\"", "{\"secretSeed\": 7}", "{\"secretSeed\":\"a\",\"secretSeed\":\"b\"}"] {
+    for text in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "\"0x12\"",
+        "{\"secretSeed\": 7}",
+        "{\"secretSeed\":\"a\",\"secretSeed\":\"b\"}",
+    ] {
         assert!(matches!(outcome(text.as_bytes()), Err(WalletError::Malformed { .. })), "{text}");
     }
     let help = WalletError::Encrypted { kind: "NaCl" }.to_string();
@@ -174,7 +182,10 @@ fn a_written_file_reads_back_and_only_its_owner_may_read_it() {
         assert!(matches!(refused, Err(WalletError::File { .. })));
         assert_eq!(HotkeySigner::read_file(&path).expect("still there").hotkey(), signer.hotkey());
     }
-    assert_eq!(fs::read_dir(folder.path().join("validator/hotkeys")).expect("listing").count(), signers.len());
+    assert_eq!(
+        fs::read_dir(folder.path().join("validator/hotkeys")).expect("listing").count(),
+        signers.len()
+    );
 }
 
 #[test]

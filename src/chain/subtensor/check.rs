@@ -132,7 +132,8 @@ impl<C: OfflineClientAtBlockT<SubstrateConfig>> Check<'_, C> {
         match self.at.storage().entry(address).and_then(|entry| entry.fetch_key(keys)) {
             Ok(_) => {
                 let value = self.at.metadata_ref().pallet_by_name(&pallet);
-                let value = value.and_then(|pallet| pallet.storage()).and_then(|all| all.entry_by_name(&item));
+                let value =
+                    value.and_then(|pallet| pallet.storage()).and_then(|all| all.entry_by_name(&item));
                 if let Some(entry) = value {
                     self.same_shape(&name, entry.value_ty(), &sample);
                 }
@@ -219,7 +220,9 @@ mod tests {
             entry!(metadata, "LastEpochBlock").name = "LastStep".to_owned();
             metadata.apis.retain(|api| api.name != "SubnetInfoRuntimeApi");
         }));
-        for name in ["SubtensorModule.Weights", "SubtensorModule.LastEpochBlock", "get_next_epoch_start_block"] {
+        for name in
+            ["SubtensorModule.Weights", "SubtensorModule.LastEpochBlock", "get_next_epoch_start_block"]
+        {
             assert!(detail.contains(name), "{name} not in: {detail}");
         }
         assert!(!detail.contains("Tempo"), "{detail}");
@@ -244,7 +247,11 @@ mod tests {
     #[test]
     fn a_signed_extension_that_we_can_not_fill_is_noticed() {
         let detail = complaint(changed(|metadata| {
-            let nonce = metadata.extrinsic.signed_extensions.iter_mut().find(|found| found.identifier == "CheckNonce");
+            let nonce = metadata
+                .extrinsic
+                .signed_extensions
+                .iter_mut()
+                .find(|found| found.identifier == "CheckNonce");
             nonce.expect("CheckNonce").identifier = "CheckSomethingNew".to_owned();
         }));
         assert!(detail.contains("signed extensions") && detail.contains("CheckSomethingNew"), "{detail}");

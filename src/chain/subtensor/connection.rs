@@ -152,7 +152,10 @@ impl Connection {
         })?;
         let head = head_of(&header);
         if head.block.hash != hash {
-            return Err(transport(&self.endpoint, format_args!("the header of {hash} hashes to {}", head.block.hash)));
+            return Err(transport(
+                &self.endpoint,
+                format_args!("the header of {hash} hashes to {}", head.block.hash),
+            ));
         }
         Ok(head)
     }
@@ -164,7 +167,8 @@ impl Connection {
             return Ok(block);
         }
         let block = self.client.at_block(H256(hash.0)).await;
-        let block = block.map_err(|error| fault::read_fault(&self.endpoint, "the runtime's version", 0, error))?;
+        let block =
+            block.map_err(|error| fault::read_fault(&self.endpoint, "the runtime's version", 0, error))?;
         *self.recent.lock().unwrap_or_else(PoisonError::into_inner) = Some(block.clone());
         Ok(block)
     }

@@ -37,7 +37,8 @@ fn hash(value: &Value) -> H256 {
 /// A client of the recorded chain with some metadata, at block 66.
 pub(super) fn client(metadata: &[u8]) -> OfflineClientAtBlock<SubstrateConfig> {
     let metadata = Metadata::decode(&mut &*metadata).expect("metadata");
-    let versions = SpecVersionForRange { block_range: 0..u64::MAX, spec_version: 461, transaction_version: 1 };
+    let versions =
+        SpecVersionForRange { block_range: 0..u64::MAX, spec_version: 461, transaction_version: 1 };
     let config = SubstrateConfig::builder()
         .set_metadata_for_spec_versions([(461, Arc::new(metadata))])
         .set_spec_version_for_block_ranges([versions])
@@ -63,18 +64,16 @@ fn set_weights_encodes_as_recorded() {
     let vectors = vectors();
     let calls = vectors["calls"].as_array().expect("calls");
     let recorded = calls.iter().find(|call| call["function"] == "set_weights").expect("set_weights");
-    let call = WeightsCall {
-        netuid: NetUid(1),
-        uids: vec![Uid(0), Uid(1)],
-        values: vec![100, 200],
-        version_key: 0,
-    };
-    let encoded = client(METADATA_V15).transactions().call_data(&names::set_weights(&call)).expect("call data");
+    let call =
+        WeightsCall { netuid: NetUid(1), uids: vec![Uid(0), Uid(1)], values: vec![100, 200], version_key: 0 };
+    let encoded =
+        client(METADATA_V15).transactions().call_data(&names::set_weights(&call)).expect("call data");
     assert_eq!(encoded, bytes(&recorded["data_hex"]));
 
     // The shape of a winner's payment on subnet 99.
     let winner = WeightsCall { netuid: NetUid(99), uids: vec![Uid(0)], values: vec![65_535], version_key: 0 };
-    let encoded = client(METADATA_V15).transactions().call_data(&names::set_weights(&winner)).expect("call data");
+    let encoded =
+        client(METADATA_V15).transactions().call_data(&names::set_weights(&winner)).expect("call data");
     assert_eq!(hex::encode(encoded), "07006300040000 04ffff 0000000000000000".replace(' ', ""));
 }
 
@@ -88,8 +87,12 @@ fn signed_bytes_are_as_recorded_for_immortal_and_mortal_eras() {
     for vector in recorded {
         let call = transactions.from_call_data_bytes(&bytes(&vector["call_data_hex"])).expect("a call");
         let birth = vector.get("era_birth_block_hash").map(hash).unwrap_or_default();
-        let signable = transactions.create_signable_offline(&call, parameters(vector, birth)).expect("signable");
-        assert_eq!(hex::encode(signable.signer_payload().expect("payload")), hex::encode(bytes(&vector["payload_hex"])));
+        let signable =
+            transactions.create_signable_offline(&call, parameters(vector, birth)).expect("signable");
+        assert_eq!(
+            hex::encode(signable.signer_payload().expect("payload")),
+            hex::encode(bytes(&vector["payload_hex"]))
+        );
     }
 }
 
@@ -107,7 +110,8 @@ fn whole_extrinsics_and_their_hashes_are_as_recorded() {
         let account: Hotkey = vector["address"].as_str().expect("an address").parse().expect("ss58");
         let signature = bytes(&vector["signature_hex"]).try_into().expect("64 bytes");
         let signature = MultiSignature::Sr25519(signature);
-        let signed = signable.sign_with_account_and_signature(&AccountId32(account.0), &signature).expect("signed");
+        let signed =
+            signable.sign_with_account_and_signature(&AccountId32(account.0), &signature).expect("signed");
         assert_eq!(hex::encode(signed.encoded()), hex::encode(bytes(&vector["extrinsic_hex"])));
         assert_eq!(signed.hash(), hash(&vector["extrinsic_hash"]));
     }

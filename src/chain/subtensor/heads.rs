@@ -191,7 +191,8 @@ impl Follower {
             Ok((headers, connection.finalized_head().await?))
         };
         let deadline = self.link.settings.call_deadline;
-        let opened = within(deadline, &connection.endpoint, "the subscription to finalized heads", opening).await;
+        let opened =
+            within(deadline, &connection.endpoint, "the subscription to finalized heads", opening).await;
         let (headers, head) = opened.inspect_err(|_| connection.mark_stale())?;
         self.subscription = Some(Subscription { connection, headers });
         self.target = head.block.number.0;

@@ -176,7 +176,8 @@ impl Chain for SubtensorChain {
         if !self.link.known_final(number) {
             let head = self.head().await?;
             if head.block.number < number {
-                let latest = format_args!("block {number} is not final yet, {} is the latest", head.block.number);
+                let latest =
+                    format_args!("block {number} is not final yet, {} is the latest", head.block.number);
                 return Err(transport("the finalized chain", latest));
             }
         }

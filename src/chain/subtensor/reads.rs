@@ -163,7 +163,8 @@ impl Pinned {
     /// A value, or the runtime's default for it.
     async fn value<A: Address>(&self, address: A, keys: A::KeyParts) -> Result<A::Value, ChainError> {
         let what = item_name(&address);
-        let value = self.block.storage().fetch(address, keys).await.map_err(|error| self.fault(&what, error))?;
+        let value =
+            self.block.storage().fetch(address, keys).await.map_err(|error| self.fault(&what, error))?;
         value.decode().map_err(|error| self.fault(&what, error))
     }
 

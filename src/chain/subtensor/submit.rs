@@ -98,9 +98,10 @@ async fn submit(
             Some(refused) => refused,
             None => unknown(extrinsic, format_args!("submission: {error}")),
         }),
-        Err(_) => {
-            Err(unknown(extrinsic, format_args!("no answer to the submission within {} s", deadline.as_secs())))
-        }
+        Err(_) => Err(unknown(
+            extrinsic,
+            format_args!("no answer to the submission within {} s", deadline.as_secs()),
+        )),
     }
 }
 
@@ -124,7 +125,10 @@ async fn outcome(
 ) -> Result<Receipt, ChainError> {
     let hash = included.block_hash();
     let unread = |error: &dyn std::fmt::Display| {
-        unknown(extrinsic, format_args!("finalized in block {hash:?}, but its events could not be read: {error}"))
+        unknown(
+            extrinsic,
+            format_args!("finalized in block {hash:?}, but its events could not be read: {error}"),
+        )
     };
     let reading = async {
         let at = included.at().await.map_err(|error| unread(&error))?;
@@ -135,10 +139,15 @@ async fn outcome(
     let block = BlockRef { number: BlockNumber(number), hash: BlockHash(hash.0) };
     match events {
         Ok(events) => {
-            let succeeded = events.iter().filter_map(Result::ok).any(|event| {
-                event.pallet_name() == "System" && event.event_name() == "ExtrinsicSuccess"
-            });
-            if succeeded { Ok(Receipt { block, extrinsic }) } else { Err(unread(&"no System.ExtrinsicSuccess")) }
+            let succeeded = events
+                .iter()
+                .filter_map(Result::ok)
+                .any(|event| event.pallet_name() == "System" && event.event_name() == "ExtrinsicSuccess");
+            if succeeded {
+                Ok(Receipt { block, extrinsic })
+            } else {
+                Err(unread(&"no System.ExtrinsicSuccess"))
+            }
         }
         Err(TransactionEventsError::ExtrinsicFailed(error)) => Err(dispatch_error(block.number, &error)),
         Err(error) => Err(unread(&error)),
@@ -150,7 +159,9 @@ fn dispatch_error(block: BlockNumber, error: &DispatchError) -> ChainError {
     let (pallet, name) = match error {
         DispatchError::Module(module) => match module.details() {
             Ok(details) => (details.pallet.name().to_owned(), details.variant.name.clone()),
-            Err(_) => (format!("pallet {}", module.pallet_index()), format!("error {}", module.error_index())),
+            Err(_) => {
+                (format!("pallet {}", module.pallet_index()), format!("error {}", module.error_index()))
+            }
         },
         other => ("System".to_owned(), format!("{other:?}")),
     };
@@ -170,9 +181,10 @@ fn pool_error(refusal: &UserError) -> Option<ChainError> {
     if refusal.code == ALREADY_IMPORTED || !NOT_TAKEN.iter().any(|codes| codes.contains(&refusal.code)) {
         return None;
     }
-    let data = refusal.data.as_ref().map(|data| {
-        serde_json::from_str::<String>(data.get()).unwrap_or_else(|_| data.get().to_owned())
-    });
+    let data = refusal
+        .data
+        .as_ref()
+        .map(|data| serde_json::from_str::<String>(data.get()).unwrap_or_else(|_| data.get().to_owned()));
     let text = data.unwrap_or_else(|| refusal.message.clone());
     let custom = custom_error(&text);
     let reason = custom.and_then(custom_name).map_or_else(|| detail(&text), str::to_owned);

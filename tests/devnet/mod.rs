@@ -1,0 +1,9 @@
+//! The development chain as a client sees it: subxt over a real WebSocket on loopback.
+
+mod client;
+mod commitments;
+mod epochs;
+mod reading;
+mod refusals;
+mod rpc;
+mod transactions;
