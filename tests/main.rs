@@ -10,3 +10,4 @@ mod corpus;
 
 mod chain;
 mod devnet;
+mod decode;

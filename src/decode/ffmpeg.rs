@@ -318,7 +318,7 @@ fn pixel_format(format: i32) -> PixelFormat {
         return PixelFormat::Yuvj420p;
     }
     if format == AV_PIX_FMT_NONE as i32 {
-        return PixelFormat::Other("unknown".to_owned());
+        return PixelFormat::Unknown;
     }
     // SAFETY: the number comes from the library that this binding was generated for.
     let name = unsafe { ffi::av_get_pix_fmt_name(std::mem::transmute::<i32, ffi::AVPixelFormat>(format)) };

@@ -49,3 +49,26 @@ pub(super) fn first_error() -> Option<String> {
     let first = FIRST.lock().unwrap_or_else(PoisonError::into_inner).clone();
     first.map(|line| format!("{count} decoder errors, the first: {line}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(level: u32, line: &CStr) {
+        // SAFETY: a null context is allowed and the format takes one integer.
+        unsafe { ffi::av_log(std::ptr::null_mut(), level as c_int, line.as_ptr(), 7 as c_int) }
+    }
+
+    #[test]
+    fn errors_are_counted_and_the_first_is_kept_as_its_format() {
+        capture();
+        log(ffi::AV_LOG_WARNING as u32, c"only a warning %d\n");
+        assert_eq!(first_error(), None);
+        log(ffi::AV_LOG_ERROR as u32, c"error while decoding MB %d\n");
+        log(ffi::AV_LOG_FATAL as u32, c"worse %d\n");
+        let seen = first_error();
+        assert_eq!(seen.as_deref(), Some("2 decoder errors, the first: error while decoding MB %d"));
+        capture();
+        assert_eq!(first_error(), None);
+    }
+}

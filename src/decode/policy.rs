@@ -30,6 +30,8 @@ pub(super) enum PixelFormat {
     Yuvj420p,
     /// Anything else, by ffmpeg's name.
     Other(String),
+    /// Not even the first frame could be decoded.
+    Unknown,
 }
 
 impl std::fmt::Display for PixelFormat {
@@ -38,6 +40,7 @@ impl std::fmt::Display for PixelFormat {
             PixelFormat::Yuv420p => "yuv420p",
             PixelFormat::Yuvj420p => "yuvj420p",
             PixelFormat::Other(name) => name,
+            PixelFormat::Unknown => "unknown",
         })
     }
 }
@@ -97,6 +100,13 @@ pub(super) fn check_streams(counts: StreamCounts) -> Result<(), Refusal> {
     })
 }
 
+/// A stream whose format is unknown has no frame that can be decoded.
+fn check_decodable(picture: &Picture) -> Result<(), Refusal> {
+    Refusal::unless(picture.format != PixelFormat::Unknown, GateId::G13, || {
+        "the first frame cannot be decoded".to_owned()
+    })
+}
+
 /// G11 without the range tag: SDR, 8-bit 4:2:0, square pixels, progressive, shown as stored.
 fn check_shown_as_stored(picture: &Picture) -> Result<(), Refusal> {
     let g11 = |held: bool, reason: &dyn Fn() -> String| Refusal::unless(held, GateId::G11, reason);
@@ -122,6 +132,7 @@ fn check_shown_as_stored(picture: &Picture) -> Result<(), Refusal> {
 
 /// The whitelist for a miner's clip: G11, then G12.
 pub(super) fn check_clip_picture(picture: &Picture, width: u32, height: u32) -> Result<(), Refusal> {
+    check_decodable(picture)?;
     Refusal::unless(
         picture.format == PixelFormat::Yuv420p && !picture.colour.full_range,
         GateId::G11,
@@ -141,6 +152,7 @@ pub(super) fn check_clip_picture(picture: &Picture, width: u32, height: u32) -> 
 
 /// The whitelist for a source clip: full range is allowed, any size up to `max_side`.
 pub(super) fn check_source_picture(picture: &Picture, max_side: u32) -> Result<(), Refusal> {
+    check_decodable(picture)?;
     let planes = matches!(picture.format, PixelFormat::Yuv420p | PixelFormat::Yuvj420p);
     Refusal::unless(planes, GateId::G11, || {
         format!("pixel format {}: only 8-bit 4:2:0 is allowed", picture.format)
@@ -200,6 +212,7 @@ mod tests {
         assert_eq!(gate(|p| p.interlaced = true), g11);
         assert_eq!(gate(|p| p.display_data.push("rotation".to_owned())), g11);
         assert_eq!(gate(|p| p.width = 830), Some(GateId::G12));
+        assert_eq!(gate(|p| p.format = PixelFormat::Unknown), Some(GateId::G13));
     }
 
     #[test]

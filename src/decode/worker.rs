@@ -91,3 +91,29 @@ pub(super) fn perform(job: Job, file: Vec<u8>, out: &mut RecordWriter<impl Write
         Err(JobError::Pipe(error)) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::domain::plan::ClipSpec;
+
+    /// Compare with `decode::speed` of the story tests; the file is named by `LEOMA_CLIP`.
+    #[test]
+    #[ignore = "a measurement"]
+    fn full_size_clip_in_this_process() {
+        let file = std::fs::read(std::env::var_os("LEOMA_CLIP").expect("a path")).expect("readable");
+        let spec = ClipSpec { frames: 81, width: 832, height: 480, fps: 16 };
+        let mut times = Vec::new();
+        for _ in 0..9 {
+            let mut out = RecordWriter(Vec::with_capacity(50_000_000));
+            let start = Instant::now();
+            let ending = perform(Job::Clip { spec }, file.clone(), &mut out).expect("memory");
+            times.push(start.elapsed());
+            assert!(matches!(ending, Ending::Clip { .. }), "{ending:?}");
+        }
+        times.sort();
+        println!("in process: fastest {:?}, median {:?}", times[0], times[4]);
+    }
+}
