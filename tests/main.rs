@@ -1,13 +1,8 @@
-//! Stories: what an operator sees, through the real binary or a real socket.
-
-mod chain;
-mod miners;
-mod surface;
-//! Stories.
-
-mod corpus;
 //! Stories: what an operator or a client can see, through real sockets and the real binary.
 
 mod chain;
-mod devnet;
+mod corpus;
 mod decode;
+mod devnet;
+mod miners;
+mod surface;

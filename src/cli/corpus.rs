@@ -6,6 +6,10 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::{
+    Execute, block_on,
+    exit::{Failure, after_help},
+};
 use crate::{
     corpus::{
         ClipEntry, Corpus, CorpusOptions, Usability,
@@ -18,8 +22,9 @@ use crate::{
     },
 };
 
-/// Arguments of `leoma corpus`.
+/// Check the source clips of a validator, or draw some where there is no network
 #[derive(Args, Debug)]
+#[command(after_help = after_help!("leoma corpus verify --corpus corpus", "leoma corpus draw --out corpus"))]
 pub struct CorpusArgs {
     /// What to do.
     #[command(subcommand)]
@@ -29,8 +34,10 @@ pub struct CorpusArgs {
 /// What to do with a corpus.
 #[derive(Subcommand, Debug)]
 pub enum CorpusCommand {
+    #[command(after_help = after_help!("leoma corpus verify --corpus corpus --json | jq .usable"))]
     /// Check every clip: present, the right digest, decodable, with a usable window.
     Verify(VerifyArgs),
+    #[command(after_help = after_help!("leoma corpus draw --out corpus --scenes 6"))]
     /// Draw procedural clips and their manifest (stand-ins for filmed clips; needs the ffmpeg command).
     Draw(DrawArgs),
 }
@@ -89,6 +96,12 @@ fn parse_size(text: &str) -> Result<(u32, u32), SizeError> {
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a size: write WIDTHxHEIGHT with even sides from 16 to 4096, like 832x480")]
 struct SizeError(String);
+
+impl Execute for CorpusArgs {
+    fn execute(self) -> Result<ExitCode, Failure> {
+        Ok(block_on(run(self))??)
+    }
+}
 
 /// Runs `leoma corpus`.
 ///

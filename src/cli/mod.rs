@@ -1,19 +1,14 @@
 //! The command line: one file per sub-command.
-<<<<<<< HEAD
 //!
 //! A sub-command is a `clap::Args` type that implements [`Execute`]; its help stands on that type.
 //! It plugs in with its `mod` line and one line in [`commands!`].
-=======
-
-pub mod corpus;
-pub mod decode_worker;
->>>>>>> corpus
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 pub mod config;
+pub mod corpus;
 pub mod decode_worker;
 pub mod devnet;
 pub mod exit;
@@ -62,6 +57,7 @@ commands! {
     Run(run::RunCommand),
     Config(config::ConfigCommand),
     Devnet(devnet::DevnetArgs),
+    Corpus(corpus::CorpusArgs),
     Sim(sim::SimCommand),
     #[command(hide = true)]
     DecodeWorker(decode_worker::DecodeWorkerCommand),

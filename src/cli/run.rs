@@ -1,12 +1,6 @@
 //! `leoma run`: the validator.
 
-use std::{
-    collections::BTreeSet,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -29,7 +23,7 @@ use crate::{
     config::{self, Config, LoadedConfig, ScorerDevice},
     corpus::{Corpus, CorpusOptions},
     decode::{Decoder, DecoderOptions},
-    domain::rules::{ActiveRules, Rules},
+    domain::rules::ActiveRules,
     gpu::{cpu::CpuScorer, port::Scorer},
     miners::{options::ServicesOptions, services::HttpServices},
     runtime::board::Board,
@@ -162,11 +156,15 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
 }
 
 fn read_rules(config: &Config) -> Result<ActiveRules, Failure> {
-    let Some(path) = &config.rules.file else { return Ok(Rules::active_embedded()) };
+    let Some(path) = &config.rules.file else { return embedded() };
     let text = std::fs::read_to_string(path)
         .map_err(|cause| Failure::new(Exit::Unreadable, anyhow!(cause).context(path.display().to_string())))?;
     ActiveRules::parse(&text)
         .map_err(|cause| Failure::new(Exit::Usage, anyhow!(cause).context(path.display().to_string())))
+}
+
+fn embedded() -> Result<ActiveRules, Failure> {
+    ActiveRules::embedded().map_err(|cause| Failure::new(Exit::Internal, anyhow!(cause).context("embedded rules")))
 }
 
 async fn house_parts(

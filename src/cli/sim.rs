@@ -27,7 +27,7 @@ use crate::{
     decode::{Decoder, DecoderOptions},
     domain::{
         ids::{BlockRef, NetUid},
-        rules::{ActiveRules, Rules},
+        rules::ActiveRules,
     },
     sim::{
         process::{Connections, Files, Simulation, SimulationOptions, replace_file},
@@ -198,7 +198,7 @@ pub async fn run(args: StartArgs) -> anyhow::Result<()> {
 }
 
 fn read_rules(file: Option<&Path>) -> anyhow::Result<ActiveRules> {
-    let Some(path) = file else { return Ok(Rules::active_embedded()) };
+    let Some(path) = file else { return Ok(ActiveRules::embedded()?) };
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     ActiveRules::parse(&text).with_context(|| path.display().to_string())
 }

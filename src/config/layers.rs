@@ -23,7 +23,7 @@ use super::{
 /// Prefix of the environment variables that set values: `LEOMA_CHAIN__NETUID`.
 pub const ENV_PREFIX: &str = "LEOMA_";
 /// Variables with our prefix that are no settings.
-const OTHER_VARIABLES: &[&str] = &["LEOMA_CONFIG"];
+const OTHER_VARIABLES: &[&str] = &["LEOMA_CONFIG", "LEOMA_CACHE", "LEOMA_NO_SKIP", "LEOMA_SIM_LOG"];
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 const FILE_LAYER: &str = "file";

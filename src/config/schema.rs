@@ -215,5 +215,8 @@ schema! {
     weights: WeightsConfig {
         /// Whether weights are sent to the chain; needs chain.hotkey_file.
         submit: bool = true;
+        /// Highest version key of the subnet that this validator is vouched for. Where the subnet asks
+        /// for more, no weights are set until the operator upgrades or raises this.
+        version_key: u64 = 0, within 0..=18446744073709551615;
     }
 }

@@ -39,6 +39,11 @@ pub struct Secret {
 }
 
 impl Secret {
+    /// A secret given as text.
+    pub fn literal(text: impl Into<String>) -> Self {
+        Self { text: Zeroizing::new(text.into()), source: SecretSource::Literal }
+    }
+
     /// Reads a reference: `env:NAME`, `file:PATH` or the secret itself. The first two are empty
     /// until [`Secret::resolve`].
     pub(super) fn reference(text: &str) -> Self {
@@ -47,7 +52,7 @@ impl Secret {
         } else if let Some(path) = text.strip_prefix("file:") {
             SecretSource::File(PathBuf::from(path))
         } else {
-            return Self { text: Zeroizing::new(text.to_owned()), source: SecretSource::Literal };
+            return Self::literal(text);
         };
         Self { text: Zeroizing::new(String::new()), source }
     }

@@ -12,6 +12,7 @@ pub mod roster;
 pub mod round;
 pub mod rules;
 pub mod score;
+pub mod scoring;
 #[cfg(test)]
 pub mod testing;
 pub mod weights;

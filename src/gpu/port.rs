@@ -6,12 +6,11 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{
-    domain::{
-        rules::Rules,
-        score::{GateId, GateReading, ScoreCard},
-    },
+    domain::rules::Rules,
     quality::frame::Yuv420Clip,
 };
+
+pub use crate::quality::verdict::Verdict;
 
 /// One clip to judge. The planes are shared, never copied.
 #[derive(Clone, Debug)]
@@ -26,22 +25,6 @@ pub struct ScoreJob {
     pub prompt: Arc<str>,
     /// The rules in force.
     pub rules: Arc<Rules>,
-}
-
-/// A clip's verdict by pixels alone (gates that need other miners' clips are read elsewhere).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// Scored.
-    Scored(Box<ScoreCard>),
-    /// A gate decided; its reading holds the numbers.
-    Gated {
-        /// Which gate.
-        gate: GateId,
-        /// The numbers behind it.
-        reading: GateReading,
-        /// The numbers as one sentence.
-        reason: String,
-    },
 }
 
 /// Name of the device that computes, for logs and reports; never part of a digest.

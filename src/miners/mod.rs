@@ -8,7 +8,6 @@ pub mod intake;
 pub mod options;
 pub mod port;
 pub mod protocol;
-pub mod secret;
 pub mod services;
 
 mod chutes;

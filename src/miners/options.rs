@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 use url::{Host, Url};
 
-use super::secret::Secret;
+use crate::config::Secret;
 
 /// The part of [`ServicesOptions::chute_url_template`] that a slug replaces.
 const SLUG_MARK: &str = "{slug}";
@@ -211,7 +211,7 @@ mod tests {
         assert!(refusal(|o| o.chute_url_template = "https://chutes.ai".into()).contains("exactly once"));
         assert!(refusal(|o| o.chute_url_template = "http://{slug}.chutes.ai".into()).contains("https"));
         assert!(refusal(|o| o.max_clip_bytes = 0).contains("max_clip_bytes is zero"));
-        let broken = refusal(|o| o.chutes_key = Some(Secret::new("cpk_1\nX: y".into())));
+        let broken = refusal(|o| o.chutes_key = Some(Secret::literal("cpk_1\nX: y")));
         assert!(broken.contains("chutes_key") && !broken.contains("cpk_1"), "{broken}");
     }
 

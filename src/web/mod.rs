@@ -1,5 +1,6 @@
 //! Operator endpoints over HTTP: metrics, actors, rounds and health, on loopback by default.
 
+mod book;
 mod error;
 mod routes;
 mod server;

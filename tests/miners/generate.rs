@@ -14,7 +14,6 @@ use leoma::{
         options::ServicesOptions,
         port::{MinerServices as _, ServiceFault},
         protocol::GenerateBody,
-        secret::Secret,
     },
     sim::services::{ClipMaker, StandInAnswer, StandIns},
 };
@@ -263,8 +262,8 @@ async fn a_slug_cannot_leave_its_place_in_the_address() {
 async fn the_chutes_key_goes_to_the_chute_and_the_other_token_does_not() {
     let server = RawServer::start(|_| Reply::whole(200, "content-type: video/mp4\r\n", "clip")).await;
     let mut options = options(&server);
-    options.chutes_key = Some(Secret::new("cpk_secret".into()));
-    options.huggingface_token = Some(Secret::new("hf_secret".into()));
+    options.chutes_key = Some(Secret::literal("cpk_secret"));
+    options.huggingface_token = Some(Secret::literal("hf_secret"));
     client(options).generate(request("me")).await.expect("a clip");
     let heads = server.heads();
     assert_eq!(heads.len(), 1);

@@ -8,7 +8,8 @@ use leoma::{
         outcome::Fault,
         roster::{Deployment, Lookup},
     },
-    miners::{options::ServicesOptions, port::MinerServices as _, secret::Secret},
+    config::Secret,
+    miners::{options::ServicesOptions, port::MinerServices as _},
     sim::services::{StandInAnswer, StandIns},
 };
 use serde_json::{Value, json};
@@ -92,7 +93,7 @@ async fn every_status_of_the_chute_look_up_has_its_reason() {
 
 #[tokio::test]
 async fn every_status_of_the_model_look_up_has_its_reason() {
-    let token = Some(Secret::new("hf_x".into()));
+    let token = Some(Secret::literal("hf_x"));
     let table = [
         (302, "", None, Fault::Platform, "hf_lookup_unexpected"),
         (401, "", None, Fault::Miner, "hf_model_fetch_failed"),
@@ -267,8 +268,8 @@ async fn each_service_gets_its_own_key_and_the_documented_address() {
     })
     .await;
     let mut options = options(&server);
-    options.chutes_key = Some(Secret::new("cpk_secret".into()));
-    options.huggingface_token = Some(Secret::new("hf_secret".into()));
+    options.chutes_key = Some(Secret::literal("cpk_secret"));
+    options.huggingface_token = Some(Secret::literal("hf_secret"));
     client(options).resolve(&asked()).await.expect("found");
     for head in server.heads() {
         if head.starts_with(&format!("GET {CHUTES}c HTTP/1.1")) {

@@ -8,7 +8,7 @@ mod weights;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use actix::{Actor, AsyncContext, Context};
+use actix::{Actor, Context};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
