@@ -56,7 +56,7 @@ pub struct ConfigCommand {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Read all layers and list everything that is wrong
+    /// Read all layers, open the files they name, and list everything that is wrong
     #[command(after_help = after_help!("leoma config check --config validator.toml"))]
     Check(ConfigArgs),
     /// Print every value in force and where it came from; secrets are shown as ***
@@ -94,6 +94,7 @@ impl Execute for ConfigCommand {
 
 fn check(args: &ConfigArgs) -> Result<String, Failure> {
     let loaded = args.load()?;
+    loaded.check_files()?;
     for warning in loaded.warnings() {
         eprintln!("warning: {warning}");
     }

@@ -22,8 +22,6 @@ use super::{
 
 /// Prefix of the environment variables that set values: `LEOMA_CHAIN__NETUID`.
 pub const ENV_PREFIX: &str = "LEOMA_";
-/// Variables with our prefix that are no settings.
-const OTHER_VARIABLES: &[&str] = &["LEOMA_CONFIG", "LEOMA_CACHE", "LEOMA_NO_SKIP", "LEOMA_SIM_LOG"];
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 const FILE_LAYER: &str = "file";
@@ -155,9 +153,6 @@ impl Layers {
 
     fn add_variable(&mut self, name: &str, text: &str) {
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else { return };
-        if OTHER_VARIABLES.contains(&name) {
-            return;
-        }
         let key = rest.to_lowercase().replace("__", ".");
         let variable = |key: &str| format!("{ENV_PREFIX}{}", key.replace('.', "__").to_uppercase());
         let known = known_key(&key).filter(|known| variable(known.key) == name);
@@ -166,6 +161,7 @@ impl Layers {
                 let source = Source::Custom(name.to_owned());
                 self.add_text(ENV_LAYER, source, known, text);
             }
+            None if !means_a_setting(&key) => {}
             None => {
                 let origin = Origin::Env { name: printable(name) };
                 // `LEOMA_CHAIN_NETUID` is the usual slip: compare without the separators.
@@ -297,6 +293,13 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
 fn known_sections(values: Dict) -> Dict {
     let is_section = |name: &String| SECTIONS.iter().any(|known| known.name == name);
     values.into_iter().filter(|(name, value)| is_section(name) && value.as_dict().is_some()).collect()
+}
+
+/// Whether a variable that is no setting was meant as one: build scripts and shells keep others
+/// under our prefix (LEOMA_CACHE, LEOMA_CONFIG), which are none of our business.
+fn means_a_setting(key: &str) -> bool {
+    let first = key.split(['.', '_']).next().unwrap_or(key);
+    key.contains('.') || SECTIONS.iter().any(|section| section.name == first)
 }
 
 fn all_keys() -> impl Iterator<Item = &'static KeySpec> {

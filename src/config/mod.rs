@@ -21,7 +21,10 @@ pub use schema::{
     ServicesConfig, StateConfig, WebConfig, WeightsConfig,
 };
 pub use secret::{Secret, SecretSource};
-pub use value::{ChuteUrlTemplate, Endpoint, LogFilter, LogFormat, Problem, ScorerDevice, ServiceUrl};
+pub use value::{ChuteUrlTemplate, Endpoint, LogFilter, Problem, ScorerDevice, ServiceUrl};
+
+pub use crate::telemetry::LogFormat;
+use crate::telemetry::{Color, LogOptions};
 
 /// A configuration in force.
 #[derive(Clone, Debug)]
@@ -47,7 +50,30 @@ impl Config {
     }
 }
 
+impl LogConfig {
+    /// The options of [`crate::telemetry::init`]; colours as the terminal and `NO_COLOR` ask.
+    pub fn options(&self) -> LogOptions {
+        LogOptions { format: self.format, filter: self.filter.as_str().to_owned(), color: Color::Auto }
+    }
+}
+
 impl LoadedConfig {
+    /// Whether the files that the configuration names can be opened; all that cannot be at once.
+    pub fn check_files(&self) -> Result<(), ConfigErrors> {
+        let named =
+            [("chain.hotkey_file", &self.config.chain.hotkey_file), ("rules.file", &self.config.rules.file)];
+        let errors: Vec<ConfigError> = named
+            .into_iter()
+            .filter_map(|(key, path)| {
+                let path = path.as_ref()?;
+                let refused = std::fs::File::open(path).err()?;
+                let problem = Problem::new(format!("{} cannot be read: {refused}", path.display()));
+                Some(ConfigError::Value { origin: self.origin(key).clone(), key, problem })
+            })
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
+    }
+
     /// Where a setting came from.
     pub fn origin(&self, key: &str) -> &Origin {
         self.origins.get(key).unwrap_or(&Origin::Default)

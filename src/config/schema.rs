@@ -7,9 +7,9 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
     layers::Reader,
-    value::{ChuteUrlTemplate, Endpoint, LogFilter, LogFormat, ScorerDevice, ServiceUrl, Setting},
+    value::{ChuteUrlTemplate, Endpoint, LogFilter, ScorerDevice, ServiceUrl, Setting},
 };
-use crate::{config::Secret, domain::ids::NetUid};
+use crate::{config::Secret, domain::ids::NetUid, telemetry::LogFormat};
 
 /// One setting of the schema, for the example file and for suggestions.
 pub(super) struct KeySpec {
@@ -164,10 +164,10 @@ schema! {
     }
     /// The source clips.
     corpus: CorpusConfig {
-        /// Folder, or s3://bucket/prefix, that holds the clips.
+        /// Folder that holds the clips, as a path or file:// address.
         location: String = known("corpus");
         /// The manifest's path inside the location.
-        manifest: String = known("manifest.json");
+        manifest: String = known("corpus.toml");
     }
     /// The rules that decide verdicts. They are one file with one digest, compared with peers.
     rules: RulesConfig {

@@ -10,7 +10,10 @@ use figment::value::Value;
 use url::{Host, Url};
 
 use super::{origin::Origin, secret::Secret};
-use crate::{domain::ids::NetUid, telemetry};
+use crate::{
+    domain::ids::NetUid,
+    telemetry::{self, LogFormat},
+};
 
 const MAX_LIST: usize = 16;
 
@@ -435,14 +438,8 @@ impl Setting for LogFilter {
     }
 }
 
-macro_rules! choices {
-    ($($(#[$meta:meta])* $name:ident { $($(#[$choice_meta:meta])* $variant:ident = $word:literal),+ $(,)? })+) => {$(
-        $(#[$meta])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum $name {
-            $($(#[$choice_meta])* $variant),+
-        }
-
+macro_rules! words {
+    ($($name:ident { $($variant:ident = $word:literal),+ })+) => {$(
         impl Setting for $name {
             fn expected() -> String {
                 format!("one of {}", [$($word),+].join(", "))
@@ -460,19 +457,16 @@ macro_rules! choices {
     )+};
 }
 
-choices! {
-    /// Where clips are scored. Every device gives the same integers.
-    ScorerDevice {
-        /// The best device that this build can use.
-        Auto = "auto",
-        /// The processor.
-        Cpu = "cpu",
-    }
-    /// Shape of a log line.
-    LogFormat {
-        /// One readable line per event.
-        Plain = "plain",
-        /// One JSON object per line.
-        Json = "json",
-    }
+/// Where clips are scored. Every device gives the same integers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScorerDevice {
+    /// The best device that this build can use.
+    Auto,
+    /// The processor.
+    Cpu,
+}
+
+words! {
+    ScorerDevice { Auto = "auto", Cpu = "cpu" }
+    LogFormat { Plain = "plain", Json = "json" }
 }

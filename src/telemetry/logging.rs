@@ -2,14 +2,15 @@
 
 use std::io::{IsTerminal, stderr};
 
-use tracing::Event;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{
-        FmtContext, FormatEvent, FormatFields,
+        FmtContext, FormatEvent, FormatFields, MakeWriter,
         format::{Compact, Format, Writer},
     },
     registry::LookupSpan,
+    util::SubscriberInitExt as _,
 };
 
 /// Shape of a log line.
@@ -75,16 +76,24 @@ pub fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
 
 /// Sends this process's events to stderr; standard output stays free for reports.
 pub fn init(options: &LogOptions) -> Result<(), TelemetryError> {
-    let color = options.color.on_stderr();
+    let subscriber = subscriber(options, options.color.on_stderr(), stderr)?;
+    subscriber.try_init().map_err(|_| TelemetryError::AlreadySet)
+}
+
+type AnySubscriber = Box<dyn Subscriber + Send + Sync>;
+
+fn subscriber<W>(options: &LogOptions, color: bool, writer: W) -> Result<AnySubscriber, TelemetryError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parse_filter(&options.filter)?)
         .with_ansi(color)
-        .with_writer(stderr);
-    match options.format {
-        LogFormat::Plain => builder.event_format(OneLine::new(color)).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(true).try_init(),
-    }
-    .map_err(|_| TelemetryError::AlreadySet)
+        .with_writer(writer);
+    Ok(match options.format {
+        LogFormat::Plain => Box::new(builder.event_format(OneLine::new(color)).finish()),
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_span_list(true).finish()),
+    })
 }
 
 /// The compact format with line breaks escaped: text from a miner or a service cannot forge a line.
@@ -101,7 +110,7 @@ impl OneLine {
 
 impl<S, N> FormatEvent<S, N> for OneLine
 where
-    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(
@@ -124,8 +133,6 @@ where
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
-
-    use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
 
@@ -150,13 +157,13 @@ mod tests {
     }
 
     fn plain(events: impl FnOnce()) -> String {
+        logged(LogFormat::Plain, false, events)
+    }
+
+    fn logged(format: LogFormat, color: bool, events: impl FnOnce()) -> String {
         let captured = Captured::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(parse_filter("info").expect("valid"))
-            .with_ansi(false)
-            .with_writer(captured.clone())
-            .event_format(OneLine::new(false))
-            .finish();
+        let options = LogOptions { format, filter: "info".into(), color: Color::Never };
+        let subscriber = subscriber(&options, color, captured.clone()).expect("a valid filter");
         tracing::subscriber::with_default(subscriber, events);
         let bytes = captured.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         String::from_utf8(bytes).expect("text")
@@ -180,6 +187,30 @@ mod tests {
         let text = plain(|| tracing::info!("miner said {foreign} {}", 1));
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(!text.contains('\r') && text.contains("no\\n2026"), "{text}");
+    }
+
+    #[test]
+    fn colours_are_there_when_asked_for_and_foreign_escapes_are_not() {
+        let foreign = "\u{1b}[31mred";
+        assert!(!plain(|| tracing::info!("{foreign}")).contains('\u{1b}'));
+        let text = logged(LogFormat::Plain, true, || tracing::info!("{foreign}"));
+        assert!(text.contains('\u{1b}') && !text.contains("\u{1b}[31mred"), "{text:?}");
+    }
+
+    #[test]
+    fn json_has_one_object_a_line_with_the_fields_of_event_and_spans() {
+        let text = logged(LogFormat::Json, false, || {
+            let _round = tracing::info_span!("round", round = 7).entered();
+            let _ticket = tracing::info_span!("ticket", miner = "5Grw").entered();
+            tracing::warn!(clip = 3, "refused\nsecond line");
+            tracing::info!("next");
+        });
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("json")).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!((&lines[0]["level"], &lines[0]["clip"]), (&"WARN".into(), &3.into()));
+        assert_eq!(lines[0]["spans"][0]["round"], 7);
+        assert_eq!(lines[0]["spans"][1]["miner"], "5Grw");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::{
     process::{Command, Output},
 };
 
-use leoma::config::{Config, ConfigSources, FlagValue, Origin, SecretSource};
+use leoma::config::{Config, ConfigError, ConfigSources, FlagValue, Origin, SecretSource};
+use proptest::prelude::*;
 
 struct Folder(tempfile::TempDir);
 
@@ -253,6 +254,103 @@ fn a_secret_in_a_file_that_others_can_read_is_warned_about() {
     mode(0o600);
     let closed = said(&mut config("check", &file));
     assert!(!closed.err.contains("services.chutes_key"), "{}", closed.err);
+}
+
+#[test]
+fn files_that_the_configuration_names_are_opened_by_check() {
+    let folder = Folder::new();
+    let file = folder.file("v.toml", "chain.hotkey_file = \"none/key\"\nrules.file = \"none/rules\"\n");
+    let checked = said(&mut config("check", &file));
+    assert_eq!(checked.code, Some(2));
+    assert!(
+        checked.err.contains("v.toml:1: `chain.hotkey_file`: none/key cannot be read"),
+        "{}",
+        checked.err
+    );
+    assert!(checked.err.contains("v.toml:2: `rules.file`: none/rules cannot be read"), "{}", checked.err);
+}
+
+#[test]
+fn other_variables_with_the_prefix_are_left_alone() {
+    let folder = Folder::new();
+    let file = folder.file("v.toml", "");
+    let checked = said(config("check", &file).env("LEOMA_CACHE", "/tmp").env("LEOMA_CONFIG", "/nonexistent"));
+    assert_eq!(checked.code, Some(0), "{}", checked.err);
+    let meant = said(config("check", &file).env("LEOMA_WEB_PORT", "1").env("LEOMA_WBE__LISTEN", "x"));
+    assert_eq!(meant.code, Some(2));
+    assert!(meant.err.contains("unknown key `LEOMA_WEB_PORT`"), "{}", meant.err);
+    assert!(meant.err.contains("did you mean `LEOMA_WEB__LISTEN`?"), "{}", meant.err);
+}
+
+#[test]
+fn the_file_can_be_named_by_the_environment() {
+    let folder = Folder::new();
+    let file = folder.file("v.toml", "chain.netuid = 7\n");
+    let shown = said(leoma(&["config", "show"]).env("LEOMA_CONFIG", &file));
+    assert!(shown.out.contains("chain.netuid = 7"), "{}{}", shown.out, shown.err);
+}
+
+/// Pieces of TOML, right and wrong, with a secret only where a value can stand.
+const PIECES: &[&str] = &[
+    "services.chutes_key",
+    "[services]",
+    "chutes_key",
+    "huggingface_token",
+    "=",
+    "=",
+    "\"hunter2\"",
+    "\n",
+    "\n",
+    "[chain]",
+    "netuid",
+    "endpoints",
+    "state",
+    "99999999999999999999",
+    "-1",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "é",
+    "\u{0}",
+    "1e9",
+    "1979-05-27",
+    "'''",
+    "#",
+    "[[]]",
+    "true",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever stands in the file: an answer, never a panic, and no secret in it.
+    #[test]
+    fn no_file_breaks_the_reader_or_makes_it_repeat_a_secret(
+        pieces in prop::collection::vec(prop::sample::select(PIECES), 0..14),
+    ) {
+        let folder = Folder::new();
+        let file = folder.file("v.toml", &pieces.join(" "));
+        let sources = ConfigSources { file: Some(file), ..ConfigSources::default() };
+        match Config::load(&sources) {
+            Ok(loaded) => prop_assert!(!loaded.to_text().contains("hunter2")),
+            Err(errors) => {
+                prop_assert!(!errors.0.is_empty());
+                // A quoted text in a key's place is a key, and keys are named.
+                let values = errors.0.iter().filter(|error| !matches!(error, ConfigError::UnknownKey { .. }));
+                for error in values {
+                    prop_assert!(!error.to_string().contains("hunter2") || shows_value(error), "{}", error);
+                }
+            }
+        }
+    }
+}
+
+/// Settings that are no secrets are named with the value that was refused.
+fn shows_value(error: &ConfigError) -> bool {
+    let secret = ["services.chutes_key", "services.huggingface_token", "chain.endpoints"];
+    matches!(error, ConfigError::Value { key, .. } if !secret.contains(key))
 }
 
 #[test]
