@@ -215,7 +215,7 @@ fn check_packet(packet: &Packet) -> Result<bool, Refusal> {
     }
     // SAFETY: the packet is alive; `flags` is a plain integer.
     let flags = unsafe { (*packet.as_ptr()).flags };
-    Ok(flags & ffi::AV_PKT_FLAG_DISCARD as i32 != 0)
+    Ok(flags & ffi::AV_PKT_FLAG_DISCARD != 0)
 }
 
 /// Takes every frame that the decoder has ready.

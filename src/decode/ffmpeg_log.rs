@@ -25,7 +25,7 @@ unsafe extern "C" fn on_line<Arguments>(
     _arguments: Arguments,
 ) {
     // Bits above the low byte colour the line.
-    if level < 0 || (level & 0xff) > ffi::AV_LOG_ERROR as c_int || format.is_null() {
+    if level < 0 || (level & 0xff) > ffi::AV_LOG_ERROR || format.is_null() {
         return;
     }
     if ERRORS.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -54,18 +54,18 @@ pub(super) fn first_error() -> Option<String> {
 mod tests {
     use super::*;
 
-    fn log(level: u32, line: &CStr) {
+    fn log(level: c_int, line: &CStr) {
         // SAFETY: a null context is allowed and the format takes one integer.
-        unsafe { ffi::av_log(std::ptr::null_mut(), level as c_int, line.as_ptr(), 7 as c_int) }
+        unsafe { ffi::av_log(std::ptr::null_mut(), level, line.as_ptr(), 7 as c_int) }
     }
 
     #[test]
     fn errors_are_counted_and_the_first_is_kept_as_its_format() {
         capture();
-        log(ffi::AV_LOG_WARNING as u32, c"only a warning %d\n");
+        log(ffi::AV_LOG_WARNING, c"only a warning %d\n");
         assert_eq!(first_error(), None);
-        log(ffi::AV_LOG_ERROR as u32, c"error while decoding MB %d\n");
-        log(ffi::AV_LOG_FATAL as u32, c"worse %d\n");
+        log(ffi::AV_LOG_ERROR, c"error while decoding MB %d\n");
+        log(ffi::AV_LOG_FATAL, c"worse %d\n");
         let seen = first_error();
         assert_eq!(seen.as_deref(), Some("2 decoder errors, the first: error while decoding MB %d"));
         capture();
