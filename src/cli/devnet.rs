@@ -61,7 +61,8 @@ const OWNER_STAKE: u64 = 1_000_000_000_000;
 
 fn parse_neuron(text: &str) -> Result<DevNeuron, anyhow::Error> {
     let (hotkey, stake) = text.split_once('=').unwrap_or((text, "0"));
-    let stake: u64 = stake.parse().with_context(|| format!("stake `{stake}` is not a whole number of rao"))?;
+    let stake: u64 =
+        stake.parse().with_context(|| format!("stake `{stake}` is not a whole number of rao"))?;
     let hotkey = hotkey.parse()?;
     Ok(if stake > 0 { DevNeuron::validator(hotkey, stake) } else { DevNeuron::miner(hotkey) })
 }
@@ -108,4 +109,40 @@ pub async fn run(args: DevnetArgs) -> anyhow::Result<()> {
     }
     println!("development chain stopped at head {}", devnet.head().number);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches};
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<DevnetArgs, clap::Error> {
+        let command = DevnetArgs::augment_args(Command::new("devnet"));
+        let matches = command.try_get_matches_from([&["devnet"], arguments].concat())?;
+        DevnetArgs::from_arg_matches(&matches)
+    }
+
+    #[test]
+    fn the_example_of_the_help_text_parses() {
+        DevnetArgs::augment_args(Command::new("devnet")).debug_assert();
+        let bob = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty";
+        let neuron = format!("{bob}=1000000000000");
+        let args = parse(&["--block-time-ms", "1000", "--tempo", "20", "--neuron", &neuron]).expect("parses");
+        let all = neurons(args.neurons);
+        assert_eq!(all.len(), 2, "the owner and the one asked for");
+        assert_eq!(all[1].hotkey.to_string(), bob);
+        assert!(all[1].validator_permit);
+        assert_eq!(neurons(Vec::new()).len(), 6);
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused_with_their_text() {
+        for (flag, value) in
+            [("--neuron", "nobody"), ("--neuron", "5FHneW=x"), ("--netuid", "4096"), ("--block-time-ms", "1")]
+        {
+            let error = parse(&[flag, value]).map(drop).expect_err(value).to_string();
+            assert!(error.contains(value), "{error}");
+        }
+    }
 }

@@ -32,7 +32,8 @@ pub fn config() -> DevnetConfig {
         neurons: vec![
             DevNeuron::validator(hotkey(&dev::alice()), 1000 * TAO),
             DevNeuron::validator(hotkey(&dev::bob()), 3000 * TAO),
-            DevNeuron::miner(hotkey(&dev::charlie())).with_revealed(999_000, b"first")
+            DevNeuron::miner(hotkey(&dev::charlie()))
+                .with_revealed(999_000, b"first")
                 .with_revealed(999_500, b"second"),
             DevNeuron::miner(hotkey(&dev::dave())),
         ],
@@ -40,7 +41,8 @@ pub fn config() -> DevnetConfig {
     }
 }
 
-pub type Progress = TransactionProgress<SubstrateConfig, subxt::client::OnlineClientAtBlockImpl<SubstrateConfig>>;
+pub type Progress =
+    TransactionProgress<SubstrateConfig, subxt::client::OnlineClientAtBlockImpl<SubstrateConfig>>;
 
 /// A refusal at submission: code, message and data of the JSON-RPC error.
 #[derive(Debug, PartialEq, Eq)]
@@ -121,7 +123,11 @@ impl Client {
     }
 
     /// Runs a call that must succeed; the names of its events.
-    pub async fn succeed<C: EncodeAsFields>(&self, call: &DynamicPayload<C>, signer: &Keypair) -> Vec<String> {
+    pub async fn succeed<C: EncodeAsFields>(
+        &self,
+        call: &DynamicPayload<C>,
+        signer: &Keypair,
+    ) -> Vec<String> {
         match self.run(call, signer).await.expect("accepted") {
             Ended::Success { events, .. } => events,
             Ended::Failed { pallet, error } => panic!("{pallet}.{error}"),

@@ -18,7 +18,11 @@ fn keys(pair: &subxt_signer::sr25519::Keypair) -> Vec<Value> {
 async fn revealed(client: &Client, pair: &subxt_signer::sr25519::Keypair) -> Option<Revealed> {
     let at = client.api.at_current_block().await.expect("head");
     let address = dynamic::storage::<Vec<Value>, Revealed>("Commitments", "RevealedCommitments");
-    at.storage().try_fetch(address, keys(pair)).await.expect("read").map(|value| value.decode().expect("decode"))
+    at.storage()
+        .try_fetch(address, keys(pair))
+        .await
+        .expect("read")
+        .map(|value| value.decode().expect("decode"))
 }
 
 #[tokio::test]
@@ -64,7 +68,8 @@ struct Registration {
 
 fn commit(variant: &str, bytes: &[u8]) -> subxt::tx::DynamicPayload<(u16, Value)> {
     let field = Value::unnamed_variant(variant, [Value::from_bytes(bytes)]);
-    let info = Value::named_composite([("fields", Value::unnamed_composite([Value::unnamed_composite([field])]))]);
+    let info =
+        Value::named_composite([("fields", Value::unnamed_composite([Value::unnamed_composite([field])]))]);
     dynamic::transaction("Commitments", "set_commitment", (NETUID, info))
 }
 
@@ -93,26 +98,23 @@ async fn failure(client: &Client, call: &subxt::tx::DynamicPayload<(u16, Value)>
     }
 }
 
+async fn run_to_next_epoch(client: &Client) {
+    let index = client.devnet.epoch_index();
+    while client.devnet.epoch_index() == index {
+        client.devnet.produce_block().await;
+    }
+}
+
 #[tokio::test]
 async fn commitments_are_bounded_in_space_and_need_a_slot() {
     // Room for 3100 bytes an epoch: each commitment takes at least 100.
     let client = Client::start(DevnetConfig { tempo: 60, ..config() }).await;
-    let until_epoch = |client: &Client| {
-        let index = client.devnet.epoch_index();
-        move |client: &Client| client.devnet.epoch_index() > index
-    };
-    let epoch_ran = until_epoch(&client);
-    while !epoch_ran(&client) {
-        client.devnet.produce_block().await;
-    }
+    run_to_next_epoch(&client).await;
     for _ in 0..31 {
         assert_eq!(failure(&client, &commit("Raw1", b"x")).await, "nothing");
     }
     assert_eq!(failure(&client, &commit("Raw1", b"x")).await, "Commitments.SpaceLimitExceeded");
-    let epoch_ran = until_epoch(&client);
-    while !epoch_ran(&client) {
-        client.devnet.produce_block().await;
-    }
+    run_to_next_epoch(&client).await;
     assert_eq!(failure(&client, &commit("Raw1", b"x")).await, "nothing");
 
     let end = client.run(&commit("Raw1", b"x"), &dev::eve()).await.expect("accepted");
@@ -126,7 +128,8 @@ async fn a_timelocked_commitment_is_refused_since_nothing_could_reveal_it() {
         "TimelockEncrypted",
         [("encrypted", Value::from_bytes([1u8; 40])), ("reveal_round", Value::u128(5))],
     );
-    let info = Value::named_composite([("fields", Value::unnamed_composite([Value::unnamed_composite([field])]))]);
+    let info =
+        Value::named_composite([("fields", Value::unnamed_composite([Value::unnamed_composite([field])]))]);
     let call = dynamic::transaction("Commitments", "set_commitment", (NETUID, info));
     assert_eq!(failure(&client, &call).await, "System.CallFiltered");
 }
@@ -141,7 +144,8 @@ async fn a_slot_that_passes_on_takes_commitments_and_weights_with_it() {
     let block = client.devnet.produce_block().await;
     let at = client.api.at_current_block().await.expect("head");
     let events = at.events().fetch().await.expect("events");
-    let registered = event_names(&events).iter().filter(|name| *name == "SubtensorModule.NeuronRegistered").count();
+    let registered =
+        event_names(&events).iter().filter(|name| *name == "SubtensorModule.NeuronRegistered").count();
     assert_eq!(registered, 3);
     assert_eq!(revealed(&client, &dev::charlie()).await, None);
     assert!(client.devnet.weights().is_empty());

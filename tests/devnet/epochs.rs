@@ -11,8 +11,11 @@ use super::client::{Client, NETUID, config, set_weights};
 
 async fn announced(client: &Client) -> Option<u64> {
     let at = client.api.at_current_block().await.expect("head");
-    let call =
-        dynamic::runtime_api_call::<_, Option<u64>>("SubnetInfoRuntimeApi", "get_next_epoch_start_block", (NETUID,));
+    let call = dynamic::runtime_api_call::<_, Option<u64>>(
+        "SubnetInfoRuntimeApi",
+        "get_next_epoch_start_block",
+        (NETUID,),
+    );
     at.runtime_apis().call(call).await.expect("call")
 }
 

@@ -4,11 +4,7 @@ use leoma::{
     chain::devnet::{DevNeuron, DevnetConfig, frame_revealed},
     domain::ids::BlockHash,
 };
-use subxt::{
-    OnlineClient, SubstrateConfig, dynamic,
-    dynamic::Value,
-    ext::scale_decode::DecodeAsType,
-};
+use subxt::{OnlineClient, SubstrateConfig, dynamic, dynamic::Value, ext::scale_decode::DecodeAsType};
 use subxt_signer::sr25519::dev;
 
 use super::client::{Client, NETUID, TAO, config, event_names, hotkey};
@@ -60,21 +56,17 @@ async fn history_before_the_start_and_block_zero_are_there() {
     assert_eq!(client.api.genesis_hash().0, client.devnet.genesis_hash().0);
     let old = client.api.at_block(start - 250).await.expect("block");
     assert_eq!(old.block_hash().0, client.devnet.block_hash(start - 250).expect("hash").0);
-    let number: u32 = old
+    let read: u32 = old
         .storage()
         .fetch(dynamic::storage::<(), u32>("System", "Number"), ())
         .await
         .expect("number")
         .decode()
         .expect("number");
-    assert_eq!(u64::from(number), start - 250);
+    assert_eq!(u64::from(read), start - 250);
     assert_eq!(client.devnet.block_hash(5), None);
-    let parent: [u8; 32] = client.fetch("System", "BlockHash", vec![number_value(start - 1)]).await;
+    let parent: [u8; 32] = client.fetch("System", "BlockHash", vec![number(start - 1)]).await;
     assert_eq!(parent, client.devnet.block_hash(start - 1).expect("hash").0);
-}
-
-fn number_value(value: u64) -> Value {
-    number(value)
 }
 
 #[tokio::test]
@@ -110,16 +102,21 @@ async fn metagraph_entries_are_read_as_on_chain() {
         [21845, 65535, 0, 0]
     );
     assert_eq!(client.fetch::<Vec<bool>>("SubtensorModule", "Active", vec![netuid()]).await, [true; 4]);
+    assert_eq!(client.fetch::<[u8; 32]>("SubtensorModule", "SubnetOwnerHotkey", vec![netuid()]).await, alice);
     assert_eq!(
-        client.fetch::<[u8; 32]>("SubtensorModule", "SubnetOwnerHotkey", vec![netuid()]).await,
-        alice
-    );
-    assert_eq!(
-        client.fetch::<u64>("SubtensorModule", "TotalHotkeyAlpha", vec![Value::from_bytes(alice), netuid()]).await,
+        client
+            .fetch::<u64>("SubtensorModule", "TotalHotkeyAlpha", vec![Value::from_bytes(alice), netuid()])
+            .await,
         1000 * TAO
     );
     assert_eq!(
-        client.fetch::<u16>("SubtensorModule", "Uids", vec![netuid(), Value::from_bytes(hotkey(&dev::dave()).0)]).await,
+        client
+            .fetch::<u16>(
+                "SubtensorModule",
+                "Uids",
+                vec![netuid(), Value::from_bytes(hotkey(&dev::dave()).0)]
+            )
+            .await,
         3
     );
     assert!(!client.fetch::<bool>("SubtensorModule", "CommitRevealWeightsEnabled", vec![netuid()]).await);
@@ -135,7 +132,8 @@ async fn maps_are_iterated_page_by_page() {
         .collect();
     let client = Client::start(DevnetConfig { neurons: many, ..DevnetConfig::default() }).await;
     let at = client.api.at_current_block().await.expect("head");
-    let address = dynamic::storage::<(u16, [u8; 32]), Vec<(Vec<u8>, u64)>>("Commitments", "RevealedCommitments");
+    let address =
+        dynamic::storage::<(u16, [u8; 32]), Vec<(Vec<u8>, u64)>>("Commitments", "RevealedCommitments");
     let mut entries = at.storage().iter(address, (NETUID,)).await.expect("iterate");
     let mut seen = Vec::new();
     while let Some(entry) = entries.next().await {
@@ -191,7 +189,11 @@ async fn runtime_calls_answer_in_the_types_of_the_metadata() {
     let at = client.api.at_current_block().await.expect("head");
     let calls = at.runtime_apis();
     let metagraph = calls
-        .call(dynamic::runtime_api_call::<_, Option<Metagraph>>("SubnetInfoRuntimeApi", "get_metagraph", (NETUID,)))
+        .call(dynamic::runtime_api_call::<_, Option<Metagraph>>(
+            "SubnetInfoRuntimeApi",
+            "get_metagraph",
+            (NETUID,),
+        ))
         .await
         .expect("call")
         .expect("subnet");
@@ -205,7 +207,11 @@ async fn runtime_calls_answer_in_the_types_of_the_metadata() {
     assert_eq!(metagraph.last_update.len(), 4);
 
     let unknown = calls
-        .call(dynamic::runtime_api_call::<_, Option<Metagraph>>("SubnetInfoRuntimeApi", "get_metagraph", (5u16,)))
+        .call(dynamic::runtime_api_call::<_, Option<Metagraph>>(
+            "SubnetInfoRuntimeApi",
+            "get_metagraph",
+            (5u16,),
+        ))
         .await
         .expect("call");
     assert!(unknown.is_none());
@@ -219,11 +225,18 @@ async fn runtime_calls_answer_in_the_types_of_the_metadata() {
         .await
         .expect("call")
         .expect("subnet");
-    assert_eq!((parameters.tempo, parameters.weights_rate_limit, parameters.min_allowed_weights), (100, 100, 1));
+    assert_eq!(
+        (parameters.tempo, parameters.weights_rate_limit, parameters.min_allowed_weights),
+        (100, 100, 1)
+    );
     assert_eq!((parameters.weights_version, parameters.commit_reveal_weights_enabled), (7, false));
 
     let neurons = calls
-        .call(dynamic::runtime_api_call::<_, Vec<NeuronLite>>("NeuronInfoRuntimeApi", "get_neurons_lite", (NETUID,)))
+        .call(dynamic::runtime_api_call::<_, Vec<NeuronLite>>(
+            "NeuronInfoRuntimeApi",
+            "get_neurons_lite",
+            (NETUID,),
+        ))
         .await
         .expect("call");
     let bob = &neurons[1];
@@ -232,7 +245,11 @@ async fn runtime_calls_answer_in_the_types_of_the_metadata() {
     assert!(bob.last_update > 0);
 
     let nonce = calls
-        .call(dynamic::runtime_api_call::<_, u32>("AccountNonceApi", "account_nonce", (hotkey(&dev::bob()).0,)))
+        .call(dynamic::runtime_api_call::<_, u32>(
+            "AccountNonceApi",
+            "account_nonce",
+            (hotkey(&dev::bob()).0,),
+        ))
         .await
         .expect("call");
     assert_eq!(nonce, 0);

@@ -83,10 +83,7 @@ async fn each_rule_refuses_for_its_own_reason() {
         Case { mechanism: Some(1), ..right("MechanismDoesNotExist") },
         Case { uids: vec![0, 1, 2, 3, 4], values: vec![1; 5], ..right("UidsLengthExceedUidsInSubNet") },
         Case { signer: dev::eve(), ..right("HotKeyNotRegisteredInSubNet") },
-        Case {
-            config: DevnetConfig { stake_threshold: 4000 * TAO, ..config() },
-            ..right("Custom error: 1")
-        },
+        Case { config: DevnetConfig { stake_threshold: 4000 * TAO, ..config() }, ..right("Custom error: 1") },
         Case {
             config: DevnetConfig { weights_version_key: 9, ..config() },
             version_key: 8,

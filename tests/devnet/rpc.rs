@@ -120,7 +120,8 @@ async fn wrong_questions_are_refused_with_a_reason() {
     let (code, message) = refused(&client, "state_getStorage", rpc_params!["0x00", &unknown]).await;
     assert_eq!(code, 4003, "{message}");
     assert!(message.contains("UnknownBlock"), "{message}");
-    let (code, message) = refused(&client, "state_getStorage", rpc_params!["0x00", client.devnet.genesis_hash()]).await;
+    let (code, message) =
+        refused(&client, "state_getStorage", rpc_params!["0x00", client.devnet.genesis_hash()]).await;
     assert_eq!(code, 4003, "{message}");
     assert!(message.contains("State already discarded"), "{message}");
     assert_eq!(refused(&client, "state_getStorage", rpc_params!["zz"]).await.0, -32602);
@@ -129,7 +130,8 @@ async fn wrong_questions_are_refused_with_a_reason() {
     assert_eq!(refused(&client, "system_accountNextIndex", rpc_params!["nobody"]).await.0, -32602);
     let (code, message) = refused(&client, "state_call", rpc_params!["Nothing_here", "0x"]).await;
     assert!(code == 4003 && message.contains("Nothing_here"), "{code} {message}");
-    let (_, message) = refused(&client, "state_call", rpc_params!["AccountNonceApi_account_nonce", "0x01"]).await;
+    let (_, message) =
+        refused(&client, "state_call", rpc_params!["AccountNonceApi_account_nonce", "0x01"]).await;
     assert!(message.contains("arguments"), "{message}");
     assert_eq!(refused(&client, "no_such_method", rpc_params![]).await.0, -32601);
 }
@@ -150,8 +152,7 @@ async fn http_answers_as_websocket_does_and_long_bodies_are_refused() {
     let batch: Vec<Json> = (0..65)
         .map(|id| json!({"jsonrpc": "2.0", "id": id, "method": "system_chain", "params": []}))
         .collect();
-    let answer: Json =
-        ask(Json::from(batch).to_string()).await.expect("answer").json().await.expect("json");
+    let answer: Json = ask(Json::from(batch).to_string()).await.expect("answer").json().await.expect("json");
     assert!(answer["error"].is_object(), "{answer}");
 }
 

@@ -340,8 +340,7 @@ fn apply_pool(
         storage.set_phase(Phase::ApplyExtrinsic(extrinsics.len() as u32));
         system::count_nonce(storage, waiting.account)?;
         let checkpoint = storage.checkpoint();
-        let (pays, outcome) =
-            pallets::dispatch(storage, waiting.account, &waiting.extrinsic, context.number);
+        let (pays, outcome) = pallets::dispatch(storage, waiting.account, &waiting.extrinsic, context.number);
         if let Err(failure) = &outcome {
             storage.roll_back(checkpoint);
             if let DispatchFailure::Model(error) = failure {

@@ -8,7 +8,9 @@ use jsonrpsee::core::RegisterMethodError;
 #[derive(Debug, thiserror::Error)]
 pub enum DevnetError {
     /// The address could not be bound.
-    #[error("development chain: cannot listen on {address}: {source}; choose another port (0 picks a free one)")]
+    #[error(
+        "development chain: cannot listen on {address}: {source}; choose another port (0 picks a free one)"
+    )]
     Listen {
         /// Address asked for.
         address: SocketAddr,

@@ -5,17 +5,27 @@ use std::ops::Range;
 use parity_scale_codec::{Compact, Decode, Encode};
 use sp_crypto_hashing::blake2_256;
 use subxt::ext::{
-    frame_decode::extrinsics::{ExtrinsicType, decode_extrinsic},
-    scale_decode::DecodeAsType,
+    frame_decode::extrinsics::ExtrinsicTypeInfo,
+    scale_decode::{
+        DecodeAsType,
+        visitor::{IgnoreVisitor, decode_with_visitor},
+    },
     scale_value::Value,
 };
 use subxt_signer::sr25519;
 
-use super::{error::ModelError, runtime::Runtime};
+use super::{error::ModelError, pallets::KNOWN_CALLS, runtime::Runtime};
 use crate::domain::ids::{BlockHash, Hotkey};
 
 /// Largest extrinsic that the pool takes, in bytes.
 pub const MAX_EXTRINSIC_BYTES: usize = 256 * 1024;
+
+/// First byte of a signed extrinsic.
+const SIGNED_V4: u8 = 0x84;
+/// First byte of an extrinsic without a signature.
+const BARE_V4: u8 = 4;
+/// The same in its newer form: a real node writes inherents so, though signed extrinsics are v4.
+const BARE_V5: u8 = 5;
 
 /// Payloads longer than this are signed by their blake2-256 hash.
 const MAX_PLAIN_PAYLOAD: usize = 256;
@@ -126,47 +136,32 @@ pub struct Implicit {
 
 impl Extrinsic {
     /// Decodes an extrinsic with its length prefix.
+    ///
+    /// Arguments are decoded for the calls that the model knows. Others (among them those that hold
+    /// further calls, nested as deep as their sender likes) are kept as bytes: they fail anyway.
     pub fn decode(runtime: &Runtime, bytes: Vec<u8>) -> Result<Self, ExtrinsicError> {
         if bytes.len() > MAX_EXTRINSIC_BYTES {
             return Err(ExtrinsicError::TooLong(bytes.len()));
         }
-        let undecodable = |detail: &str| ExtrinsicError::Undecodable(detail.to_string());
-        let metadata = runtime.metadata();
-        let mut cursor = &bytes[..];
-        let decoded = decode_extrinsic(&mut cursor, metadata, metadata.types())
-            .map_err(|e| ExtrinsicError::Undecodable(e.to_string()))?;
-        if !cursor.is_empty() {
-            return Err(ExtrinsicError::Trailing(cursor.len()));
+        let mut reader = Reader { runtime, bytes: &bytes, at: 0 };
+        let length = reader.length()?;
+        if length != bytes.len() - reader.at {
+            return Err(ExtrinsicError::Undecodable(format!(
+                "length prefix {length}, but {} bytes follow",
+                bytes.len() - reader.at
+            )));
         }
-        let signed = match (decoded.ty(), decoded.signature_payload()) {
-            (ExtrinsicType::Bare, _) => None,
-            (ExtrinsicType::Signed, Some(payload)) => {
-                let extensions = decoded
-                    .transaction_extension_payload()
-                    .ok_or_else(|| undecodable("a signed extrinsic without extensions"))?
-                    .iter()
-                    .map(|extension| (extension.name().to_string(), extension.range()))
-                    .collect();
-                let address = &bytes[payload.address_range()];
-                let signature = &bytes[payload.signature_range()];
-                Some(decode_signed(&bytes, address, signature, extensions).map_err(undecodable)?)
+        let signed = match reader.byte()? {
+            SIGNED_V4 => Some(reader.signed()?),
+            BARE_V4 | BARE_V5 => None,
+            version => {
+                return Err(ExtrinsicError::Undecodable(format!("version byte {version:#04x} is not known")));
             }
-            _ => return Err(undecodable("only bare and signed extrinsics are known")),
         };
-        let start = decoded.call_data_range().start;
-        let extrinsic = Self {
-            pallet: decoded.pallet_name().to_string(),
-            call: decoded.call_name().to_string(),
-            signed,
-            call_range: start..bytes.len(),
-            arguments: decoded
-                .call_data()
-                .map(|argument| (argument.name().to_string(), *argument.ty(), argument.range()))
-                .collect(),
-            bytes: Vec::new(),
-        };
-        drop(decoded);
-        Ok(Self { bytes, ..extrinsic })
+        let start = reader.at;
+        let (pallet, call, arguments) = reader.call()?;
+        let call_range = start..bytes.len();
+        Ok(Self { pallet, call, signed, call_range, arguments, bytes })
     }
 
     /// The encoded extrinsic with its length prefix.
@@ -205,34 +200,108 @@ impl Extrinsic {
     }
 }
 
-fn decode_signed(
-    bytes: &[u8],
-    address: &[u8],
-    signature: &[u8],
-    extensions: Vec<(String, Range<usize>)>,
-) -> Result<Signed, &'static str> {
-    const ADDRESS_ID: u8 = 0;
-    const SIGNATURE_SR25519: u8 = 1;
-    let account = match address.split_first() {
-        Some((&ADDRESS_ID, key)) => key.try_into().map_err(|_| "the address is not 32 bytes")?,
-        _ => return Err("the address is not an account id: only MultiAddress::Id is known"),
-    };
-    let signature = match signature.split_first() {
-        Some((&SIGNATURE_SR25519, raw)) => {
-            Signature::Sr25519(raw.try_into().map_err(|_| "the signature is not 64 bytes")?)
+/// Walks over the bytes by the types of the metadata.
+struct Reader<'a> {
+    runtime: &'a Runtime,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// Name, type and place of a call's argument.
+type Argument = (String, u32, Range<usize>);
+
+impl Reader<'_> {
+    fn byte(&mut self) -> Result<u8, ExtrinsicError> {
+        let byte = self.bytes.get(self.at).copied();
+        self.at += 1;
+        byte.ok_or_else(|| ExtrinsicError::Undecodable("the bytes end early".into()))
+    }
+
+    fn length(&mut self) -> Result<usize, ExtrinsicError> {
+        let mut rest = self.bytes;
+        let length = Compact::<u32>::decode(&mut rest)
+            .map_err(|_| ExtrinsicError::Undecodable("the length prefix does not decode".into()))?;
+        self.at = self.bytes.len() - rest.len();
+        Ok(length.0 as usize)
+    }
+
+    /// Steps over a value and returns its place.
+    fn skip(&mut self, type_id: u32, what: &str) -> Result<Range<usize>, ExtrinsicError> {
+        let mut rest = self.bytes.get(self.at..).unwrap_or_default();
+        decode_with_visitor(&mut rest, type_id, self.runtime.metadata().types(), IgnoreVisitor::new())
+            .map_err(|error| ExtrinsicError::Undecodable(format!("{what}: {error}")))?;
+        let range = self.at..self.bytes.len() - rest.len();
+        self.at = range.end;
+        Ok(range)
+    }
+
+    fn signed(&mut self) -> Result<Signed, ExtrinsicError> {
+        const ADDRESS_ID: u8 = 0;
+        const SIGNATURE_SR25519: u8 = 1;
+        let undecodable = |detail: &str| ExtrinsicError::Undecodable(detail.to_string());
+        let metadata = self.runtime.metadata();
+        let types = metadata
+            .extrinsic_signature_info()
+            .map_err(|error| ExtrinsicError::Undecodable(error.to_string()))?;
+        let address = self.skip(types.address_id, "address")?;
+        let account = match self.bytes[address].split_first() {
+            Some((&ADDRESS_ID, key)) => {
+                key.try_into().map_err(|_| undecodable("the address is not 32 bytes"))?
+            }
+            _ => return Err(undecodable("the address is not an account id: only MultiAddress::Id is known")),
+        };
+        let signature = self.skip(types.signature_id, "signature")?;
+        let signature = match self.bytes[signature].split_first() {
+            Some((&SIGNATURE_SR25519, raw)) => {
+                Signature::Sr25519(raw.try_into().map_err(|_| undecodable("the signature is not 64 bytes"))?)
+            }
+            _ => Signature::Unsupported,
+        };
+        let extensions = metadata
+            .extrinsic()
+            .transaction_extensions_by_version(0)
+            .ok_or_else(|| undecodable("the metadata has no extensions of version 0"))?
+            .map(|extension| {
+                let range = self.skip(extension.extra_ty(), extension.identifier())?;
+                Ok((extension.identifier().to_string(), range))
+            })
+            .collect::<Result<Vec<_>, ExtrinsicError>>()?;
+        let extra = |name: &str| {
+            let found = extensions.iter().find(|(extension, _)| extension == name);
+            found.map(|(_, range)| &self.bytes[range.clone()])
+        };
+        let era = extra("CheckMortality")
+            .and_then(Era::decode)
+            .ok_or_else(|| undecodable("the era is not valid"))?;
+        let nonce = extra("CheckNonce")
+            .and_then(|mut raw| Compact::<u64>::decode(&mut raw).ok())
+            .ok_or_else(|| undecodable("the nonce is not a compact number"))?
+            .0;
+        let metadata_hash_enabled = extra("CheckMetadataHash").is_some_and(|mode| mode != [0]);
+        Ok(Signed { account: Hotkey(account), signature, era, nonce, metadata_hash_enabled, extensions })
+    }
+
+    /// Names of the call and, where the model knows it, its arguments.
+    fn call(&mut self) -> Result<(String, String, Vec<Argument>), ExtrinsicError> {
+        let (pallet_index, call_index) = (self.byte()?, self.byte()?);
+        let unknown =
+            || ExtrinsicError::Undecodable(format!("there is no call {call_index} of pallet {pallet_index}"));
+        let metadata = self.runtime.metadata();
+        let pallet = metadata.pallet_by_call_index(pallet_index).ok_or_else(unknown)?;
+        let call = pallet.call_variant_by_index(call_index).ok_or_else(unknown)?;
+        let mut arguments = Vec::new();
+        if KNOWN_CALLS.contains(&(pallet.name(), call.name.as_str())) {
+            for field in &call.fields {
+                let name = field.name.clone().unwrap_or_default();
+                let range = self.skip(field.ty.id, &name)?;
+                arguments.push((name, field.ty.id, range));
+            }
+            if self.at < self.bytes.len() {
+                return Err(ExtrinsicError::Trailing(self.bytes.len() - self.at));
+            }
         }
-        _ => Signature::Unsupported,
-    };
-    let extra = |name: &str| {
-        extensions.iter().find(|(extension, _)| extension == name).map(|(_, range)| &bytes[range.clone()])
-    };
-    let era = extra("CheckMortality").and_then(Era::decode).ok_or("the era is not valid")?;
-    let nonce = extra("CheckNonce")
-        .and_then(|mut raw| Compact::<u64>::decode(&mut raw).ok())
-        .ok_or("the nonce is not a compact number")?
-        .0;
-    let metadata_hash_enabled = extra("CheckMetadataHash").is_some_and(|mode| mode != [0]);
-    Ok(Signed { account: Hotkey(account), signature, era, nonce, metadata_hash_enabled, extensions })
+        Ok((pallet.name().to_string(), call.name.clone(), arguments))
+    }
 }
 
 impl Extrinsic {
@@ -269,8 +338,6 @@ impl Extrinsic {
 
 /// The timestamp inherent: a bare extrinsic `Timestamp.set(now)`.
 pub fn timestamp_inherent(runtime: &Runtime, now_ms: u64) -> Result<Vec<u8>, ModelError> {
-    // Bare extrinsics carry version 5 even where signed ones are version 4 (recorded block).
-    const BARE_V5: u8 = 5;
     let missing = || ModelError::Missing("call Timestamp.set".into());
     let pallet = runtime.metadata().pallet_by_name("Timestamp").ok_or_else(missing)?;
     let call = pallet.call_variant_by_name("set").ok_or_else(missing)?;
@@ -383,16 +450,42 @@ mod tests {
     }
 
     #[test]
+    fn recorded_calls_decode_to_their_names_and_arguments() {
+        let runtime = runtime();
+        for recorded in vectors()["calls"].as_array().expect("list") {
+            let call = bytes(&recorded["data_hex"]);
+            let bare = [&[5u8][..], &call].concat().encode();
+            let extrinsic = Extrinsic::decode(&runtime, bare).expect("decode");
+            assert_eq!(extrinsic.pallet, recorded["module"].as_str().expect("module"));
+            assert_eq!(extrinsic.call, recorded["function"].as_str().expect("function"));
+            assert_eq!(extrinsic.call_bytes(), call);
+            if extrinsic.call == "set_weights" {
+                assert_eq!(extrinsic.argument::<u16>(&runtime, "netuid"), Ok(1));
+                assert_eq!(extrinsic.argument::<Vec<u16>>(&runtime, "dests"), Ok(vec![0, 1]));
+                assert_eq!(extrinsic.argument::<Vec<u16>>(&runtime, "weights"), Ok(vec![100, 200]));
+                assert_eq!(extrinsic.argument::<u64>(&runtime, "version_key"), Ok(0));
+                assert!(extrinsic.argument::<u64>(&runtime, "no_such").is_err());
+            }
+        }
+    }
+
+    #[test]
     fn trailing_and_oversized_bytes_are_refused() {
         let runtime = runtime();
-        let mut body = bytes(&vectors()["extrinsics"][0]["extrinsic_hex"])[2..].to_vec();
+        let mut body = bytes(&vectors()["block"]["timestamp_extrinsic"])[1..].to_vec();
         body.push(0);
         assert_eq!(Extrinsic::decode(&runtime, body.encode()), Err(ExtrinsicError::Trailing(1)));
         let long = vec![0; MAX_EXTRINSIC_BYTES + 1];
-        assert_eq!(
-            Extrinsic::decode(&runtime, long),
-            Err(ExtrinsicError::TooLong(MAX_EXTRINSIC_BYTES + 1))
-        );
+        assert_eq!(Extrinsic::decode(&runtime, long), Err(ExtrinsicError::TooLong(MAX_EXTRINSIC_BYTES + 1)));
+    }
+
+    /// `Sudo.sudo(Sudo.sudo(...))`: a recursive decoder would run out of stack.
+    #[test]
+    fn calls_nested_without_end_are_kept_as_bytes() {
+        let runtime = runtime();
+        let nested = [&[BARE_V5][..], &[12, 0].repeat(100_000)].concat().encode();
+        let extrinsic = Extrinsic::decode(&runtime, nested).expect("decode");
+        assert_eq!((&*extrinsic.pallet, &*extrinsic.call), ("Sudo", "sudo"));
     }
 
     proptest! {

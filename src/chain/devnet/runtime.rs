@@ -206,7 +206,102 @@ impl Runtime {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value as Json;
+    use subxt::ext::scale_value::ValueDef;
+
     use super::{super::items, *};
+    use crate::{chain::devnet::golden::vectors, domain::ids::Hotkey};
+
+    fn bytes(text: &Json) -> Vec<u8> {
+        hex::decode(text.as_str().expect("text").trim_start_matches("0x")).expect("hex")
+    }
+
+    /// A recorded key or argument: a number, an ss58 address or hexadecimal bytes.
+    fn dynamic(parameter: &Json) -> Value {
+        match parameter {
+            Json::Number(number) => Value::u128(number.as_u64().expect("number").into()),
+            Json::String(text) if text.starts_with("0x") => Value::from_bytes(bytes(parameter)),
+            Json::String(text) => Value::from_bytes(text.parse::<Hotkey>().expect("ss58").0),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn storage_keys_equal_the_recorded_ones() {
+        let runtime = Runtime::load().expect("vendored metadata");
+        let recorded = vectors()["storage_keys"].as_array().expect("list");
+        assert_eq!(recorded.len(), 10);
+        for recorded in recorded {
+            let item = Item {
+                pallet: recorded["pallet"].as_str().expect("pallet"),
+                entry: recorded["storage_function"].as_str().expect("entry"),
+            };
+            let keys: Vec<Value> = recorded["params"].as_array().expect("list").iter().map(dynamic).collect();
+            let key = runtime.key(item, keys).expect("key");
+            assert_eq!(hex::encode(key), hex::encode(bytes(&recorded["key_hex"])), "{item}");
+        }
+    }
+
+    #[test]
+    fn recorded_values_survive_decoding_and_encoding() {
+        let runtime = Runtime::load().expect("vendored metadata");
+        for recorded in vectors()["storage_values"].as_array().expect("list") {
+            if recorded["raw_hex"].is_null() {
+                continue;
+            }
+            let item = Item {
+                pallet: recorded["pallet"].as_str().expect("pallet"),
+                entry: recorded["storage_function"].as_str().expect("entry"),
+            };
+            let raw = bytes(&recorded["raw_hex"]);
+            let value = runtime
+                .decode_value(runtime.value_type_for_tests(item), &raw, || item.to_string())
+                .expect("decode");
+            assert_eq!(runtime.encode(item, &value), Ok(raw), "{item}");
+        }
+        for recorded in vectors()["runtime_calls"].as_array().expect("list") {
+            let (api, method) =
+                (recorded["api"].as_str().expect("api"), recorded["method"].as_str().expect("method"));
+            let raw = bytes(&recorded["raw_hex"]);
+            let output = runtime.api_output(api, method).expect("output");
+            let value = runtime.decode_value(output, &raw, || method.to_string()).expect("decode");
+            assert_eq!(runtime.encode_output(api, method, &value), Ok(raw), "{method}");
+        }
+    }
+
+    /// A blank struct with the recorded node's fields filled in encodes as the recorded node did:
+    /// no field is lost, misnamed or in another place.
+    #[test]
+    fn filling_a_blank_struct_gives_the_recorded_bytes() {
+        let runtime = Runtime::load().expect("vendored metadata");
+        let (api, method) = ("SubnetInfoRuntimeApi", "get_subnet_hyperparams");
+        let recorded = vectors()["runtime_calls"]
+            .as_array()
+            .expect("list")
+            .iter()
+            .find(|call| call["method"] == method)
+            .expect("recorded");
+        let raw = bytes(&recorded["raw_hex"]);
+        let output = runtime.api_output(api, method).expect("output");
+        let ValueDef::Variant(some) = runtime.decode_value(output, &raw, String::new).expect("decode").value
+        else {
+            panic!("an option")
+        };
+        let Some(Value { value: ValueDef::Composite(Composite::Named(fields)), .. }) =
+            some.values.into_values().next()
+        else {
+            panic!("a struct")
+        };
+        let Composite::Named(mut blank) = runtime.blank_some(api, method).expect("blank") else {
+            panic!("a struct")
+        };
+        assert_eq!(blank.len(), 27);
+        for (name, value) in fields {
+            blank.iter_mut().find(|(field, _)| *field == name).expect("field").1 = value;
+        }
+        let filled = Value::unnamed_variant("Some", [Composite::Named(blank).into()]);
+        assert_eq!(runtime.encode_output(api, method, &filled), Ok(raw));
+    }
 
     #[test]
     fn every_name_of_the_model_is_in_the_metadata() {

@@ -78,9 +78,7 @@ pub fn call(
                 Ok(fields)
             })?
         }
-        "NeuronInfoRuntimeApi_get_neurons_lite" => {
-            neurons_lite(runtime, &storage, netuid(&mut arguments)?)?
-        }
+        "NeuronInfoRuntimeApi_get_neurons_lite" => neurons_lite(runtime, &storage, netuid(&mut arguments)?)?,
         _ => return Err(CallError::Unknown(method.chars().take(100).collect())),
     })
 }
@@ -145,7 +143,10 @@ fn hyperparameters(storage: &Storage<'_>, netuid: u16) -> Result<Fields, ModelEr
         ("registration_allowed", Value::bool(true)),
         ("max_validators", small(items::MAX_ALLOWED_VALIDATORS)?),
         ("commit_reveal_period", large(items::REVEAL_PERIOD_EPOCHS)?),
-        ("commit_reveal_weights_enabled", Value::bool(storage.value(items::COMMIT_REVEAL_ENABLED, (netuid,))?)),
+        (
+            "commit_reveal_weights_enabled",
+            Value::bool(storage.value(items::COMMIT_REVEAL_ENABLED, (netuid,))?),
+        ),
         ("subnet_is_active", Value::bool(true)),
     ])
 }

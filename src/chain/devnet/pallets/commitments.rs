@@ -64,12 +64,7 @@ pub fn set_commitment(
 }
 
 /// Books space in this epoch's budget; false when it would exceed the limit.
-fn take_space(
-    storage: &mut Storage<'_>,
-    netuid: u16,
-    who: Hotkey,
-    size: u64,
-) -> Result<bool, ModelError> {
+fn take_space(storage: &mut Storage<'_>, netuid: u16, who: Hotkey, size: u64) -> Result<bool, ModelError> {
     let epoch: u64 = storage.value(items::SUBNET_EPOCH_INDEX, (netuid,))?;
     let mut space = storage
         .get::<UsedSpace>(items::USED_SPACE_OF, (netuid, who.0))?
@@ -102,7 +97,10 @@ fn fields_of(info: &Value) -> Result<Vec<(String, usize)>, ModelError> {
         };
     }
     let ValueDef::Composite(list) = &fields.value else {
-        return Err(ModelError::Decode { what: "CommitmentInfo".into(), detail: "not a list of fields".into() });
+        return Err(ModelError::Decode {
+            what: "CommitmentInfo".into(),
+            detail: "not a list of fields".into(),
+        });
     };
     list.values()
         .map(|field| match &field.value {

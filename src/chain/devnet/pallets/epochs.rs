@@ -52,11 +52,7 @@ impl Schedule {
 }
 
 /// Answer of `SubnetInfoRuntimeApi.get_next_epoch_start_block` at block `head`.
-pub fn next_epoch_start(
-    storage: &Storage<'_>,
-    netuid: u16,
-    head: u64,
-) -> Result<Option<u64>, ModelError> {
+pub fn next_epoch_start(storage: &Storage<'_>, netuid: u16, head: u64) -> Result<Option<u64>, ModelError> {
     if !storage.value::<bool>(items::NETWORKS_ADDED, (netuid,))? {
         return Ok(None);
     }

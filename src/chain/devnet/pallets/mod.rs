@@ -40,6 +40,15 @@ pub enum PaysFee {
     No,
 }
 
+/// Calls whose arguments the model decodes and which it can run.
+pub const KNOWN_CALLS: &[(&str, &str)] = &[
+    ("SubtensorModule", "set_weights"),
+    ("SubtensorModule", "set_mechanism_weights"),
+    ("Commitments", "set_commitment"),
+    ("System", "remark"),
+    ("Timestamp", "set"),
+];
+
 /// Runs a signed call. Calls that the model does not know fail with `System.CallFiltered`.
 pub fn dispatch(
     storage: &mut Storage<'_>,
@@ -56,9 +65,6 @@ pub fn dispatch(
         }
         ("System", "remark") => (PaysFee::Yes, Ok(())),
         ("Timestamp", "set") => (PaysFee::Yes, Err(DispatchFailure::BadOrigin)),
-        _ => (
-            PaysFee::Yes,
-            Err(DispatchFailure::Module { pallet: "System", error: "CallFiltered" }),
-        ),
+        _ => (PaysFee::Yes, Err(DispatchFailure::Module { pallet: "System", error: "CallFiltered" })),
     }
 }

@@ -58,6 +58,7 @@ pub fn write_genesis(
     storage.put(items::MIN_ALLOWED_WEIGHTS, (netuid,), config.min_allowed_weights)?;
     storage.put(items::MAX_WEIGHTS_LIMIT, (netuid,), u16::MAX)?;
     storage.put(items::WEIGHTS_VERSION_KEY, (netuid,), config.weights_version_key)?;
+    storage.put(items::COMMIT_REVEAL_ENABLED, (0u16,), false)?;
     storage.put(items::COMMIT_REVEAL_ENABLED, (netuid,), config.commit_reveal)?;
     storage.put(items::REVEAL_PERIOD_EPOCHS, (netuid,), 1u64)?;
     storage.put(items::COMMIT_REVEAL_VERSION, (), 4u16)?;

@@ -4,22 +4,12 @@ use subxt::ext::scale_value::{Composite, Value};
 
 use super::{DispatchFailure, PaysFee};
 use crate::{
-    chain::devnet::{
-        block::Header,
-        error::ModelError,
-        items,
-        runtime::Runtime,
-        storage::Storage,
-    },
+    chain::devnet::{block::Header, error::ModelError, items, runtime::Runtime, storage::Storage},
     domain::ids::{BlockHash, Hotkey},
 };
 
 /// Opens a block: its number, its parent's hash, no events yet.
-pub fn initialize(
-    storage: &mut Storage<'_>,
-    number: u64,
-    parent: BlockHash,
-) -> Result<(), ModelError> {
+pub fn initialize(storage: &mut Storage<'_>, number: u64, parent: BlockHash) -> Result<(), ModelError> {
     let number = number as u32;
     storage.put(items::NUMBER, (), number)?;
     storage.put(items::PARENT_HASH, (), parent.0)?;
@@ -109,8 +99,20 @@ pub fn report_outcome(
                 ("proof_size", Value::u128(5_691)),
             ]),
         ),
-        ("class", unit(match class { Class::Normal => "Normal", Class::Mandatory => "Mandatory" })),
-        ("pays_fee", unit(match pays { PaysFee::Yes => "Yes", PaysFee::No => "No" })),
+        (
+            "class",
+            unit(match class {
+                Class::Normal => "Normal",
+                Class::Mandatory => "Mandatory",
+            }),
+        ),
+        (
+            "pays_fee",
+            unit(match pays {
+                PaysFee::Yes => "Yes",
+                PaysFee::No => "No",
+            }),
+        ),
     ]);
     match outcome {
         Ok(()) => storage.emit("System", "ExtrinsicSuccess", Composite::named([("dispatch_info", info)])),

@@ -6,9 +6,7 @@ use subxt::ext::scale_value::{Composite, Value};
 
 use super::DispatchFailure;
 use crate::{
-    chain::devnet::{
-        error::ModelError, extrinsic::Extrinsic, items, runtime::Runtime, storage::Storage,
-    },
+    chain::devnet::{error::ModelError, extrinsic::Extrinsic, items, runtime::Runtime, storage::Storage},
     domain::ids::Hotkey,
 };
 
@@ -141,8 +139,7 @@ fn set_weights(
     number: u64,
 ) -> Result<(), DispatchFailure> {
     let uid = check(storage, who, call, number)?;
-    let row: Vec<(u16, u16)> =
-        call.uids.iter().copied().zip(max_upscaled(&call.values)).collect();
+    let row: Vec<(u16, u16)> = call.uids.iter().copied().zip(max_upscaled(&call.values)).collect();
     let index = call.index();
     storage.put(items::WEIGHTS, (index, uid), row)?;
     let mut last_update: Vec<u64> = storage.value(items::LAST_UPDATE, (index,))?;
@@ -235,6 +232,37 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::chain::devnet::{
+        config::{DevNeuron, DevnetConfig},
+        pallets::neurons::{GenesisBlocks, write_genesis},
+        state::VersionedState,
+    };
+
+    /// Reasons that the pool's guards or the metadata's defaults hide from a client.
+    #[test]
+    fn hidden_reasons_are_checked_too() {
+        let runtime = Runtime::load().expect("vendored metadata");
+        let state = VersionedState::default();
+        let mut storage = Storage::at(&runtime, &state, 0);
+        let who = Hotkey([1; 32]);
+        let config = DevnetConfig {
+            stake_threshold: 10,
+            neurons: vec![DevNeuron::miner(Hotkey([0; 32])), DevNeuron::validator(who, 9)],
+            ..DevnetConfig::default()
+        };
+        let blocks = GenesisBlocks { number: 1000, registered_at: 1, last_epoch: 990 };
+        write_genesis(&mut storage, &config, blocks).expect("genesis");
+        let call = WeightsCall { netuid: 99, mechanism: 0, uids: vec![0], values: vec![1], version_key: 0 };
+        let reason = |storage: &Storage<'_>, call: &WeightsCall| match check(storage, who, call, 1000) {
+            Err(DispatchFailure::Module { error, .. }) => error,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(reason(&storage, &call), "NotEnoughStakeToSetWeights");
+        storage.put(items::COMMIT_REVEAL_ENABLED, (7u16,), false).expect("put");
+        assert_eq!(reason(&storage, &WeightsCall { netuid: 7, ..call.clone() }), "SubnetNotExists");
+        storage.put(items::STAKE_THRESHOLD, (), 9u64).expect("put");
+        assert_eq!(check(&storage, who, &call, 1000), Ok(1));
+    }
 
     #[test]
     fn scaling_keeps_a_full_vector_and_zeros() {

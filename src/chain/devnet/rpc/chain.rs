@@ -87,8 +87,9 @@ fn block(params: &Params<'_>, node: &Node) -> RpcResult {
 /// Sends the head, then every later block without a gap.
 async fn stream_heads(pending: PendingSubscriptionSink, node: Arc<Node>) {
     let mut heads = node.heads();
-    let Ok(sink) = pending.accept().await else { return };
+    // Before the client hears of its subscription, so that no block after that can be missed.
     let mut next = heads.borrow_and_update().number.0;
+    let Ok(sink) = pending.accept().await else { return };
     loop {
         let head = heads.borrow_and_update().number.0;
         while next <= head {
@@ -115,4 +116,3 @@ pub(super) async fn send(sink: &SubscriptionSink, value: &Json) -> bool {
         Err(_) => false,
     }
 }
-

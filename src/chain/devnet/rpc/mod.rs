@@ -99,9 +99,9 @@ fn account_of(text: &str) -> Result<Hotkey, ErrorObjectOwned> {
 fn number_at(chain: &super::chain::Chain, at: Option<BlockHash>) -> Result<u64, ErrorObjectOwned> {
     match at {
         None => Ok(chain.head().number.0),
-        Some(hash) => chain
-            .number_of(hash)
-            .ok_or_else(|| client_error(format!("UnknownBlock: Header was not found in the database: {hash}"))),
+        Some(hash) => chain.number_of(hash).ok_or_else(|| {
+            client_error(format!("UnknownBlock: Header was not found in the database: {hash}"))
+        }),
     }
 }
 

@@ -8,9 +8,7 @@ use jsonrpsee::{
 use serde_json::{Value as Json, json};
 use sp_crypto_hashing::blake2_256;
 
-use super::{
-    RpcResult, bytes_of, chain::send, client_error, invalid_params, number_at, optional_hash,
-};
+use super::{RpcResult, bytes_of, chain::send, client_error, invalid_params, number_at, optional_hash};
 use crate::chain::devnet::{block::to_hex, chain::Chain, node::Node, runtime_api};
 
 /// Most keys of one page.
@@ -19,7 +17,9 @@ const MAX_PAGE: usize = 1000;
 const MAX_QUERY: usize = 10_000;
 
 pub(super) fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMethodError> {
-    module.register_method("state_getStorage", |params, node, _| storage(&params, node, |v| json!(to_hex(v))))?;
+    module.register_method("state_getStorage", |params, node, _| {
+        storage(&params, node, |v| json!(to_hex(v)))
+    })?;
     module.register_alias("state_getStorageAt", "state_getStorage")?;
     module.register_method("state_getStorageHash", |params, node, _| {
         storage(&params, node, |value| json!(to_hex(&blake2_256(value))))
