@@ -75,7 +75,7 @@ def download(package, scratch):
     if done.returncode != 0 or len(found) != 1:
         lines = [line for line in done.stdout.strip().splitlines() if line.strip()]
         hint = " (apt lists empty? run apt-get update)" if package["client"] == "apt" else ""
-        raise Left(f"{package['client']} failed: {lines[-1][:200] if lines else 'no message'}{hint}")
+        raise Left(f"{package['client']} failed: {lines[-1][:200] if lines else 'no message, is there a network?'}{hint}")
     got = sha256_of(found[0])
     if got != package["sha256"]:
         raise Left(f"sha256 of {found[0].name} is {got}, expected {package['sha256']}: not used")

@@ -8,10 +8,11 @@
 //! - a frame repeats its predecessor when `S_t * 32 < n` (mean change below 1/32 of a level).
 //!
 //! Thumbnails average the noise away, so the scores are not ffmpeg's: its 0.18 was replaced by 0.24,
-//! which lies between every cut and every non-cut of the clips at hand. Cuts: bikes.mp4 7990, 5558,
-//! 5415, 4761, 3144; Big Buck Bunny trailer 6573, 6259, 5736, 5569, 5474; ocean.mp4 4539. Strongest
-//! non-cuts: 1776 (low sun uncovered by a jumping man, sports2d), 1362 (camera shake in the trailer),
-//! 906, 838, 410. Slow dissolves have no cut in this sense, as in ffmpeg's: the corpus leaves them out.
+//! which lies between every cut and every non-cut of the clips at hand (64x36 thumbnails). Cuts:
+//! bikes.mp4 7930, 5466, 5262, 4592, 3119; Big Buck Bunny trailer 6491, 6199, 5616, 5434, 5392;
+//! ocean.mp4 4519. Strongest non-cuts: 1780 (low sun uncovered by a jumping man, sports2d), 1364
+//! (camera shake in the trailer), 855, 783, 396. Slow dissolves have no cut in this sense, as in
+//! ffmpeg's: the corpus leaves them out.
 
 /// Scene score from which a frame starts a new shot, in ten-thousandths.
 pub const CUT_SCORE: u64 = 2_400;

@@ -31,7 +31,8 @@ pub const LONGEST_SHOT_PERCENT: u64 = 80;
 /// Lowest true frame rate of a source.
 pub const MIN_FRAMES_PER_SECOND: u64 = 16;
 /// Lowest mean change per target frame, in thousandths of a luma level. The quietest clip of the
-/// default corpus (a breaking wave in slow motion) has about 390, a still with film grain below 60.
+/// default corpus (a breaking wave in slow motion) has about 330. It refuses stills; strong film grain
+/// on a still can pass, so a corpus is looked at before it is used.
 pub const MIN_MOTION_MILLI: u64 = 100;
 /// A source may be enlarged at most by this factor (its crop has at least half the target's sides).
 pub const MAX_ENLARGEMENT: u64 = 2;

@@ -65,7 +65,7 @@ pub fn noise(at: Point, bits: u32, seed: u32) -> i32 {
         } else {
             (value & ((1 << bits) - 1)) << (8 - bits)
         };
-        f * f * (768 - 2 * f) >> 16
+        (f * f * (768 - 2 * f)) >> 16
     };
     let (cell_x, cell_y) = (at.x >> bits, at.y >> bits);
     let corner = |dx: i32, dy: i32| (hash(cell_x + dx, cell_y + dy, seed) & 255) as i32;
