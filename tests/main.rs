@@ -2,6 +2,7 @@
 
 mod chain;
 mod miners;
+mod sim;
 mod surface;
 //! Stories.
 
