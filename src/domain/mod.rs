@@ -10,3 +10,4 @@ pub mod roster;
 pub mod round;
 pub mod rules;
 pub mod score;
+pub mod scoring;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ids::Digest, plan::ClipSpec};
+use super::{ids::Digest, plan::ClipSpec, scoring::*};
 
 /// The rules as read from `rules.toml`; unknown keys are refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -16,6 +16,140 @@ pub struct Rules {
     pub request: ClipSpec,
     /// Who is paid.
     pub payout: PayoutRules,
+    /// How a clip is judged.
+    pub scoring: ScoringRules,
+}
+
+/// The schema version that this build reads.
+pub const RULES_VERSION: u32 = 1;
+
+/// Largest magnitude of a raw value in a term or gate rule.
+const LARGEST_RAW: i64 = 1 << 40;
+/// Largest weight.
+const LARGEST_WEIGHT: u32 = 10_000;
+
+impl Rules {
+    /// Reads and checks a rules file.
+    pub fn parse(text: &str) -> Result<Self, RulesError> {
+        let rules: Rules = toml::from_str(text)?;
+        rules.check()?;
+        Ok(rules)
+    }
+
+    /// The rules that this build carries (`config/rules.toml`).
+    ///
+    /// # Panics
+    /// Never: the file is compiled in, and a test reads it.
+    pub fn embedded() -> Self {
+        #[allow(clippy::expect_used)]
+        Self::parse(EMBEDDED_RULES).expect("config/rules.toml is checked by a test")
+    }
+
+    /// Checks every value's range and the values against each other; reports the first that is wrong.
+    pub fn check(&self) -> Result<(), RulesError> {
+        ensure(self.version == RULES_VERSION, "version", || {
+            format!("{} is not {RULES_VERSION}, the schema that this build reads", self.version)
+        })?;
+        self.schedule.check()?;
+        check_request(&self.request)?;
+        at_most("payout.tie_band", self.payout.tie_band.into(), 0, 10_000)?;
+        check_scoring(&self.scoring)
+    }
+}
+
+/// Text of the embedded rules file.
+pub const EMBEDDED_RULES: &str = include_str!("../../config/rules.toml");
+
+fn ensure(holds: bool, field: &'static str, problem: impl FnOnce() -> String) -> Result<(), RulesError> {
+    if holds { Ok(()) } else { Err(RulesError::Invalid { field, problem: problem() }) }
+}
+
+fn at_most(field: &'static str, value: i64, low: i64, high: i64) -> Result<(), RulesError> {
+    ensure((low..=high).contains(&value), field, || format!("{value} lies outside {low}..={high}"))
+}
+
+impl ScheduleRules {
+    fn check(&self) -> Result<(), RulesError> {
+        let (answer, settle, interval) =
+            (self.answer_within_blocks, self.settle_within_blocks, self.round_interval_blocks);
+        ensure((2..=1_000_000).contains(&interval), "schedule.round_interval_blocks", || {
+            format!("{interval} lies outside 2..=1000000")
+        })?;
+        ensure(answer >= 1 && answer < settle, "schedule.answer_within_blocks", || {
+            format!("{answer} must be at least 1 and less than settle_within_blocks ({settle})")
+        })?;
+        ensure(settle <= interval, "schedule.settle_within_blocks", || {
+            format!("{settle} must not exceed round_interval_blocks ({interval}): rounds would overlap")
+        })
+    }
+}
+
+fn check_request(spec: &ClipSpec) -> Result<(), RulesError> {
+    at_most("request.frames", spec.frames.into(), 3, 1_000)?;
+    at_most("request.fps", spec.fps.into(), 1, 120)?;
+    for (field, side) in [("request.width", spec.width), ("request.height", spec.height)] {
+        at_most(field, side.into(), 32, 4_096)?;
+        ensure(side % 2 == 0, field, || format!("{side} is odd: 4:2:0 chroma needs an even side"))?;
+    }
+    Ok(())
+}
+
+fn check_scoring(scoring: &ScoringRules) -> Result<(), RulesError> {
+    at_most("scoring.pass_overall", scoring.pass_overall.into(), 1, 10_000)?;
+    at_most("scoring.pass_axis", scoring.pass_axis.into(), 1, 10_000)?;
+    let w = &scoring.weights;
+    let axes = [w.first_frame, w.prompt, w.temporal, w.artifacts];
+    check_weights("scoring.weights", &axes)?;
+    ensure(w.temporal > 0, "scoring.weights.temporal", || "must not be zero: stillness would win".into())?;
+    let (f, t, a) = (&scoring.first_frame, &scoring.temporal, &scoring.artifacts);
+    check_terms("scoring.first_frame", &[f.ssim0, f.color0, f.align0])?;
+    check_terms("scoring.temporal", &[t.warp, t.cut, t.flicker])?;
+    check_terms("scoring.artifacts", &[a.blockiness, a.blur, a.noise])?;
+    check_dynamics(&scoring.dynamics)?;
+    check_gates(&scoring.gates)
+}
+
+fn check_weights(field: &'static str, weights: &[u32]) -> Result<(), RulesError> {
+    ensure(weights.iter().all(|&w| w <= LARGEST_WEIGHT), field, || {
+        format!("a weight exceeds {LARGEST_WEIGHT}")
+    })?;
+    ensure(weights.iter().any(|&w| w > 0), field, || "all weights are zero".into())
+}
+
+fn check_terms(field: &'static str, terms: &[TermRule]) -> Result<(), RulesError> {
+    for term in terms {
+        at_most(field, term.bad, -LARGEST_RAW, LARGEST_RAW)?;
+        at_most(field, term.good, -LARGEST_RAW, LARGEST_RAW)?;
+        ensure(term.bad != term.good, field, || format!("bad and good are both {}", term.bad))?;
+    }
+    check_weights(field, &terms.iter().map(|term| term.weight).collect::<Vec<_>>())
+}
+
+fn check_dynamics(d: &DynamicsRule) -> Result<(), RulesError> {
+    let ordered = 1 <= d.zero_below
+        && d.zero_below < d.full_from
+        && d.full_from <= d.full_to
+        && d.full_to < d.zero_above
+        && d.zero_above <= 1_000_000;
+    ensure(ordered, "scoring.dynamics", || {
+        "needs 1 <= zero_below < full_from <= full_to < zero_above <= 1000000".into()
+    })?;
+    at_most("scoring.dynamics.min_reference_residual", d.min_reference_residual, 1, LARGEST_RAW)
+}
+
+fn check_gates(gates: &GateRules) -> Result<(), RulesError> {
+    let g = &gates.freeze;
+    at_most("scoring.gates.freeze.noise_mean", g.noise_mean, 1, 255 * 256)?;
+    at_most("scoring.gates.freeze.noise_block", g.noise_block, 1, 255 * 256)?;
+    at_most("scoring.gates.freeze.longest_run", g.longest_run.into(), 1, 1_000)?;
+    at_most("scoring.gates.freeze.still_pairs", g.still_pairs.into(), 1, 1_000)?;
+    at_most("scoring.gates.freeze.residual", g.residual, 0, 1_000)?;
+    at_most("scoring.gates.freeze.excess_still", g.excess_still, 1, 1_000)?;
+    at_most("scoring.gates.freeze.cycle", g.cycle, 1, 1_000)?;
+    at_most("scoring.gates.pan_zoom.explained", gates.pan_zoom.explained, 1, 1_000)?;
+    at_most("scoring.gates.pan_zoom.residual", gates.pan_zoom.residual, 0, 1_000)?;
+    at_most("scoring.gates.pan_zoom.cap", gates.pan_zoom.cap.into(), 1, 10_000)?;
+    at_most("scoring.gates.border.thickness", gates.border.thickness.into(), 1, 4_096)
 }
 
 /// When rounds start and end, in blocks.
@@ -69,6 +203,7 @@ pub enum RulesError {
 pub struct ActiveRules {
     /// The rules.
     pub rules: Rules,
-    /// SHA-256 of the rules' canonical JSON.
+    /// SHA-256 of the rules' canonical JSON and the kernels' self-test digests; made by
+    /// `ActiveRules::parse`, which stands beside the kernels (`quality::active`).
     pub digest: Digest,
 }

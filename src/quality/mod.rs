@@ -1,3 +1,21 @@
 //! PURE integer twins of the kernels and the scoring rules: no tokio, actix, wgpu or ffmpeg.
 
+pub mod active;
+pub mod blockiness;
+pub mod border;
+pub mod canonical;
+pub mod color_distance;
+pub mod detail;
+pub mod difference;
+pub mod fixed;
 pub mod frame;
+pub mod gates;
+pub mod identical;
+pub mod layers;
+pub mod measure;
+pub mod motion;
+pub mod plane;
+pub mod selftest;
+pub mod ssim;
+pub mod terms;
+pub mod verdict;

@@ -1,0 +1,41 @@
+//! Rules in force: parsed, checked and named by a digest that covers the kernels too.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::domain::{
+    ids::Digest,
+    rules::{ActiveRules, EMBEDDED_RULES, Rules, RulesError},
+};
+
+use super::{canonical::canonical_json, selftest};
+
+#[derive(Serialize)]
+struct Named<'a> {
+    rules: &'a Rules,
+    kernels: BTreeMap<&'static str, Digest>,
+}
+
+impl ActiveRules {
+    /// Reads, checks and digests a rules file. The digest is SHA-256 over the canonical JSON of the
+    /// rules and of the kernels' self-test digests: comments and layout do not matter, every value does.
+    pub fn parse(text: &str) -> Result<Self, RulesError> {
+        Self::of(Rules::parse(text)?)
+    }
+
+    /// The embedded rules, digested.
+    pub fn embedded() -> Result<Self, RulesError> {
+        Self::parse(EMBEDDED_RULES)
+    }
+
+    /// Checks and digests rules that were made in code.
+    pub fn of(rules: Rules) -> Result<Self, RulesError> {
+        rules.check()?;
+        let named = Named { rules: &rules, kernels: selftest::digests() };
+        let text = canonical_json(&named)
+            .map_err(|e| RulesError::Invalid { field: "(file)", problem: e.to_string() })?;
+        let digest = Digest::of(text.as_bytes());
+        Ok(Self { rules, digest })
+    }
+}

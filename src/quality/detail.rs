@@ -1,0 +1,67 @@
+//! Fine detail: energy of the Laplacian, which blur takes away and noise adds.
+//!
+//! GPU sibling: tree sum per workgroup. Overflow: one response lies within -1020..=1020, its square
+//! below 2^20; a plane of 2^22 pixels sums to less than 2^42 (u64).
+
+/// Sum over the inner pixels of `(4 c - left - right - above - below)^2`, in squared luma levels.
+/// Planes below 3x3 have no inner pixel and give zero.
+///
+/// # Panics
+/// When the plane is shorter than `width * height`, as slices do.
+pub fn laplacian_energy(y: &[u8], width: usize, height: usize) -> u64 {
+    let mut total = 0u64;
+    for row in 1..height.saturating_sub(1) {
+        let line = |row: usize| &y[row * width..][..width];
+        let (above, here, below) = (line(row - 1), line(row), line(row + 1));
+        let mut sum = 0u64;
+        for ((triple, &up), &down) in here.windows(3).zip(&above[1..]).zip(&below[1..]) {
+            let around = i32::from(triple[0]) + i32::from(triple[2]) + i32::from(up) + i32::from(down);
+            let response = 4 * i32::from(triple[1]) - around;
+            sum += (response * response) as u64;
+        }
+        total += sum;
+    }
+    total
+}
+
+/// Sum of all luma values of a plane; a frame of 2^32 pixels stays below 2^40.
+pub fn luma_sum(y: &[u8]) -> u64 {
+    y.chunks(1 << 16).map(|part| u64::from(part.iter().map(|&v| u32::from(v)).sum::<u32>())).sum()
+}
+
+/// Flicker: mean absolute second difference of the frames' mean luma, in 1/1024 level.
+///
+/// Steady brightening has none; pumping exposure has. Fewer than three frames give zero.
+pub fn flicker(luma_sums: &[u64], pixels: u64) -> i64 {
+    let total: i64 = luma_sums
+        .windows(3)
+        .map(|w| (w[0] as i64 - 2 * w[1] as i64 + w[2] as i64).abs())
+        .sum();
+    let count = luma_sums.len().saturating_sub(2) as i64;
+    super::fixed::scale(total, 1024, count * pixels as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_dot_has_the_kernels_energy() {
+        let mut plane = vec![0u8; 7 * 5];
+        plane[2 * 7 + 3] = 255;
+        assert_eq!(laplacian_energy(&plane, 7, 5), 1020 * 1020 + 4 * 255 * 255);
+        for (width, height) in [(1, 1), (2, 9), (9, 2)] {
+            assert_eq!(laplacian_energy(&vec![77; width * height], width, height), 0);
+        }
+    }
+
+    #[test]
+    fn ramps_of_brightness_do_not_flicker_and_pumping_does() {
+        let ramp: Vec<u64> = (0..10).map(|t| 100 * (50 + t)).collect();
+        let pump: Vec<u64> = (0..10).map(|t| 100 * (50 + t % 2)).collect();
+        assert_eq!(flicker(&ramp, 100), 0);
+        assert_eq!(flicker(&pump, 100), 2 * 1024);
+        assert_eq!(flicker(&pump[..2], 100), 0);
+        assert_eq!(luma_sum(&vec![255; 832 * 480]), 255 * 832 * 480);
+    }
+}

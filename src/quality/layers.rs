@@ -1,0 +1,247 @@
+//! Affine layers of a motion field, and the motion that no layer explains.
+//!
+//! A pan, a zoom and a still cut into layers that slide over each other are explained, pair by pair,
+//! by a few affine motions; living scenes are not. The fit runs on the host from block vectors (fixed
+//! point, wide integers), the explanation test compares pixels.
+
+use super::motion::{self, LumaPyramid, MIN_TEXTURE, MotionField, UNIT, Vector};
+
+/// Number of affine layers that are fitted besides standing still.
+pub const LAYERS: usize = 3;
+/// Fractional bits of affine coefficients.
+const COEFFICIENT_BITS: u32 = 16;
+/// Distance per component up to which a vector belongs to a model, by iteration, in units.
+const INLIER_SCHEDULE: [i32; 6] = [32, 16, 8, 6, 4, 4];
+/// Distance up to which a block's vector is taken away with a layer, in units.
+const MEMBER: i32 = 6;
+/// A layer needs at least this share of all blocks, one in so many.
+const SUPPORT_DIVISOR: usize = 64;
+/// A block is explained when the models' error exceeds its best match by at most a half and 3/4 level a
+/// pixel. The half keeps blocks out whose own match is poor too: content that another layer uncovers.
+const SLACK: u32 = 12 * (motion::WINDOW * motion::WINDOW) as u32;
+/// Largest contribution of one block to residual motion, in units: 8 half-size pixels.
+const RESIDUAL_CAP: i32 = 8 * UNIT;
+
+/// An affine motion: `x = (a0 + a1 X + a2 Y) / 2^16` units, where `X`, `Y` count half blocks from the
+/// middle of the grid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Affine {
+    /// Constant, X and Y coefficient of the horizontal component, Q16 units.
+    pub x: [i64; 3],
+    /// Constant, X and Y coefficient of the vertical component, Q16 units.
+    pub y: [i64; 3],
+}
+
+impl Affine {
+    /// The motion at a block, clamped to `MAX_VECTOR`.
+    pub fn at(&self, column: usize, row: usize, columns: usize, rows: usize) -> Vector {
+        let (x, y) = centred(column, row, columns, rows);
+        let value = |c: &[i64; 3]| {
+            let exact = c[0] + c[1] * x + c[2] * y;
+            let limit = i64::from(motion::MAX_VECTOR);
+            ((exact + (1 << (COEFFICIENT_BITS - 1))) >> COEFFICIENT_BITS).clamp(-limit, limit) as i32
+        };
+        Vector { x: value(&self.x), y: value(&self.y) }
+    }
+
+    /// Largest displacement over the four corner blocks, sum of absolute components, in units.
+    pub fn largest(&self, columns: usize, rows: usize) -> i64 {
+        let corners = [(0, 0), (columns - 1, 0), (0, rows - 1), (columns - 1, rows - 1)];
+        corners
+            .iter()
+            .map(|&(column, row)| {
+                i64::from(self.at(column, row, columns, rows).distance(Vector::default()))
+            })
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// What layers say about one pair of frames.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Explanation {
+    /// The dominant affine motion.
+    pub global: Affine,
+    /// Blocks of the grid.
+    pub blocks: i64,
+    /// Blocks whose pixels the dominant affine motion explains.
+    pub affine_explained: i64,
+    /// Motion of blocks beyond the dominant affine one, summed, in units.
+    pub affine_residual: i64,
+    /// Motion of blocks beyond standing still and every fitted layer, summed, in units.
+    pub layer_residual: i64,
+    /// Motion of textured blocks, summed, in units.
+    pub motion: i64,
+    /// Blocks with texture in both directions.
+    pub textured: i64,
+    /// Errors of the best match of every block, summed, in 1/16 level and 256 pixels a block.
+    pub error: i64,
+}
+
+/// Fits up to three affine layers to a field and tests on pixels what they explain.
+///
+/// Each 4x4 part of a block's window takes the layer that suits it best, so that a block on the line
+/// between two layers is explained by the two.
+pub fn explain(first: &LumaPyramid, second: &LumaPyramid, field: &MotionField) -> Explanation {
+    let layers = fit_layers(field);
+    let mut out = Explanation {
+        global: layers.first().copied().unwrap_or_default(),
+        blocks: field.blocks.len() as i64,
+        ..Explanation::default()
+    };
+    for (index, block) in field.blocks.iter().enumerate() {
+        let (column, row) = (index % field.columns, index / field.columns);
+        out.error += i64::from(block.error);
+        if block.texture >= MIN_TEXTURE {
+            out.textured += 1;
+            out.motion += i64::from(block.vector.distance(Vector::default()));
+        }
+        let allowed = block.error + block.error / 2 + SLACK;
+        let errors = |vector: Vector| motion::displaced_errors(first, second, column, row, vector);
+        let beyond = |vector: Vector| block.vector.distance(vector).min(RESIDUAL_CAP);
+        let global = out.global.at(column, row, field.columns, field.rows);
+        let mut parts = errors(global);
+        let mut least = beyond(global);
+        if parts.iter().sum::<u32>() <= allowed {
+            out.affine_explained += 1;
+            continue;
+        }
+        out.affine_residual += i64::from(least);
+        for layer in layers.iter().skip(1).chain([&Affine::default()]) {
+            let vector = layer.at(column, row, field.columns, field.rows);
+            least = least.min(beyond(vector));
+            for (part, other) in parts.iter_mut().zip(errors(vector)) {
+                *part = (*part).min(other);
+            }
+        }
+        if parts.iter().sum::<u32>() <= allowed {
+            least = 0;
+        }
+        out.layer_residual += i64::from(least);
+    }
+    out
+}
+
+/// A block's place and vector as the fit sees it.
+#[derive(Clone, Copy)]
+struct Sample {
+    column: usize,
+    row: usize,
+    vector: Vector,
+}
+
+/// Coordinates in half blocks from the middle of the grid: integers on both odd and even grids.
+fn centred(column: usize, row: usize, columns: usize, rows: usize) -> (i64, i64) {
+    (2 * column as i64 - (columns as i64 - 1), 2 * row as i64 - (rows as i64 - 1))
+}
+
+fn fit_layers(field: &MotionField) -> Vec<Affine> {
+    let support = (field.blocks.len() / SUPPORT_DIVISOR).max(3);
+    let mut pool: Vec<Sample> = field
+        .blocks
+        .iter()
+        .enumerate()
+        .filter(|(_, block)| block.texture >= MIN_TEXTURE)
+        .map(|(i, block)| Sample { column: i % field.columns, row: i / field.columns, vector: block.vector })
+        .collect();
+    let mut layers = Vec::new();
+    while layers.len() < LAYERS && pool.len() >= support {
+        let (layer, inliers) = dominant(&pool, field);
+        if inliers < support {
+            break;
+        }
+        pool.retain(|sample| !belongs(&layer, sample, field, MEMBER));
+        layers.push(layer);
+    }
+    layers
+}
+
+fn belongs(model: &Affine, sample: &Sample, field: &MotionField, limit: i32) -> bool {
+    let predicted = model.at(sample.column, sample.row, field.columns, field.rows);
+    (sample.vector.x - predicted.x).abs() <= limit && (sample.vector.y - predicted.y).abs() <= limit
+}
+
+/// The affine motion with most inliers of two starts: the commonest vector, and all samples.
+fn dominant(pool: &[Sample], field: &MotionField) -> (Affine, usize) {
+    let mode = commonest(pool);
+    let shift = |value: i32| [i64::from(value) << COEFFICIENT_BITS, 0, 0];
+    let starts = [Affine { x: shift(mode.x), y: shift(mode.y) }, least_squares(pool, field)];
+    let count = |model: &Affine| pool.iter().filter(|s| belongs(model, s, field, MEMBER)).count();
+    let mut best = (starts[0], 0);
+    for start in starts {
+        let mut model = start;
+        for limit in INLIER_SCHEDULE {
+            let inliers: Vec<Sample> =
+                pool.iter().copied().filter(|s| belongs(&model, s, field, limit)).collect();
+            if inliers.len() < 3 {
+                break;
+            }
+            model = least_squares(&inliers, field);
+        }
+        let inliers = count(&model);
+        if inliers > best.1 {
+            best = (model, inliers);
+        }
+    }
+    best
+}
+
+/// Middle of the fullest cell of 4x4 units; the lowest among equals.
+fn commonest(pool: &[Sample]) -> Vector {
+    let mut cells: Vec<(i32, i32)> = pool.iter().map(|s| ((s.vector.x + 2) >> 2, (s.vector.y + 2) >> 2)).collect();
+    cells.sort_unstable();
+    let mut best = ((0, 0), 0);
+    for run in cells.chunk_by(|a, b| a == b) {
+        if run.len() > best.1 {
+            best = (run[0], run.len());
+        }
+    }
+    Vector { x: best.0.0 * 4, y: best.0.1 * 4 }
+}
+
+/// Least-squares affine motion by Cramer's rule; a shift when the places do not span the plane.
+///
+/// With n < 2^16 samples and coordinates below 2^10 the determinant stays below 2^88 (i128) and a
+/// numerator in Q16 below 2^120.
+fn least_squares(samples: &[Sample], field: &MotionField) -> Affine {
+    let mut m = [0i128; 5]; // X, Y, XX, XY, YY
+    let (mut u, mut v) = ([0i128; 3], [0i128; 3]);
+    for sample in samples {
+        let (x, y) = centred(sample.column, sample.row, field.columns, field.rows);
+        for (sum, value) in m.iter_mut().zip([x, y, x * x, x * y, y * y]) {
+            *sum += i128::from(value);
+        }
+        for (sums, value) in [(&mut u, sample.vector.x), (&mut v, sample.vector.y)] {
+            for (sum, factor) in sums.iter_mut().zip([1, x, y]) {
+                *sum += i128::from(factor) * i128::from(value);
+            }
+        }
+    }
+    let n = samples.len() as i128;
+    let rows = [[n, m[0], m[1]], [m[0], m[2], m[3]], [m[1], m[3], m[4]]];
+    let determinant = determinant(&rows);
+    let solve = |right: &[i128; 3]| -> [i64; 3] {
+        if determinant <= 0 {
+            return [quotient(right[0], n.max(1)), 0, 0];
+        }
+        std::array::from_fn(|column| {
+            let mut replaced = rows;
+            for (row, value) in replaced.iter_mut().zip(right) {
+                row[column] = *value;
+            }
+            quotient(self::determinant(&replaced), determinant)
+        })
+    };
+    Affine { x: solve(&u), y: solve(&v) }
+}
+
+fn determinant(m: &[[i128; 3]; 3]) -> i128 {
+    m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
+        + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
+}
+
+/// `numerator / denominator` in Q16, floored, within i64 by far for vectors in range.
+fn quotient(numerator: i128, denominator: i128) -> i64 {
+    let limit = 1i128 << 40;
+    (numerator << COEFFICIENT_BITS).div_euclid(denominator).clamp(-limit, limit) as i64
+}

@@ -1,0 +1,173 @@
+//! All kernels over one clip: the integer measures that gates and terms read.
+
+use rayon::prelude::*;
+
+use super::{
+    blockiness::{GridSums, grid_sums},
+    border::{self, Bars},
+    detail::{flicker, laplacian_energy, luma_sum},
+    difference::{Difference, difference},
+    fixed::{div_round, scale},
+    frame::Yuv420Clip,
+    layers::{Explanation, explain},
+    motion::{LumaPyramid, motion_field},
+};
+
+/// Every so many frames the grid sums are taken.
+const GRID_STEP: usize = 4;
+/// Every so many frames bars are looked for.
+const BAR_STEP: usize = 8;
+/// Longest period of a repeated pattern of frames that is looked for.
+pub const LONGEST_CYCLE: usize = 8;
+
+/// How much two frames differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PairDifference {
+    /// Mean absolute luma difference in 1/256 level.
+    pub mean_q8: i64,
+    /// Largest sum over a 16x16 block of the compared planes, in levels.
+    pub largest_block: i64,
+}
+
+impl From<&Difference> for PairDifference {
+    fn from(found: &Difference) -> Self {
+        Self { mean_q8: found.mean_q8(), largest_block: i64::from(found.largest_block) }
+    }
+}
+
+/// Measures of one frame.
+struct FrameMeasures {
+    pyramid: LumaPyramid,
+    detail: u64,
+    half_detail: u64,
+    luma: u64,
+    grid: Option<GridSums>,
+    bars: Option<Bars>,
+}
+
+/// Integer measures of one clip; equal planes give equal measures on every machine and thread count.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClipMeasures {
+    /// Number of frames that were measured.
+    pub frames: usize,
+    /// Full-size difference of each frame to the next.
+    pub steps: Vec<PairDifference>,
+    /// Half-size differences of frames `lag` apart, `lag` = 2..=8, index 0 for lag 2.
+    pub lags: Vec<Vec<PairDifference>>,
+    /// Motion of each frame to the next.
+    pub motion: Vec<Explanation>,
+    /// Mean Laplacian energy per pixel over all frames, in 1/256 squared level.
+    pub detail: i64,
+    /// The same on the half-size plane.
+    pub half_detail: i64,
+    /// Mean absolute second difference of mean luma, in 1/1024 level.
+    pub flicker: i64,
+    /// Blockiness of every fourth frame together.
+    pub blockiness: i64,
+    /// Thinnest bars over sampled frames.
+    pub bars: Bars,
+}
+
+impl ClipMeasures {
+    /// Measures the first `frames` frames of a clip (all, when it has fewer).
+    pub fn of(clip: &Yuv420Clip, frames: usize) -> Self {
+        let frames = frames.min(clip.len());
+        let (width, height) = (clip.width(), clip.height());
+        let single: Vec<FrameMeasures> =
+            (0..frames).into_par_iter().map(|index| measure_frame(clip, index)).collect();
+        let pair = |index: usize| (&single[index].pyramid, &single[index + 1].pyramid);
+        let motion = (0..frames.saturating_sub(1))
+            .into_par_iter()
+            .map(|index| {
+                let (first, second) = pair(index);
+                explain(first, second, &motion_field(first, second))
+            })
+            .collect();
+        let steps = (0..frames.saturating_sub(1))
+            .into_par_iter()
+            .map(|i| (&difference(clip.frame(i).y, clip.frame(i + 1).y, width, height)).into())
+            .collect();
+        let mut grid = GridSums::default();
+        single.iter().filter_map(|f| f.grid.as_ref()).for_each(|sums| grid.add(sums));
+        let half = single.first().map_or(1, |f| f.pyramid.half().width() * f.pyramid.half().height());
+        let per_pixel = |sum: u64, pixels: usize| scale(sum as i64, 256, (pixels * frames.max(1)) as i64);
+        let luma: Vec<u64> = single.iter().map(|f| f.luma).collect();
+        Self {
+            frames,
+            steps,
+            lags: (2..=LONGEST_CYCLE).map(|lag| lagged(&single, lag)).collect(),
+            motion,
+            detail: per_pixel(single.iter().map(|f| f.detail).sum(), width * height),
+            half_detail: per_pixel(single.iter().map(|f| f.half_detail).sum(), half),
+            flicker: flicker(&luma, (width * height) as u64),
+            blockiness: grid.blockiness(),
+            bars: thinnest(single.iter().filter_map(|f| f.bars)),
+        }
+    }
+
+    /// Motion beyond standing still and three affine layers: mean per pair and 1000 blocks, in units.
+    pub fn layer_residual(&self) -> i64 {
+        self.per_pair(|pair| scale(pair.layer_residual, 1000, pair.blocks))
+    }
+
+    /// Motion beyond the dominant affine one: mean per pair and 1000 blocks, in units.
+    pub fn affine_residual(&self) -> i64 {
+        self.per_pair(|pair| scale(pair.affine_residual, 1000, pair.blocks))
+    }
+
+    /// Blocks that the dominant affine motion explains, in 1/1000.
+    pub fn affine_explained(&self) -> i64 {
+        let total = |pick: fn(&Explanation) -> i64| self.motion.iter().map(pick).sum::<i64>();
+        scale(total(|pair| pair.affine_explained), 1000, total(|pair| pair.blocks))
+    }
+
+    /// Motion of textured blocks, mean per block, in 1/16 unit.
+    pub fn motion_amount(&self) -> i64 {
+        self.per_pair(|pair| scale(pair.motion, 16, pair.textured))
+    }
+
+    /// Motion-compensated error per pair, in 1/256 level a pixel.
+    pub fn match_errors(&self) -> Vec<i64> {
+        // Errors are in 1/16 level over 256 pixels a block.
+        self.motion.iter().map(|pair| scale(pair.error, 256, pair.blocks * 16 * 256)).collect()
+    }
+
+    fn per_pair(&self, value: impl Fn(&Explanation) -> i64) -> i64 {
+        div_round(self.motion.iter().map(value).sum(), self.motion.len() as i64)
+    }
+}
+
+fn measure_frame(clip: &Yuv420Clip, index: usize) -> FrameMeasures {
+    let (width, height) = (clip.width(), clip.height());
+    let y = clip.frame(index).y;
+    let pyramid = LumaPyramid::new(y, width, height);
+    let half = pyramid.half_pixels();
+    FrameMeasures {
+        detail: laplacian_energy(y, width, height),
+        half_detail: laplacian_energy(&half, pyramid.half().width(), pyramid.half().height()),
+        luma: luma_sum(y),
+        grid: index.is_multiple_of(GRID_STEP).then(|| grid_sums(y, width, height)),
+        bars: index.is_multiple_of(BAR_STEP).then(|| border::bars(y, width, height)),
+        pyramid,
+    }
+}
+
+fn lagged(frames: &[FrameMeasures], lag: usize) -> Vec<PairDifference> {
+    let flat = |frame: &FrameMeasures| frame.pyramid.half_pixels();
+    (lag..frames.len())
+        .into_par_iter()
+        .map(|index| {
+            let (now, before) = (flat(&frames[index]), flat(&frames[index - lag]));
+            let half = frames[index].pyramid.half();
+            (&difference(&before, &now, half.width(), half.height())).into()
+        })
+        .collect()
+}
+
+fn thinnest(bars: impl Iterator<Item = Bars>) -> Bars {
+    bars.reduce(|a, b| Bars {
+        letterbox: a.letterbox.min(b.letterbox),
+        pillarbox: a.pillarbox.min(b.pillarbox),
+    })
+    .unwrap_or_default()
+}

@@ -1,0 +1,259 @@
+//! Raw values of the terms, their normalisation, and the axes they make.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{
+    score::{Axes, Score},
+    scoring::{AxisWeights, DynamicsRule, ScoringRules, TermRule},
+};
+
+use super::{
+    blockiness::grid_sums,
+    color_distance::color_distance,
+    detail::laplacian_energy,
+    fixed::{self, geometric_mean, normalise, scale},
+    frame::Yuv420Clip,
+    layers::explain,
+    measure::ClipMeasures,
+    motion::{LumaPyramid, motion_field},
+    ssim::{SSIM_BITS, ssim},
+};
+
+/// Added to match errors before a ratio is taken: 1/4 level a pixel, below every codec's noise.
+const ERROR_FLOOR: i64 = 64;
+/// Added to Laplacian energies before a ratio is taken: 8 squared levels a pixel.
+const DETAIL_FLOOR: i64 = 8 * 256;
+/// Added to residual motion before a ratio is taken: 1/64 of a pixel in one block of ten.
+const RESIDUAL_FLOOR: i64 = 10;
+
+/// How the returned first frame compares with the given one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FirstFrameMeasures {
+    /// SSIM of luma in 1/10000, `None` below 11 pixels.
+    pub ssim: Option<i64>,
+    /// Mean colour distance in 1/64 level, `None` below 8 pixels.
+    pub color: Option<i64>,
+    /// Largest corner displacement in 1/8 pixel.
+    pub shift: i64,
+    /// Blockiness of the given frame.
+    pub blockiness: i64,
+    /// Half-size Laplacian energy of the given frame, in 1/256 squared level a pixel.
+    pub half_detail: i64,
+    /// Full-size Laplacian energy of the given frame, in 1/256 squared level a pixel.
+    pub detail: i64,
+}
+
+impl FirstFrameMeasures {
+    /// Compares frame 0 of `given` with frame 0 of `clip`; both have one size.
+    pub fn of(given: &Yuv420Clip, clip: &Yuv420Clip) -> Self {
+        let (width, height) = (given.width(), given.height());
+        let (c, v) = (given.frame(0), clip.frame(0));
+        let (from, to) = (LumaPyramid::new(c.y, width, height), LumaPyramid::new(v.y, width, height));
+        let field = motion_field(&from, &to);
+        let half = from.half_pixels();
+        let (half_width, half_height) = (from.half().width(), from.half().height());
+        let energy = |sum: u64, pixels: usize| scale(sum as i64, 256, pixels as i64);
+        Self {
+            ssim: ssim(c.y, v.y, width, height).map(|q| scale(q, 10_000, 1 << SSIM_BITS)),
+            color: color_distance(&c, &v, width, height),
+            shift: explain(&from, &to, &field).global.largest(field.columns, field.rows),
+            blockiness: grid_sums(c.y, width, height).blockiness(),
+            half_detail: energy(laplacian_energy(&half, half_width, half_height), half.len()),
+            detail: energy(laplacian_energy(c.y, width, height), width * height),
+        }
+    }
+}
+
+/// Raw values of all terms in the units of `ScoringRules`; `None` where nothing can be judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(missing_docs)] // the names are the terms'; docs/scoring.md and `ScoringRules` describe them
+pub struct RawTerms {
+    pub ssim0: Option<i64>,
+    pub color0: Option<i64>,
+    pub align0: Option<i64>,
+    pub warp: Option<i64>,
+    pub cut: Option<i64>,
+    pub flicker: Option<i64>,
+    /// Residual motion against the reference's, in 1/1000.
+    pub dynamics: Option<i64>,
+    pub blockiness: Option<i64>,
+    pub blur: Option<i64>,
+    pub noise: Option<i64>,
+}
+
+impl RawTerms {
+    /// Sets a clip's measures against its first frame and, where there is one, the reference.
+    pub fn of(
+        first: &FirstFrameMeasures,
+        clip: &ClipMeasures,
+        reference: Option<&ClipMeasures>,
+        rule: &DynamicsRule,
+    ) -> Self {
+        let budget = |given: i64, of_reference: fn(&ClipMeasures) -> i64| reference.map_or(given, of_reference);
+        let ratio = |value: i64, budget: i64, floor: i64| scale(value + floor, 1000, budget + floor);
+        let grid = first.blockiness.max(reference.map_or(0, |r| r.blockiness));
+        Self {
+            ssim0: first.ssim,
+            color0: first.color,
+            align0: Some(first.shift),
+            warp: reference.map(|r| ratio(mean(&clip.match_errors()), mean(&r.match_errors()), ERROR_FLOOR)),
+            cut: reference.map(|r| ratio(peak(&clip.match_errors()), peak(&r.match_errors()), ERROR_FLOOR)),
+            flicker: reference.map(|r| (clip.flicker - r.flicker).max(0)),
+            dynamics: reference.and_then(|r| residual_ratio(clip, r, rule)),
+            blockiness: Some((clip.blockiness - grid).max(0)),
+            blur: Some(ratio(clip.half_detail, budget(first.half_detail, |r| r.half_detail), DETAIL_FLOOR)),
+            noise: Some(ratio(clip.detail, budget(first.detail, |r| r.detail), DETAIL_FLOOR)),
+        }
+    }
+}
+
+/// Whether a reference moves enough, beyond pans and layers, to judge the motion of a clip against it.
+pub fn can_judge_motion(reference: &ClipMeasures, rule: &DynamicsRule) -> bool {
+    reference.layer_residual() >= rule.min_reference_residual
+}
+
+/// Residual motion of `clip` against `reference` in 1/1000, `None` when the reference has too little.
+pub fn residual_ratio(clip: &ClipMeasures, reference: &ClipMeasures, rule: &DynamicsRule) -> Option<i64> {
+    can_judge_motion(reference, rule).then(|| {
+        scale(clip.layer_residual() + RESIDUAL_FLOOR, 1000, reference.layer_residual() + RESIDUAL_FLOOR)
+    })
+}
+
+fn mean(values: &[i64]) -> i64 {
+    fixed::div_round(values.iter().sum(), values.len() as i64)
+}
+
+fn peak(values: &[i64]) -> i64 {
+    values.iter().copied().max().unwrap_or(0)
+}
+
+/// Score of a motion ratio: 10000 inside the full range, 0 outside the zero points, linear in the
+/// logarithm of the ratio between.
+pub fn dynamics_score(ratio: i64, rule: &DynamicsRule) -> Score {
+    let ratio = ratio.clamp(0, 1_000_000) as u32;
+    let ramp = |zero: u32, full: u32| {
+        let (low, high) = (fixed::log2(zero), fixed::log2(full));
+        Score::clamped(scale(fixed::log2(ratio) - low, 10_000, 1).div_euclid((high - low).signum())
+            / (high - low).abs().max(1))
+    };
+    match ratio {
+        r if r <= rule.zero_below || r >= rule.zero_above => Score::ZERO,
+        r if r < rule.full_from => ramp(rule.zero_below, rule.full_from),
+        r if r <= rule.full_to => Score::MAX,
+        _ => ramp(rule.zero_above, rule.full_to),
+    }
+}
+
+/// Scores of all terms by name and the axes they make, before any cap.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TermScores {
+    /// Every term; `None` where it could not be judged.
+    pub terms: BTreeMap<String, Option<Score>>,
+    /// The axes.
+    pub axes: Axes,
+}
+
+/// Normalises raw values and combines them: each axis is the weighted geometric mean of its terms; the
+/// temporal one is multiplied by twice the motion amount, at most one, and does not exist without it.
+pub fn score_terms(raw: &RawTerms, rules: &ScoringRules) -> TermScores {
+    let (f, t, a) = (&rules.first_frame, &rules.temporal, &rules.artifacts);
+    let mut terms = BTreeMap::new();
+    let first_frame =
+        axis(&mut terms, &[("ssim0", raw.ssim0, f.ssim0), ("color0", raw.color0, f.color0), ("align0", raw.align0, f.align0)]);
+    let consistency =
+        axis(&mut terms, &[("warp", raw.warp, t.warp), ("cut", raw.cut, t.cut), ("flicker", raw.flicker, t.flicker)]);
+    let artifacts = axis(
+        &mut terms,
+        &[("blockiness", raw.blockiness, a.blockiness), ("blur", raw.blur, a.blur), ("noise", raw.noise, a.noise)],
+    );
+    let motion = raw.dynamics.map(|ratio| dynamics_score(ratio, &rules.dynamics));
+    terms.insert("dyn".to_owned(), motion);
+    let temporal = consistency.zip(motion).map(|(mean, motion)| {
+        let factor = (2 * i64::from(motion.get())).min(10_000);
+        Score::clamped(scale(i64::from(mean.get()), factor, 10_000))
+    });
+    TermScores { terms, axes: Axes { first_frame, prompt: None, temporal, artifacts } }
+}
+
+fn axis(
+    terms: &mut BTreeMap<String, Option<Score>>,
+    parts: &[(&str, Option<i64>, TermRule)],
+) -> Option<Score> {
+    let mut scores = Vec::with_capacity(parts.len());
+    for &(name, raw, rule) in parts {
+        let score = raw.map(|raw| normalise(raw, rule.bad, rule.good));
+        terms.insert(name.to_owned(), score);
+        scores.extend(score.map(|score| (score, rule.weight)));
+    }
+    geometric_mean(&scores)
+}
+
+/// Weighted geometric mean of the axes that exist; zero when none does.
+pub fn overall(axes: &Axes, weights: &AxisWeights) -> Score {
+    let parts: Vec<(Score, u32)> = [
+        (axes.first_frame, weights.first_frame),
+        (axes.prompt, weights.prompt),
+        (axes.temporal, weights.temporal),
+        (axes.artifacts, weights.artifacts),
+    ]
+    .into_iter()
+    .filter_map(|(score, weight)| Some((score?, weight)))
+    .collect();
+    geometric_mean(&parts).unwrap_or(Score::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::rules::Rules;
+    use proptest::prelude::*;
+
+    #[test]
+    fn motion_amount_is_full_within_a_factor_of_two_and_nothing_at_eight() {
+        let rule = Rules::embedded().scoring.dynamics;
+        for (ratio, want) in [
+            (0, 0), (125, 0), (250, 5_000), (500, 10_000), (1_000, 10_000), (2_000, 10_000), (4_000, 5_000),
+            (8_000, 0), (i64::MAX, 0),
+        ] {
+            let got = i64::from(dynamics_score(ratio, &rule).get());
+            assert!((got - want).abs() <= 1, "{ratio}: {got} instead of {want}");
+        }
+    }
+
+    #[test]
+    fn stillness_takes_the_temporal_axis_whatever_the_other_terms_say() {
+        let rules = Rules::embedded().scoring;
+        let perfect = RawTerms {
+            warp: Some(0), cut: Some(0), flicker: Some(0), dynamics: Some(1_000), ..RawTerms::default()
+        };
+        assert_eq!(score_terms(&perfect, &rules).axes.temporal, Some(Score::MAX));
+        let still = RawTerms { dynamics: Some(10), ..perfect };
+        assert_eq!(score_terms(&still, &rules).axes.temporal, Some(Score::ZERO));
+        let unknown = RawTerms { dynamics: None, ..perfect };
+        assert_eq!(score_terms(&unknown, &rules).axes.temporal, None);
+    }
+
+    #[test]
+    fn an_absent_axis_leaves_its_weight_to_the_others() {
+        let weights = Rules::embedded().scoring.weights;
+        let score = |v| Some(Score::clamped(v));
+        let axes = Axes { first_frame: score(6_000), prompt: None, temporal: score(6_000), artifacts: score(6_000) };
+        assert_eq!(overall(&axes, &weights), Score::clamped(6_000));
+        assert_eq!(overall(&Axes::default(), &weights), Score::ZERO);
+    }
+
+    proptest! {
+        #[test]
+        fn motion_amount_rises_then_falls(a in 0i64..20_000, b in 0i64..20_000) {
+            let rule = Rules::embedded().scoring.dynamics;
+            let (low, high) = (a.min(b), a.max(b));
+            let (at_low, at_high) = (dynamics_score(low, &rule), dynamics_score(high, &rule));
+            if high <= i64::from(rule.full_to) {
+                prop_assert!(at_low <= at_high);
+            }
+            if low >= i64::from(rule.full_from) {
+                prop_assert!(at_low >= at_high);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The verdict on one clip: a pure function of planes, prompt and rules.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{
+    ids::Digest,
+    rules::Rules,
+    score::{GateId, GateReading, PromptRead, ScoreCard},
+    scoring::ScoringRules,
+};
+
+use super::{
+    canonical,
+    frame::Yuv420Clip,
+    gates::{self, GateFinding},
+    measure::ClipMeasures,
+    terms::{self, FirstFrameMeasures, RawTerms, TermScores},
+};
+
+/// A clip's verdict by pixels alone (gates that need other miners' clips are read elsewhere).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Scored.
+    Scored(Box<ScoreCard>),
+    /// A gate decided; its reading holds the numbers.
+    Gated {
+        /// Which gate.
+        gate: GateId,
+        /// The numbers behind it.
+        reading: GateReading,
+        /// The numbers as one sentence.
+        reason: String,
+    },
+}
+
+/// Everything that a verdict depends on.
+#[derive(Clone, Copy)]
+pub struct JudgeInput<'a> {
+    /// The miner's decoded clip.
+    pub clip: &'a Yuv420Clip,
+    /// The given first frame, one frame of the asked size.
+    pub first_frame: &'a Yuv420Clip,
+    /// The real clip; `None` makes the terms that need it `null`, and then nothing passes.
+    pub reference: Option<&'a Yuv420Clip>,
+    /// The prompt. No text model reads it yet.
+    pub prompt: &'a str,
+    /// The rules in force.
+    pub rules: &'a Rules,
+}
+
+/// Our own planes do not fit the rules: never the miner's fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {what} has {frames} frames of {width}x{height}, the rules ask for {asked}: prepare it anew")]
+pub struct ShapeError {
+    what: &'static str,
+    frames: usize,
+    width: usize,
+    height: usize,
+    asked: String,
+}
+
+/// Judges one clip.
+pub fn judge(input: &JudgeInput) -> Result<Verdict, ShapeError> {
+    check_shapes(input)?;
+    let frames = input.rules.request.frames as usize;
+    let reference = input.reference.map(|reference| ClipMeasures::of(reference, frames));
+    judge_measured(input, reference.as_ref())
+}
+
+/// Judges one clip against a reference that was measured before (`ClipMeasures::of` with the frame
+/// count of the rules): the same verdict as `judge`, at half the cost where many clips share it.
+pub fn judge_measured(input: &JudgeInput, reference: Option<&ClipMeasures>) -> Result<Verdict, ShapeError> {
+    check_shapes(input)?;
+    let request = &input.rules.request;
+    let frames = request.frames as usize;
+    let scoring = &input.rules.scoring;
+    let by_shape = [
+        gates::wrong_size(input.clip, request.width, request.height),
+        gates::too_short(input.clip.len(), frames),
+    ];
+    if let Some(decided) = by_shape.into_iter().find(GateFinding::decided) {
+        return Ok(gated(decided));
+    }
+    let clip = ClipMeasures::of(input.clip, frames);
+    let mut findings = vec![
+        gates::letterbox(&clip, input.first_frame, &scoring.gates.border),
+        gates::freeze(&clip, reference, &scoring.gates.freeze),
+    ];
+    if let Some(decided) = findings.iter().position(GateFinding::decided) {
+        return Ok(gated(findings.swap_remove(decided)));
+    }
+    findings.extend(reference.map(|r| gates::pan_zoom(&clip, r, &scoring.gates.pan_zoom)));
+    let first = FirstFrameMeasures::of(input.first_frame, input.clip);
+    let raw = RawTerms::of(&first, &clip, reference, &scoring.dynamics);
+    let mut scores = terms::score_terms(&raw, scoring);
+    cap_pan_zoom(&mut scores, &findings, scoring);
+    let gates = findings.into_iter().map(|f| (f.gate, f.reading)).collect();
+    Ok(Verdict::Scored(Box::new(card(scores, gates, input.clip.digest(), scoring))))
+}
+
+fn gated(finding: GateFinding) -> Verdict {
+    Verdict::Gated { gate: finding.gate, reading: finding.reading, reason: finding.reason }
+}
+
+/// A pan or zoom of the still keeps its score, but neither motion nor prompt adherence beyond a cap.
+fn cap_pan_zoom(scores: &mut TermScores, findings: &[GateFinding], scoring: &ScoringRules) {
+    if findings.iter().any(|f| f.gate == GateId::G4 && f.decided()) {
+        let cap = crate::domain::score::Score::clamped(scoring.gates.pan_zoom.cap.into());
+        for axis in [&mut scores.axes.temporal, &mut scores.axes.prompt] {
+            *axis = axis.map(|score| score.min(cap));
+        }
+    }
+}
+
+fn card(
+    scores: TermScores,
+    gates: BTreeMap<GateId, GateReading>,
+    frame_digest: Digest,
+    scoring: &ScoringRules,
+) -> ScoreCard {
+    let axes = scores.axes;
+    let overall = terms::overall(&axes, &scoring.weights);
+    let lowest = [axes.first_frame, axes.prompt, axes.temporal, axes.artifacts].into_iter().flatten().min();
+    // Motion that cannot be judged cannot pass: a panned still would.
+    let passed = axes.temporal.is_some()
+        && overall.get() >= scoring.pass_overall
+        && lowest.is_some_and(|score| score.get() >= scoring.pass_axis);
+    let mut card = ScoreCard {
+        axes,
+        overall,
+        passed,
+        terms: scores.terms,
+        gates,
+        prompt_read: PromptRead::None,
+        frame_digest,
+        score_digest: Digest([0; 32]),
+    };
+    card.score_digest = canonical::score_digest(&card);
+    card
+}
+
+fn check_shapes(input: &JudgeInput) -> Result<(), ShapeError> {
+    let request = &input.rules.request;
+    let size = (request.width as usize, request.height as usize);
+    let check = |what: &'static str, planes: &Yuv420Clip, frames: usize| {
+        if (planes.width(), planes.height()) == size && planes.len() >= frames {
+            return Ok(());
+        }
+        let asked = format!("{frames} or more of {}x{}", size.0, size.1);
+        let (width, height) = (planes.width(), planes.height());
+        Err(ShapeError { what, frames: planes.len(), width, height, asked })
+    };
+    check("given first frame", input.first_frame, 1)?;
+    input.reference.map_or(Ok(()), |r| check("reference clip", r, request.frames as usize))
+}
