@@ -5,4 +5,5 @@ mod corpus;
 mod decode;
 mod devnet;
 mod miners;
+mod sim;
 mod surface;
