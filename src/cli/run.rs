@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc, ti
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -23,7 +24,7 @@ use crate::{
     config::{self, Config, LoadedConfig, ScorerDevice},
     corpus::{Corpus, CorpusOptions},
     decode::{Decoder, DecoderOptions},
-    domain::rules::ActiveRules,
+    domain::{report::RoundReport, rules::ActiveRules},
     gpu::{cpu::CpuScorer, port::Scorer},
     miners::{options::ServicesOptions, services::HttpServices},
     runtime::board::Board,
@@ -54,6 +55,9 @@ pub struct RunCommand {
     /// Stop after this many rounds have closed and, with a hotkey, the newest is paid
     #[arg(long, value_name = "N")]
     until_rounds: Option<usize>,
+    /// Write the rounds with their whole outcome tables to this file (JSON) before the process ends
+    #[arg(long, value_name = "FILE")]
+    rounds_file: Option<PathBuf>,
     /// Write the operator pages' address (http://HOST:PORT) to this file once they are served
     #[arg(long, value_name = "FILE")]
     address_file: Option<PathBuf>,
@@ -148,8 +152,14 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
         let pays = parts.pays;
         tokio::spawn(stop_after(rounds, pays, Arc::clone(&surfaces.book), stop.clone()));
     }
+    let book = Arc::clone(&parts.book);
     let house = House::build(parts).context("state folder")?;
     let end = house.run(stop).await;
+    if let Some(path) = &command.rounds_file {
+        let newest = book.newest(usize::MAX);
+        let rounds = json!({ "rounds": newest.iter().map(AsRef::as_ref).collect::<Vec<&RoundReport>>() });
+        std::fs::write(path, format!("{rounds:#}\n")).with_context(|| path.display().to_string())?;
+    }
     pages.cancel();
     served.await.ok();
     end.map_err(|given_up| Failure::new(Exit::Internal, given_up))

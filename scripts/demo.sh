@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Whole tournament rounds on this machine: `leoma sim` (chain, services, miners) and, as a separate
+# process, `leoma run` (the validator), then the report. Exits non-zero when a cheat was paid or no
+# honest stand-in won.
+#
+# Usage: scripts/demo.sh LEOMA ROUNDS
+set -euo pipefail
+
+leoma=$1
+rounds=$2
+out=demo-out
+corpus=$(scripts/fetch-assets.sh --leoma "$leoma")
+
+rm -rf "$out"
+mkdir -p "$out"
+"$leoma" sim --corpus "$corpus" --out "$out" --validator-listen 127.0.0.1:0 --block-time-ms 600 >"$out/sim.log" 2>&1 &
+sim=$!
+stop_sim() { kill "$sim" 2>/dev/null || true; wait "$sim" 2>/dev/null || true; }
+trap stop_sim EXIT
+
+# validator.toml is written last, once everything answers.
+for _ in $(seq 600); do
+  [ -f "$out/validator.toml" ] && break
+  kill -0 "$sim" 2>/dev/null || { cat "$out/sim.log" >&2; exit 1; }
+  sleep 0.1
+done
+[ -f "$out/validator.toml" ] || { echo "error: the simulation did not start, see $out/sim.log" >&2; exit 1; }
+cat "$out/sim.log"
+
+echo
+echo "validator: $rounds rounds; its pages are at the address in $out/validator.url while it runs"
+"$leoma" run --config "$out/validator.toml" --rounds-file "$out/rounds.json" --until-rounds "$rounds" \
+  --address-file "$out/validator.url"
+echo
+"$leoma" sim report --out "$out" --from "$out/rounds.json"
