@@ -5,13 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::{
-    domain::{
-        rules::Rules,
-        score::{GateId, GateReading, ScoreCard},
-    },
-    quality::frame::Yuv420Clip,
-};
+use crate::{domain::rules::Rules, quality::frame::Yuv420Clip};
+
+pub use crate::quality::verdict::Verdict;
 
 /// One clip to judge. The planes are shared, never copied.
 #[derive(Clone, Debug)]
@@ -28,22 +24,6 @@ pub struct ScoreJob {
     pub rules: Arc<Rules>,
 }
 
-/// A clip's verdict by pixels alone (gates that need other miners' clips are read elsewhere).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// Scored.
-    Scored(Box<ScoreCard>),
-    /// A gate decided; its reading holds the numbers.
-    Gated {
-        /// Which gate.
-        gate: GateId,
-        /// The numbers behind it.
-        reading: GateReading,
-        /// The numbers as one sentence.
-        reason: String,
-    },
-}
-
 /// Name of the device that computes, for logs and reports; never part of a digest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AdapterInfo {
@@ -56,7 +36,7 @@ pub struct AdapterInfo {
 /// Failures of the device; never the miner's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum ScorerError {
-    /// The clip and the first frame do not have the same size, or the clip is empty.
+    /// The given first frame or the reference does not have the size and length of the rules.
     #[error("scorer was given planes that do not fit together: {0}")]
     Shape(String),
     /// The device or its worker died while scoring.

@@ -72,8 +72,10 @@ mod tests {
 
     #[test]
     fn the_later_of_two_equal_clips_loses() {
-        let clips = [clip(1, 50, 7, None), clip(2, 40, 7, None), clip(3, 60, 8, Some(1)), clip(4, 61, 9, Some(1))];
-        let want = [(1, 2), (4, 3)].map(|(l, o)| IdenticalClip { loser: Hotkey([l; 32]), original: Hotkey([o; 32]) });
+        let clips =
+            [clip(1, 50, 7, None), clip(2, 40, 7, None), clip(3, 60, 8, Some(1)), clip(4, 61, 9, Some(1))];
+        let want = [(1, 2), (4, 3)]
+            .map(|(l, o)| IdenticalClip { loser: Hotkey([l; 32]), original: Hotkey([o; 32]) });
         assert_eq!(find_identical(&clips), want);
     }
 
