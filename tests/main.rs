@@ -5,5 +5,6 @@ mod corpus;
 mod decode;
 mod devnet;
 mod miners;
+mod quality;
 mod sim;
 mod surface;

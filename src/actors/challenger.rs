@@ -133,7 +133,7 @@ async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<Bytes, Outc
     match answer {
         Ok(clip) => keep(parts, ticket, clip).await,
         Err(fault) => {
-            tracing::info!(fault = ?fault.fault, "{fault}");
+            tracing::debug!(fault = ?fault.fault, "{fault}");
             Err(Outcome::Forfeit { stage: Stage::Challenge, fault: fault.fault, reason: fault.reason })
         }
     }

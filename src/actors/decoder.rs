@@ -95,7 +95,7 @@ async fn decode(parts: &DecoderParts, message: DecodeClip) -> Result<ScoreClip, 
     match result {
         Ok(DecodedClip { frames, .. }) => Ok(ScoreClip { ticket, frames }),
         Err(DecodeError::Gate { gate, reason }) => {
-            tracing::info!(%gate, "{reason}");
+            tracing::debug!(%gate, "{reason}");
             ticket.settle(Outcome::Rejected { gate, reason });
             Err(None)
         }

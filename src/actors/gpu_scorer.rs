@@ -78,12 +78,12 @@ async fn score(parts: &ScorerParts, message: ScoreClip) -> Result<(), ScorerErro
     ticket.timings.score_ms = ticket.waited_ms();
     match verdict {
         Ok(Verdict::Scored(card)) => {
-            tracing::info!(overall = %card.overall, passed = card.passed, digest = %card.score_digest.short(), "scored");
+            tracing::debug!(overall = %card.overall, passed = card.passed, digest = %card.score_digest.short(), "scored");
             ticket.settle(Outcome::Scored { card });
             Ok(())
         }
         Ok(Verdict::Gated { gate, reason, .. }) => {
-            tracing::info!(%gate, "{reason}");
+            tracing::debug!(%gate, "{reason}");
             ticket.settle(Outcome::Rejected { gate, reason });
             Ok(())
         }

@@ -95,7 +95,7 @@ async fn read_roster(parts: &RegistryParts, anchor: BlockRef) -> Result<Vec<Rost
         .map(|commitment| async move {
             let lookup = parts.services.look_up(&commitment).await;
             if let Lookup::Failed { fault, reason, .. } = &lookup {
-                tracing::info!(model = %commitment.model_name, ?fault, "deployment check failed: {reason}");
+                tracing::debug!(model = %commitment.model_name, ?fault, "deployment check failed: {reason}");
             }
             (commitment, lookup)
         })

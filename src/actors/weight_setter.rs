@@ -225,7 +225,7 @@ async fn submit(parts: &SetterParts, view: &View, intent: WeightsIntent) -> Resu
         |reason: String, retry_at| WeightsEnd::Failed { seen_at: view.head.block.number, reason, retry_at };
     match parts.chain.set_weights(&call).await {
         Ok(receipt) => {
-            tracing::info!(block = %receipt.block.number, extrinsic = %receipt.extrinsic, "weights are in a finalized block");
+            tracing::debug!(block = %receipt.block.number, extrinsic = %receipt.extrinsic, "weights are in a finalized block");
             match shows(parts, view, &intent, receipt.block.hash).await? {
                 true => Ok(WeightsEnd::Landed { seen_at: receipt.block, intent }),
                 false => {

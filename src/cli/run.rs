@@ -189,7 +189,7 @@ async fn house_parts(
         .await
         .map_err(|cause| Failure::new(Exit::Unreadable, cause))?;
     info!(clips = corpus.len(), corpus = %corpus.digest().short(), "corpus");
-    let scorer: Arc<dyn Scorer> = Arc::new(CpuScorer::new().context("starting the scorer")?);
+    let scorer: Arc<dyn Scorer> = Arc::new(CpuScorer::new(0).context("starting the scorer")?);
     let adapter = scorer.adapter();
     let why = match config.scorer.device {
         ScorerDevice::Cpu => "asked for",

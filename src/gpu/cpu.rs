@@ -1,51 +1,110 @@
-//! The CPU scorer: the twins themselves, on rayon's threads.
+//! The scorer where there is no GPU: the integer twins on this machine's cores.
+//!
+//! One owned thread takes one clip at a time and runs its frames in parallel on a rayon pool; the async
+//! side waits on a oneshot. A panic while scoring is contained in that clip.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+};
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::port::{AdapterInfo, ScoreJob, Scorer, ScorerError, Verdict};
-use crate::quality::verdict::{JudgeInput, judge};
+use crate::quality::{
+    frame::Yuv420Clip,
+    measure::ClipMeasures,
+    verdict::{JudgeInput, judge_measured},
+};
 
-/// Scores on the CPU.
+/// Jobs that may wait behind the one in work; senders beyond it wait themselves.
+const QUEUE: usize = 4;
+
+type Reply = oneshot::Sender<Result<Verdict, ScorerError>>;
+
+/// The CPU scorer. Dropping it ends its thread after the clip in work.
 pub struct CpuScorer {
-    pool: Arc<rayon::ThreadPool>,
+    jobs: mpsc::Sender<(ScoreJob, Reply)>,
+    threads: usize,
 }
 
 impl CpuScorer {
-    /// A scorer with a thread for every core.
-    pub fn new() -> Result<Self, rayon::ThreadPoolBuildError> {
-        let pool = rayon::ThreadPoolBuilder::new().thread_name(|n| format!("score-{n}")).build()?;
-        Ok(Self { pool: Arc::new(pool) })
+    /// Starts a scorer that uses `threads` threads, zero for one per core.
+    ///
+    /// # Errors
+    /// `ScorerError::Device` when the system refuses threads.
+    pub fn new(threads: usize) -> Result<Self, ScorerError> {
+        let refused = |e: &dyn std::fmt::Display| ScorerError::Device(format!("cannot start threads: {e}"));
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("score-{index}"))
+            .build()
+            .map_err(|e| refused(&e))?;
+        let threads = pool.current_num_threads();
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        thread::Builder::new()
+            .name("scorer".to_owned())
+            .spawn(move || work(queue, &pool))
+            .map_err(|e| refused(&e))?;
+        Ok(Self { jobs, threads })
     }
+}
+
+/// The reference that was measured last; holding the `Arc` keeps its address from being reused.
+type Measured = (Arc<Yuv420Clip>, u32, ClipMeasures);
+
+fn work(mut queue: mpsc::Receiver<(ScoreJob, Reply)>, pool: &rayon::ThreadPool) {
+    let mut last: Option<Measured> = None;
+    while let Some((job, reply)) = queue.blocking_recv() {
+        if reply.is_closed() {
+            continue;
+        }
+        let verdict = catch_unwind(AssertUnwindSafe(|| pool.install(|| score(&job, &mut last))))
+            .unwrap_or_else(|panic| Err(ScorerError::Device(panic_text(panic.as_ref()))));
+        // The asker may have given up meanwhile; then nobody needs the verdict.
+        let _ = reply.send(verdict);
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    format!("a kernel panicked: {}", text.unwrap_or("without a message"))
+}
+
+fn score(job: &ScoreJob, last: &mut Option<Measured>) -> Result<Verdict, ScorerError> {
+    let frames = job.rules.request.frames;
+    let input = JudgeInput {
+        clip: &job.clip,
+        first_frame: &job.first_frame,
+        reference: job.reference.as_deref(),
+        prompt: &job.prompt,
+        rules: &job.rules,
+    };
+    let known = |(clip, count, _): &Measured| {
+        *count == frames && job.reference.as_ref().is_some_and(|reference| Arc::ptr_eq(clip, reference))
+    };
+    if !last.as_ref().is_some_and(known) {
+        *last = job
+            .reference
+            .as_ref()
+            .map(|reference| (reference.clone(), frames, ClipMeasures::of(reference, frames as usize)));
+    }
+    let measures = last.as_ref().map(|(_, _, measures)| measures);
+    judge_measured(&input, measures).map_err(|e| ScorerError::Shape(e.to_string()))
 }
 
 #[async_trait]
 impl Scorer for CpuScorer {
     async fn score(&self, job: ScoreJob) -> Result<Verdict, ScorerError> {
+        let gone = || ScorerError::Device("the scorer's thread has ended".to_owned());
         let (reply, verdict) = oneshot::channel();
-        self.pool.spawn(move || {
-            let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                judge(&JudgeInput {
-                    clip: &job.clip,
-                    first_frame: &job.first_frame,
-                    reference: job.reference.as_deref(),
-                    prompt: &job.prompt,
-                    rules: &job.rules,
-                })
-            }));
-            let end = match judged {
-                Ok(Ok(verdict)) => Ok(verdict),
-                Ok(Err(shape)) => Err(ScorerError::Shape(shape.to_string())),
-                Err(_) => Err(ScorerError::Device("the scoring thread panicked".into())),
-            };
-            reply.send(end).ok();
-        });
-        verdict.await.unwrap_or_else(|_| Err(ScorerError::Device("the scoring pool is gone".into())))
+        self.jobs.send((job, reply)).await.map_err(|_| gone())?;
+        verdict.await.map_err(|_| gone())?
     }
 
     fn adapter(&self) -> AdapterInfo {
-        AdapterInfo { name: format!("{} threads", self.pool.current_num_threads()), backend: "cpu".into() }
+        AdapterInfo { name: format!("CPU, {} threads", self.threads), backend: "cpu".to_owned() }
     }
 }

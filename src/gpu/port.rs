@@ -5,10 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::{
-    domain::rules::Rules,
-    quality::frame::Yuv420Clip,
-};
+use crate::{domain::rules::Rules, quality::frame::Yuv420Clip};
 
 pub use crate::quality::verdict::Verdict;
 
@@ -39,7 +36,7 @@ pub struct AdapterInfo {
 /// Failures of the device; never the miner's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum ScorerError {
-    /// The clip and the first frame do not have the same size, or the clip is empty.
+    /// The given first frame or the reference does not have the size and length of the rules.
     #[error("scorer was given planes that do not fit together: {0}")]
     Shape(String),
     /// The device or its worker died while scoring.

@@ -90,7 +90,8 @@ pub fn grid_sums(y: &[u8], width: usize, height: usize) -> GridSums {
         sums.gradient += row_gradient(y, width, row).map(i64::from).sum::<i64>();
         if row >= 2 && row + 1 < height {
             let [before, here, after] = [row - 1, row, row + 1].map(|row| row_gradient(y, width, row));
-            sums.rows[row % 16] += before.zip(here).zip(after).map(|((a, b), c)| excess(a, b, c)).sum::<i64>();
+            sums.rows[row % 16] +=
+                before.zip(here).zip(after).map(|((a, b), c)| excess(a, b, c)).sum::<i64>();
             sums.row_counts[row % 16] += width as i64;
         }
     }
@@ -112,27 +113,36 @@ fn excess(before: i16, here: i16, after: i16) -> i64 {
 mod tests {
     use super::*;
 
-    fn blocks(side: usize, phase: usize) -> Vec<u8> {
-        let noise = |x: usize, y: usize| (x * 7919 + y * 104_729 + x * y * 31) % 97;
-        (0..96 * 80).map(|i| 60 + noise((i % 96 + phase) / side, i / 96 / side) as u8).collect()
+    /// Flat squares of pseudo-random level: 7 * 16 * 3 pixels wide, so that the lines of a 7-pixel lattice
+    /// fall equally often on every phase of an 8- and a 16-pixel grid.
+    const SIDE: usize = 336;
+
+    fn squares(side: usize, phase: usize) -> Vec<u8> {
+        let level = |x: usize, y: usize| {
+            ((x as u32).wrapping_mul(0x9e37_79b1) ^ (y as u32).wrapping_mul(0x85eb_ca77))
+                .wrapping_mul(0x2c1b_3c6d)
+        };
+        (0..SIDE * SIDE)
+            .map(|i| 60 + (level((i % SIDE + phase) / side, i / SIDE / side) >> 24) as u8 / 3)
+            .collect()
     }
 
     fn value(pixels: &[u8]) -> i64 {
-        grid_sums(pixels, 96, 80).blockiness()
+        grid_sums(pixels, SIDE, SIDE).blockiness()
     }
 
     #[test]
     fn grids_of_both_sizes_and_any_phase_stand_out() {
-        let natural: Vec<u8> = (0..96 * 80usize).map(|i| ((i % 96) * (i % 96) / 40 + i / 96) as u8).collect();
+        let natural = value(&squares(7, 2));
         for (side, phase) in [(8, 0), (8, 5), (16, 0), (16, 3)] {
-            assert!(value(&blocks(side, phase)) > 3_000, "{side} {phase}: {}", value(&blocks(side, phase)));
+            let found = value(&squares(side, phase));
+            assert!(found > 10_000 && found > 4 * natural, "{side} {phase}: {found} against {natural}");
         }
-        assert!(value(&natural) < 300, "{}", value(&natural));
     }
 
     #[test]
     fn flat_tiny_and_saturated_planes_are_defined() {
-        assert_eq!(grid_sums(&[9; 96 * 80], 96, 80).blockiness(), 0);
+        assert_eq!(grid_sums(&[9; SIDE * SIDE], SIDE, SIDE).blockiness(), 0);
         for (width, height) in [(1, 1), (2, 2), (3, 1), (1, 3), (5, 4)] {
             let checker: Vec<u8> = (0..width * height).map(|i| if i % 2 == 0 { 0 } else { 255 }).collect();
             assert!(grid_sums(&checker, width, height).blockiness() >= 0);
@@ -141,7 +151,7 @@ mod tests {
 
     #[test]
     fn sums_of_frames_add_in_any_order() {
-        let parts = [blocks(8, 0), blocks(16, 3), blocks(8, 5)].map(|p| grid_sums(&p, 96, 80));
+        let parts = [squares(8, 0), squares(16, 3), squares(8, 5)].map(|p| grid_sums(&p, SIDE, SIDE));
         let mut forward = GridSums::default();
         parts.iter().for_each(|part| forward.add(part));
         let mut backward = GridSums::default();

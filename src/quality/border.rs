@@ -56,9 +56,13 @@ mod tests {
 
     #[test]
     fn only_bars_on_both_sides_count() {
-        for (top, bottom, left, right, want) in
-            [(0, 0, 0, 0, (0, 0)), (6, 8, 0, 0, (6, 0)), (0, 0, 9, 5, (0, 5)), (12, 0, 7, 0, (0, 0)), (4, 4, 3, 3, (4, 3))]
-        {
+        for (top, bottom, left, right, want) in [
+            (0, 0, 0, 0, (0, 0)),
+            (6, 8, 0, 0, (6, 0)),
+            (0, 0, 9, 5, (0, 5)),
+            (12, 0, 7, 0, (0, 0)),
+            (4, 4, 3, 3, (4, 3)),
+        ] {
             let found = bars(&framed(top, bottom, left, right), 60, 40);
             assert_eq!((found.letterbox, found.pillarbox), want, "{top} {bottom} {left} {right}");
         }

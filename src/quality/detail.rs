@@ -33,10 +33,7 @@ pub fn luma_sum(y: &[u8]) -> u64 {
 ///
 /// Steady brightening has none; pumping exposure has. Fewer than three frames give zero.
 pub fn flicker(luma_sums: &[u64], pixels: u64) -> i64 {
-    let total: i64 = luma_sums
-        .windows(3)
-        .map(|w| (w[0] as i64 - 2 * w[1] as i64 + w[2] as i64).abs())
-        .sum();
+    let total: i64 = luma_sums.windows(3).map(|w| (w[0] as i64 - 2 * w[1] as i64 + w[2] as i64).abs()).sum();
     let count = luma_sums.len().saturating_sub(2) as i64;
     super::fixed::scale(total, 1024, count * pixels as i64)
 }

@@ -123,9 +123,13 @@ mod tests {
 
     #[test]
     fn normalisation_hits_both_ends_and_its_middle() {
-        for (raw, bad, good, want) in
-            [(0, 0, 100, 1), (100, 0, 100, 10_000), (50, 0, 100, 5_000), (25, 100, 0, 7_500), (500, 100, 0, 1)]
-        {
+        for (raw, bad, good, want) in [
+            (0, 0, 100, 1),
+            (100, 0, 100, 10_000),
+            (50, 0, 100, 5_000),
+            (25, 100, 0, 7_500),
+            (500, 100, 0, 1),
+        ] {
             assert_eq!(i64::from(normalise(raw, bad, good).get()), want, "{raw} in {bad}..{good}");
         }
         assert_eq!(normalise(3, 3, 3), Score::MAX);
@@ -134,7 +138,10 @@ mod tests {
 
     #[test]
     fn ranks_of_short_lists() {
-        assert_eq!((median(&[]), median(&[7]), median(&[4, 1]), percentile(&[1, 2, 3, 4, 5], 95)), (0, 7, 1, 4));
+        assert_eq!(
+            (median(&[]), median(&[7]), median(&[4, 1]), percentile(&[1, 2, 3, 4, 5], 95)),
+            (0, 7, 1, 4)
+        );
     }
 
     proptest! {

@@ -10,12 +10,17 @@ use super::motion::{self, LumaPyramid, MIN_TEXTURE, MotionField, UNIT, Vector};
 pub const LAYERS: usize = 3;
 /// Fractional bits of affine coefficients.
 const COEFFICIENT_BITS: u32 = 16;
-/// Distance per component up to which a vector belongs to a model, by iteration, in units.
-const INLIER_SCHEDULE: [i32; 6] = [32, 16, 8, 6, 4, 4];
+/// Distance per component up to which a vector belongs to a model, by iteration, in units: from the
+/// commonest vector the model grows without ever reaching a neighbouring layer ...
+const GROWING: [i32; 6] = [4, 6, 6, 6, 4, 4];
+/// ... from the fit of all samples it narrows.
+const NARROWING: [i32; 6] = [32, 16, 8, 6, 4, 4];
 /// Distance up to which a block's vector is taken away with a layer, in units.
 const MEMBER: i32 = 6;
 /// A layer needs at least this share of all blocks, one in so many.
 const SUPPORT_DIVISOR: usize = 64;
+/// ... and at least this many, so that six coefficients cannot fit a handful of blocks by chance.
+const LEAST_SUPPORT: usize = 8;
 /// A block is explained when the models' error exceeds its best match by at most a half and 3/4 level a
 /// pixel. The half keeps blocks out whose own match is poor too: content that another layer uncovers.
 const SLACK: u32 = 12 * (motion::WINDOW * motion::WINDOW) as u32;
@@ -49,9 +54,7 @@ impl Affine {
         let corners = [(0, 0), (columns - 1, 0), (0, rows - 1), (columns - 1, rows - 1)];
         corners
             .iter()
-            .map(|&(column, row)| {
-                i64::from(self.at(column, row, columns, rows).distance(Vector::default()))
-            })
+            .map(|&(column, row)| i64::from(self.at(column, row, columns, rows).distance(Vector::default())))
             .max()
             .unwrap_or(0)
     }
@@ -136,7 +139,7 @@ fn centred(column: usize, row: usize, columns: usize, rows: usize) -> (i64, i64)
 }
 
 fn fit_layers(field: &MotionField) -> Vec<Affine> {
-    let support = (field.blocks.len() / SUPPORT_DIVISOR).max(3);
+    let support = (field.blocks.len() / SUPPORT_DIVISOR).max(LEAST_SUPPORT);
     let mut pool: Vec<Sample> = field
         .blocks
         .iter()
@@ -146,49 +149,51 @@ fn fit_layers(field: &MotionField) -> Vec<Affine> {
         .collect();
     let mut layers = Vec::new();
     while layers.len() < LAYERS && pool.len() >= support {
-        let (layer, inliers) = dominant(&pool, field);
-        if inliers < support {
+        let layer = dominant(&pool, field);
+        let before = pool.len();
+        pool.retain(|sample| distance(&layer, sample, field) > MEMBER);
+        if before - pool.len() < support {
             break;
         }
-        pool.retain(|sample| !belongs(&layer, sample, field, MEMBER));
         layers.push(layer);
     }
     layers
 }
 
-fn belongs(model: &Affine, sample: &Sample, field: &MotionField, limit: i32) -> bool {
+/// Larger component of the distance between a sample's vector and a model, in units.
+fn distance(model: &Affine, sample: &Sample, field: &MotionField) -> i32 {
     let predicted = model.at(sample.column, sample.row, field.columns, field.rows);
-    (sample.vector.x - predicted.x).abs() <= limit && (sample.vector.y - predicted.y).abs() <= limit
+    (sample.vector.x - predicted.x).abs().max((sample.vector.y - predicted.y).abs())
 }
 
-/// The affine motion with most inliers of two starts: the commonest vector, and all samples.
-fn dominant(pool: &[Sample], field: &MotionField) -> (Affine, usize) {
+/// How well a model holds a pool: near members count by the square of their nearness, so that a slope
+/// which passes through two layers loses against either of them.
+fn agreement(model: &Affine, pool: &[Sample], field: &MotionField) -> i64 {
+    let nearness = |sample: &Sample| i64::from((MEMBER + 1 - distance(model, sample, field)).max(0));
+    pool.iter().map(|sample| nearness(sample).pow(2)).sum()
+}
+
+/// The affine motion with the best agreement from two starts: the commonest vector, and all samples.
+fn dominant(pool: &[Sample], field: &MotionField) -> Affine {
     let mode = commonest(pool);
     let shift = |value: i32| [i64::from(value) << COEFFICIENT_BITS, 0, 0];
-    let starts = [Affine { x: shift(mode.x), y: shift(mode.y) }, least_squares(pool, field)];
-    let count = |model: &Affine| pool.iter().filter(|s| belongs(model, s, field, MEMBER)).count();
-    let mut best = (starts[0], 0);
-    for start in starts {
-        let mut model = start;
-        for limit in INLIER_SCHEDULE {
-            let inliers: Vec<Sample> =
-                pool.iter().copied().filter(|s| belongs(&model, s, field, limit)).collect();
-            if inliers.len() < 3 {
-                break;
-            }
-            model = least_squares(&inliers, field);
-        }
-        let inliers = count(&model);
-        if inliers > best.1 {
-            best = (model, inliers);
-        }
-    }
-    best
+    let refine = |start: Affine, limits: [i32; 6]| {
+        limits.iter().fold(start, |model, &limit| {
+            let near = |sample: &&Sample| distance(&model, sample, field) <= limit;
+            let inliers: Vec<Sample> = pool.iter().filter(near).copied().collect();
+            if inliers.len() < 3 { model } else { least_squares(&inliers, field) }
+        })
+    };
+    let shifted = Affine { x: shift(mode.x), y: shift(mode.y) };
+    let a = refine(shifted, GROWING);
+    let b = refine(least_squares(pool, field), NARROWING);
+    if agreement(&b, pool, field) > agreement(&a, pool, field) { b } else { a }
 }
 
 /// Middle of the fullest cell of 4x4 units; the lowest among equals.
 fn commonest(pool: &[Sample]) -> Vector {
-    let mut cells: Vec<(i32, i32)> = pool.iter().map(|s| ((s.vector.x + 2) >> 2, (s.vector.y + 2) >> 2)).collect();
+    let mut cells: Vec<(i32, i32)> =
+        pool.iter().map(|s| ((s.vector.x + 2) >> 2, (s.vector.y + 2) >> 2)).collect();
     cells.sort_unstable();
     let mut best = ((0, 0), 0);
     for run in cells.chunk_by(|a, b| a == b) {

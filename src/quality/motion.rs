@@ -279,10 +279,8 @@ pub fn displaced_errors(
     row: usize,
     vector: Vector,
 ) -> [u32; PARTS] {
-    let vector = Vector {
-        x: vector.x.clamp(-MAX_VECTOR, MAX_VECTOR),
-        y: vector.y.clamp(-MAX_VECTOR, MAX_VECTOR),
-    };
+    let vector =
+        Vector { x: vector.x.clamp(-MAX_VECTOR, MAX_VECTOR), y: vector.y.clamp(-MAX_VECTOR, MAX_VECTOR) };
     let residuals = residuals(&first.half, &second.half, window_origin(column, row), vector);
     let mut parts = [0u32; PARTS];
     for (index, four) in residuals.chunks_exact(4).enumerate() {
@@ -338,9 +336,8 @@ impl Gradients {
     /// shift, so that each product stays below 2^28 and the doubled difference of two below 2^30.
     fn step(&self, residuals: &[i16; AREA]) -> Vector {
         let determinant = self.determinant().max(1);
-        let right = |gradient: &[i16; AREA]| {
-            (product(gradient, residuals) >> self.shift).clamp(-(1 << 16), 1 << 16)
-        };
+        let right =
+            |gradient: &[i16; AREA]| (product(gradient, residuals) >> self.shift).clamp(-(1 << 16), 1 << 16);
         let (bx, by) = (right(&self.x), right(&self.y));
         let solve = |numerator: i32| rounded(-2 * numerator, determinant).clamp(-UNIT, UNIT);
         Vector { x: solve(self.yy * bx - self.xy * by), y: solve(self.xx * by - self.xy * bx) }

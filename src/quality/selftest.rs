@@ -40,7 +40,9 @@ pub fn test_clip() -> Yuv420Clip {
         }
         for plane in 1..=2i64 {
             for y in 0..HEIGHT as i64 / 2 {
-                data.extend((0..WIDTH as i64 / 2).map(|x| value_noise(x + 100 * plane + t, y) as u8 / 2 + 64));
+                data.extend(
+                    (0..WIDTH as i64 / 2).map(|x| value_noise(x + 100 * plane + t, y) as u8 / 2 + 64),
+                );
             }
         }
     }
@@ -74,13 +76,17 @@ pub fn digests() -> BTreeMap<&'static str, Digest> {
     let found = difference(a.y, b.y, WIDTH, HEIGHT);
     let pyramids: Vec<_> = frames.iter().map(|f| LumaPyramid::new(f.y, WIDTH, HEIGHT)).collect();
     let field = motion_field(&pyramids[0], &pyramids[1]);
-    let vectors = field
-        .blocks
-        .iter()
-        .flat_map(|m| [i64::from(m.vector.x), i64::from(m.vector.y), i64::from(m.error), i64::from(m.texture)]);
+    let vectors = field.blocks.iter().flat_map(|m| {
+        [i64::from(m.vector.x), i64::from(m.vector.y), i64::from(m.error), i64::from(m.texture)]
+    });
     let told = explain(&pyramids[0], &pyramids[1], &field);
     let layers = [
-        told.blocks, told.affine_explained, told.affine_residual, told.layer_residual, told.motion, told.textured,
+        told.blocks,
+        told.affine_explained,
+        told.affine_residual,
+        told.layer_residual,
+        told.motion,
+        told.textured,
         told.error,
     ];
     let grid = grid_sums(a.y, WIDTH, HEIGHT);
@@ -95,7 +101,10 @@ pub fn digests() -> BTreeMap<&'static str, Digest> {
         ("layers", of(layers.into_iter().chain(told.global.x).chain(told.global.y))),
         ("ssim", of(ssim(a.y, b.y, WIDTH, HEIGHT))),
         ("color_distance", of(color_distance(a, b, WIDTH, HEIGHT))),
-        ("blockiness", of(grid.columns.into_iter().chain(grid.rows).chain([grid.gradient, grid.blockiness()]))),
+        (
+            "blockiness",
+            of(grid.columns.into_iter().chain(grid.rows).chain([grid.gradient, grid.blockiness()])),
+        ),
         ("detail", of(frames.iter().map(|f| laplacian_energy(f.y, WIDTH, HEIGHT) as i64))),
         ("flicker", of([flicker(&sums, (WIDTH * HEIGHT) as u64)])),
         ("border", of([i64::from(edges.letterbox), i64::from(edges.pillarbox)])),

@@ -89,7 +89,8 @@ impl RawTerms {
         reference: Option<&ClipMeasures>,
         rule: &DynamicsRule,
     ) -> Self {
-        let budget = |given: i64, of_reference: fn(&ClipMeasures) -> i64| reference.map_or(given, of_reference);
+        let budget =
+            |given: i64, of_reference: fn(&ClipMeasures) -> i64| reference.map_or(given, of_reference);
         let ratio = |value: i64, budget: i64, floor: i64| scale(value + floor, 1000, budget + floor);
         let grid = first.blockiness.max(reference.map_or(0, |r| r.blockiness));
         Self {
@@ -133,8 +134,10 @@ pub fn dynamics_score(ratio: i64, rule: &DynamicsRule) -> Score {
     let ratio = ratio.clamp(0, 1_000_000) as u32;
     let ramp = |zero: u32, full: u32| {
         let (low, high) = (fixed::log2(zero), fixed::log2(full));
-        Score::clamped(scale(fixed::log2(ratio) - low, 10_000, 1).div_euclid((high - low).signum())
-            / (high - low).abs().max(1))
+        Score::clamped(
+            scale(fixed::log2(ratio) - low, 10_000, 1).div_euclid((high - low).signum())
+                / (high - low).abs().max(1),
+        )
     };
     match ratio {
         r if r <= rule.zero_below || r >= rule.zero_above => Score::ZERO,
@@ -158,13 +161,21 @@ pub struct TermScores {
 pub fn score_terms(raw: &RawTerms, rules: &ScoringRules) -> TermScores {
     let (f, t, a) = (&rules.first_frame, &rules.temporal, &rules.artifacts);
     let mut terms = BTreeMap::new();
-    let first_frame =
-        axis(&mut terms, &[("ssim0", raw.ssim0, f.ssim0), ("color0", raw.color0, f.color0), ("align0", raw.align0, f.align0)]);
-    let consistency =
-        axis(&mut terms, &[("warp", raw.warp, t.warp), ("cut", raw.cut, t.cut), ("flicker", raw.flicker, t.flicker)]);
+    let first_frame = axis(
+        &mut terms,
+        &[("ssim0", raw.ssim0, f.ssim0), ("color0", raw.color0, f.color0), ("align0", raw.align0, f.align0)],
+    );
+    let consistency = axis(
+        &mut terms,
+        &[("warp", raw.warp, t.warp), ("cut", raw.cut, t.cut), ("flicker", raw.flicker, t.flicker)],
+    );
     let artifacts = axis(
         &mut terms,
-        &[("blockiness", raw.blockiness, a.blockiness), ("blur", raw.blur, a.blur), ("noise", raw.noise, a.noise)],
+        &[
+            ("blockiness", raw.blockiness, a.blockiness),
+            ("blur", raw.blur, a.blur),
+            ("noise", raw.noise, a.noise),
+        ],
     );
     let motion = raw.dynamics.map(|ratio| dynamics_score(ratio, &rules.dynamics));
     terms.insert("dyn".to_owned(), motion);
@@ -212,8 +223,15 @@ mod tests {
     fn motion_amount_is_full_within_a_factor_of_two_and_nothing_at_eight() {
         let rule = Rules::embedded().scoring.dynamics;
         for (ratio, want) in [
-            (0, 0), (125, 0), (250, 5_000), (500, 10_000), (1_000, 10_000), (2_000, 10_000), (4_000, 5_000),
-            (8_000, 0), (i64::MAX, 0),
+            (0, 0),
+            (125, 0),
+            (250, 5_000),
+            (500, 10_000),
+            (1_000, 10_000),
+            (2_000, 10_000),
+            (4_000, 5_000),
+            (8_000, 0),
+            (i64::MAX, 0),
         ] {
             let got = i64::from(dynamics_score(ratio, &rule).get());
             assert!((got - want).abs() <= 1, "{ratio}: {got} instead of {want}");
@@ -224,7 +242,11 @@ mod tests {
     fn stillness_takes_the_temporal_axis_whatever_the_other_terms_say() {
         let rules = Rules::embedded().scoring;
         let perfect = RawTerms {
-            warp: Some(0), cut: Some(0), flicker: Some(0), dynamics: Some(1_000), ..RawTerms::default()
+            warp: Some(0),
+            cut: Some(0),
+            flicker: Some(0),
+            dynamics: Some(1_000),
+            ..RawTerms::default()
         };
         assert_eq!(score_terms(&perfect, &rules).axes.temporal, Some(Score::MAX));
         let still = RawTerms { dynamics: Some(10), ..perfect };
@@ -237,7 +259,8 @@ mod tests {
     fn an_absent_axis_leaves_its_weight_to_the_others() {
         let weights = Rules::embedded().scoring.weights;
         let score = |v| Some(Score::clamped(v));
-        let axes = Axes { first_frame: score(6_000), prompt: None, temporal: score(6_000), artifacts: score(6_000) };
+        let axes =
+            Axes { first_frame: score(6_000), prompt: None, temporal: score(6_000), artifacts: score(6_000) };
         assert_eq!(overall(&axes, &weights), Score::clamped(6_000));
         assert_eq!(overall(&Axes::default(), &weights), Score::ZERO);
     }

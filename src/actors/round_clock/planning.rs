@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::Context;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::{
     chain::port::Head,
@@ -51,7 +51,7 @@ impl RoundClock {
             return;
         }
         let anchor = BlockNumber(round.0 * schedule.round_interval_blocks);
-        info!(%round, %anchor, "planning");
+        debug!(%round, %anchor, "planning");
         self.planning = Some(Planning {
             round,
             give_up_after: BlockNumber(anchor.0 + schedule.answer_within_blocks * 3 / 4),
@@ -148,7 +148,7 @@ impl RoundClock {
         let left = self.parts.corpus.len().saturating_sub(self.state.published().len());
         self.parts.vitals.corpus_left(left as u64);
         self.parts.metrics.round_opened();
-        info!(%round, clip = %plan.clip.key, miners = plan.roster.len(), "open: {}", plan.clip.prompt);
+        debug!(%round, clip = %plan.clip.key, miners = plan.roster.len(), "open: {}", plan.clip.prompt);
         self.go_live(Arc::new(plan), prepared);
         self.settle_those_out(round, ctx);
         self.dispatch(round, ctx);

@@ -1,0 +1,8 @@
+//! Scores of drawn clips: what must pass, what must not, and that numbers repeat exactly.
+
+mod golden;
+mod kernels;
+mod rules;
+mod scenes;
+mod scorer;
+mod verdicts;

@@ -1,0 +1,37 @@
+//! Which rules files are refused, and that the refusal names the value.
+
+use leoma::domain::rules::{EMBEDDED_RULES, Rules};
+
+#[test]
+fn contradictions_are_refused_by_name() {
+    for (from, to, names) in [
+        ("version = 1", "version = 2", "version"),
+        ("answer_within_blocks = 60", "answer_within_blocks = 95", "answer_within_blocks"),
+        ("answer_within_blocks = 60", "answer_within_blocks = 0", "answer_within_blocks"),
+        ("settle_within_blocks = 95", "settle_within_blocks = 101", "settle_within_blocks"),
+        ("round_interval_blocks = 100", "round_interval_blocks = 0", "round_interval_blocks"),
+        ("width = 832", "width = 831", "request.width"),
+        ("frames = 81", "frames = 2", "request.frames"),
+        ("tie_band = 50", "tie_band = 10001", "payout.tie_band"),
+        ("pass_overall = 7500", "pass_overall = 0", "pass_overall"),
+        ("temporal = 30", "temporal = 0", "scoring.weights.temporal"),
+        ("zero_below = 125", "zero_below = 500", "scoring.dynamics"),
+        ("min_reference_residual = 150", "min_reference_residual = 0", "min_reference_residual"),
+        ("explained = 970", "explained = 1001", "pan_zoom.explained"),
+        ("thickness = 8", "thickness = 0", "border.thickness"),
+        ("fps = 16", "fps = 16\nextra = 1", "extra"),
+        ("cap = 3000", "cap = 30.5", "30.5"),
+        ("mode = \"decides\"", "mode = \"perhaps\"", "perhaps"),
+    ] {
+        assert!(EMBEDDED_RULES.contains(from), "{from} is not in the embedded rules");
+        let error = Rules::parse(&EMBEDDED_RULES.replacen(from, to, 1)).expect_err(to).to_string();
+        assert!(error.contains(names), "{to}: {error}");
+    }
+}
+
+#[test]
+fn the_embedded_rules_hold() {
+    let rules = Rules::embedded();
+    assert_eq!((rules.request.frames, rules.request.width, rules.request.height), (81, 832, 480));
+    assert_eq!((rules.scoring.pass_overall, rules.scoring.pass_axis), (7_500, 5_000));
+}

@@ -1,0 +1,61 @@
+//! The CPU scorer behind its trait.
+
+use std::sync::Arc;
+
+use leoma::{
+    gpu::{
+        cpu::CpuScorer,
+        port::{ScoreJob, Scorer, ScorerError, Verdict},
+    },
+    quality::verdict::{JudgeInput, judge},
+};
+
+use super::scenes::*;
+
+fn job(clip: leoma::quality::frame::Yuv420Clip) -> ScoreJob {
+    let reference = living(11, 1.0);
+    ScoreJob {
+        clip: Arc::new(clip),
+        first_frame: Arc::new(frame(&reference, 0)),
+        reference: Some(Arc::new(reference)),
+        prompt: "waves".into(),
+        rules: Arc::new(rules()),
+    }
+}
+
+#[tokio::test]
+async fn concurrent_jobs_get_the_verdicts_of_the_pure_function() {
+    let scorer = CpuScorer::new(2).expect("threads");
+    let honest = job(living(11, 0.8));
+    let freeze = ScoreJob { clip: Arc::new(frames(&living(11, 1.0), vec![0; FRAMES])), ..honest.clone() };
+    let mut without = honest.clone();
+    without.reference = None;
+    let (a, b, c) = tokio::join!(
+        scorer.score(honest.clone()),
+        scorer.score(freeze.clone()),
+        scorer.score(without.clone())
+    );
+    for (job, found) in [(honest, a), (freeze, b), (without, c)] {
+        let input = JudgeInput {
+            clip: &job.clip,
+            first_frame: &job.first_frame,
+            reference: job.reference.as_deref(),
+            prompt: &job.prompt,
+            rules: &job.rules,
+        };
+        assert_eq!(found.expect("scored"), judge(&input).expect("fits"));
+    }
+    assert_eq!(scorer.adapter().backend, "cpu");
+}
+
+#[tokio::test]
+async fn a_first_frame_of_another_size_is_our_fault_and_the_scorer_lives_on() {
+    let scorer = CpuScorer::new(1).expect("threads");
+    let mut broken = job(living(11, 1.0));
+    broken.first_frame = Arc::new(
+        leoma::quality::frame::Yuv420Clip::from_planes(32, 32, 1, vec![0; 1536]).expect("sizes agree"),
+    );
+    assert!(matches!(scorer.score(broken.clone()).await, Err(ScorerError::Shape(_))));
+    broken.first_frame = job(living(11, 1.0)).first_frame;
+    assert!(matches!(scorer.score(broken).await, Ok(Verdict::Scored(card)) if card.passed));
+}

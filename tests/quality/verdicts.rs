@@ -1,0 +1,210 @@
+//! Which clips pass and which do not.
+
+use std::sync::OnceLock;
+
+use leoma::{
+    domain::{rules::Rules, score::GateId},
+    quality::{
+        frame::Yuv420Clip,
+        measure::ClipMeasures,
+        verdict::{JudgeInput, Verdict, judge, judge_measured},
+    },
+};
+use proptest::prelude::*;
+
+use super::scenes::*;
+
+const SEED: u32 = 11;
+
+/// The real clip of these tests and its measures, made once.
+fn real() -> &'static (Yuv420Clip, ClipMeasures) {
+    static REAL: OnceLock<(Yuv420Clip, ClipMeasures)> = OnceLock::new();
+    REAL.get_or_init(|| {
+        let clip = living(SEED, 1.0);
+        let measures = ClipMeasures::of(&clip, FRAMES);
+        (clip, measures)
+    })
+}
+
+fn verdict_of(clip: &Yuv420Clip, rules: &Rules) -> Verdict {
+    let (reference, measures) = real();
+    let first_frame = frame(reference, 0);
+    let input =
+        JudgeInput { clip, first_frame: &first_frame, reference: Some(reference), prompt: "waves", rules };
+    judge_measured(&input, Some(measures)).expect("our planes fit the rules")
+}
+
+fn gate_of(clip: &Yuv420Clip) -> Option<GateId> {
+    match verdict_of(clip, &rules()) {
+        Verdict::Gated { gate, .. } => Some(gate),
+        Verdict::Scored(_) => None,
+    }
+}
+
+fn passes(clip: &Yuv420Clip) -> bool {
+    matches!(verdict_of(clip, &rules()), Verdict::Scored(card) if card.passed)
+}
+
+#[test]
+fn honest_clips_of_different_motion_and_light_noise_pass() {
+    for (name, clip) in [
+        ("the real motion", living(SEED, 1.0)),
+        ("less motion", living(SEED, 0.7)),
+        ("more motion", living(SEED, 1.3)),
+        ("coding noise", noisy(&living(SEED, 0.9), 2)),
+    ] {
+        match verdict_of(&clip, &rules()) {
+            Verdict::Scored(card) => {
+                assert!(card.passed && card.overall.get() >= 9_000, "{name}: {card:?}");
+                assert_eq!((card.axes.prompt, card.frame_digest), (None, clip.digest()));
+            }
+            gated => panic!("{name}: {gated:?}"),
+        }
+    }
+}
+
+#[test]
+fn stills_and_repeated_frames_are_gated_as_freeze() {
+    let real = living(SEED, 1.0);
+    for (name, order) in [
+        ("freeze", vec![0; FRAMES]),
+        ("ping-pong of two", (0..FRAMES).map(|t| 8 + t % 2).collect()),
+        ("cycle of four", (0..FRAMES).map(|t| 3 * (t % 4)).collect()),
+        ("freeze after a quarter", (0..FRAMES).map(|t| t.min(FRAMES / 4)).collect()),
+        ("every frame held", (0..FRAMES).map(|t| t / 4).collect()),
+    ] {
+        assert_eq!(gate_of(&frames(&real, order)), Some(GateId::G2), "{name}");
+    }
+    assert_eq!(
+        gate_of(&noisy(&frames(&real, vec![0; FRAMES]), 1)),
+        Some(GateId::G2),
+        "coding noise on a freeze"
+    );
+}
+
+#[test]
+fn moving_stills_do_not_pass_and_lose_their_temporal_axis() {
+    for (name, clip) in [
+        ("pan", draw(SEED, FRAMES, |x, y, t| (x + 1.3 * t, y + 0.4 * t))),
+        (
+            "zoom",
+            draw(SEED, FRAMES, |x, y, t| {
+                ((x - 192.0) * (1.0 - 0.004 * t) + 192.0, (y - 120.0) * (1.0 - 0.004 * t) + 120.0)
+            }),
+        ),
+        ("two layers", parallax(SEED, 1)),
+        ("three layers", parallax(SEED, 2)),
+        ("noise on a freeze", noisy(&frames(&living(SEED, 1.0), vec![0; FRAMES]), 8)),
+    ] {
+        match verdict_of(&clip, &rules()) {
+            Verdict::Scored(card) => {
+                assert!(!card.passed, "{name}: {card:?}");
+                assert!(card.axes.temporal.is_some_and(|score| score.get() < 2_000), "{name}: {card:?}");
+            }
+            Verdict::Gated { gate, .. } => assert_eq!(gate, GateId::G2, "{name}"),
+        }
+    }
+}
+
+#[test]
+fn a_pan_is_recorded_and_an_advisory_gate_does_not_decide() {
+    let pan = draw(SEED, FRAMES, |x, y, t| (x + 1.3 * t, y + 0.4 * t));
+    let Verdict::Scored(card) = verdict_of(&pan, &rules()) else { panic!("a pan is scored") };
+    assert!(card.gates[&GateId::G4].fired && card.gates[&GateId::G4].decides);
+    let mut lenient = rules();
+    lenient.scoring.gates.freeze.mode = leoma::domain::scoring::GateMode::Advisory;
+    let Verdict::Scored(card) = verdict_of(&frames(&living(SEED, 1.0), vec![0; FRAMES]), &lenient) else {
+        panic!("an advisory gate must not decide")
+    };
+    let reading = &card.gates[&GateId::G2];
+    assert!(reading.fired && !reading.decides && !card.passed);
+}
+
+#[test]
+fn damaged_pictures_and_foreign_first_frames_do_not_pass() {
+    let real = living(SEED, 1.0);
+    for (name, clip) in [
+        ("blurred", blurred(&real, 3)),
+        ("blocky", blocky(&real, 7)),
+        ("noisy", noisy(&real, 60)),
+        ("another picture", living(SEED + 1, 1.0)),
+        ("colour cast", each_byte(&real, |v, _| v.saturating_add(9))),
+        ("cut in the middle", {
+            let other = living(SEED + 1, 1.0);
+            let half = frames(&real, 0..FRAMES / 2);
+            let rest = frames(&other, FRAMES / 2..FRAMES);
+            let data = [half.as_bytes(), rest.as_bytes()].concat();
+            Yuv420Clip::from_planes(WIDTH, HEIGHT, FRAMES, data).expect("whole frames")
+        }),
+    ] {
+        assert!(!passes(&clip), "{name}: {:?}", verdict_of(&clip, &rules()));
+    }
+}
+
+#[test]
+fn shape_gates_come_first_and_our_own_planes_are_never_the_miners_fault() {
+    let real = living(SEED, 1.0);
+    assert_eq!(gate_of(&frames(&real, 0..FRAMES - 1)), Some(GateId::G1));
+    let small = Yuv420Clip::from_planes(64, 64, FRAMES, vec![90; Yuv420Clip::frame_bytes(64, 64) * FRAMES]);
+    assert_eq!(gate_of(&small.expect("sizes agree")), Some(GateId::G12));
+    let barred = each_luma(&real, |plane, _| {
+        let mut out = plane.to_vec();
+        out[..20 * WIDTH].fill(16);
+        out[(HEIGHT - 20) * WIDTH..].fill(16);
+        out
+    });
+    assert_eq!(gate_of(&barred), Some(GateId::G12));
+    let (rules, short) = (rules(), frames(&real, 0..3));
+    let first_frame = frame(&real, 0);
+    let input = JudgeInput {
+        clip: &real,
+        first_frame: &first_frame,
+        reference: Some(&short),
+        prompt: "",
+        rules: &rules,
+    };
+    let error = judge(&input).expect_err("a short reference cannot judge").to_string();
+    assert!(error.contains("reference") && error.contains("3 frames"), "{error}");
+}
+
+#[test]
+fn without_a_moving_reference_motion_is_null_and_nothing_passes() {
+    let rules = rules();
+    let real = living(SEED, 1.0);
+    let first_frame = frame(&real, 0);
+    let panned = draw(SEED, FRAMES, |x, y, t| (x + t, y));
+    for reference in [None, Some(&panned)] {
+        let input =
+            JudgeInput { clip: &real, first_frame: &first_frame, reference, prompt: "", rules: &rules };
+        let Verdict::Scored(card) = judge(&input).expect("fits") else { panic!("scored") };
+        assert_eq!((card.axes.temporal, card.terms["dyn"], card.passed), (None, None, false));
+        assert!(card.axes.first_frame.is_some() && card.axes.artifacts.is_some());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2))]
+    #[test]
+    fn stronger_damage_never_scores_higher(seed in 0u32..1_000) {
+        let real = living(seed, 1.0);
+        let first_frame = frame(&real, 0);
+        let rules = rules();
+        let measures = ClipMeasures::of(&real, FRAMES);
+        let overall = |clip: &Yuv420Clip| {
+            let input = JudgeInput { clip, first_frame: &first_frame, reference: Some(&real), prompt: "", rules: &rules };
+            match judge_measured(&input, Some(&measures)).expect("fits") {
+                Verdict::Scored(card) => i32::from(card.overall.get()),
+                Verdict::Gated { .. } => 0,
+            }
+        };
+        let ladders: [Vec<i32>; 3] = [
+            [0, 1, 2, 4].map(|radius| overall(&blurred(&real, radius))).to_vec(),
+            [0, 10, 25, 60].map(|amount| overall(&noisy(&real, amount))).to_vec(),
+            [0, 3, 5, 8].map(|strength| overall(&blocky(&real, strength))).to_vec(),
+        ];
+        for ladder in ladders {
+            prop_assert!(ladder.is_sorted_by(|a, b| a >= b), "{ladder:?}");
+            prop_assert!(ladder[0] > ladder[3], "{ladder:?}");
+        }
+    }
+}
