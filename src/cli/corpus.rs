@@ -12,13 +12,14 @@ use super::{
 };
 use crate::{
     corpus::{
-        ClipEntry, Corpus, CorpusOptions, Usability,
+        ClipEntry, Corpus, CorpusError, CorpusOptions, Usability,
         draw::{DRAWN_FRAMES_PER_SECOND, DrawOptions, draw_corpus},
+        judging::judges_motion,
     },
     decode::{Decoder, DecoderOptions},
     domain::{
         ids::{BlockHash, Digest},
-        plan::ClipSpec,
+        rules::Rules,
     },
 };
 
@@ -136,6 +137,7 @@ struct ClipReport {
 #[serde(tag = "state", rename_all = "snake_case")]
 enum ClipState {
     Usable { window_start_us: u64, last_source_frame: u32 },
+    TooStill { reason: String },
     NoWindow { reason: String },
     Refused { reason: String },
     Broken { reason: String },
@@ -179,16 +181,32 @@ async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn state_of(corpus: &Corpus, entry: &ClipEntry, args: &VerifyArgs) -> ClipState {
-    let spec = ClipSpec { frames: 81, width: args.size.0, height: args.size.1, fps: 16 };
-    match corpus.inspect(entry, &args.block, spec).await {
-        Ok(Usability::Usable(window)) => ClipState::Usable {
-            window_start_us: window.start_us,
-            last_source_frame: window.frames.last().copied().unwrap_or_default(),
-        },
-        Ok(Usability::NoWindow(reason)) => ClipState::NoWindow { reason: reason.to_string() },
-        Ok(Usability::Refused(reason)) => ClipState::Refused { reason },
+    match check(corpus, entry, args).await {
+        Ok(state) => state,
         Err(error) => ClipState::Broken { reason: error.to_string() },
     }
+}
+
+async fn check(corpus: &Corpus, entry: &ClipEntry, args: &VerifyArgs) -> Result<ClipState, CorpusError> {
+    let mut rules = Rules::embedded();
+    (rules.request.width, rules.request.height) = args.size;
+    let window = match corpus.inspect(entry, &args.block, rules.request).await? {
+        Usability::Usable(window) => window,
+        Usability::NoWindow(reason) => return Ok(ClipState::NoWindow { reason: reason.to_string() }),
+        Usability::Refused(reason) => return Ok(ClipState::Refused { reason }),
+    };
+    let others = corpus.clips().iter().map(|clip| clip.key.clone()).filter(|key| *key != entry.key).collect();
+    let mut alone = corpus.candidates(&args.block, rules.request).without(&others);
+    if let Some(candidate) = alone.next().await?
+        && !judges_motion(&candidate.prepare().await?, &rules).await?
+    {
+        let reason = "moves too little, beyond pans and layers, to judge the motion of others".into();
+        return Ok(ClipState::TooStill { reason });
+    }
+    Ok(ClipState::Usable {
+        window_start_us: window.start_us,
+        last_source_frame: window.frames.last().copied().unwrap_or_default(),
+    })
 }
 
 fn line(report: &ClipReport) -> String {
@@ -198,6 +216,7 @@ fn line(report: &ClipReport) -> String {
             let (seconds, milli) = (window_start_us / 1_000_000, window_start_us / 1_000 % 1_000);
             format!("usable     {key}: 81 frames from {seconds}.{milli:03} s: {}", report.caption)
         }
+        ClipState::TooStill { reason } => format!("too still  {key}: {reason}"),
         ClipState::NoWindow { reason } => format!("no window  {key}: {reason}"),
         ClipState::Refused { reason } => format!("refused    {key}: {reason}"),
         ClipState::Broken { reason } => format!("broken     {key}: {reason}"),

@@ -167,14 +167,16 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
 
 fn read_rules(config: &Config) -> Result<ActiveRules, Failure> {
     let Some(path) = &config.rules.file else { return embedded() };
-    let text = std::fs::read_to_string(path)
-        .map_err(|cause| Failure::new(Exit::Unreadable, anyhow!(cause).context(path.display().to_string())))?;
+    let text = std::fs::read_to_string(path).map_err(|cause| {
+        Failure::new(Exit::Unreadable, anyhow!(cause).context(path.display().to_string()))
+    })?;
     ActiveRules::parse(&text)
         .map_err(|cause| Failure::new(Exit::Usage, anyhow!(cause).context(path.display().to_string())))
 }
 
 fn embedded() -> Result<ActiveRules, Failure> {
-    ActiveRules::embedded().map_err(|cause| Failure::new(Exit::Internal, anyhow!(cause).context("embedded rules")))
+    ActiveRules::embedded()
+        .map_err(|cause| Failure::new(Exit::Internal, anyhow!(cause).context("embedded rules")))
 }
 
 async fn house_parts(
@@ -232,7 +234,8 @@ async fn house_parts(
 }
 
 fn decoder_options(config: &Config) -> Result<DecoderOptions, Failure> {
-    let worker = std::env::current_exe().context("finding this program's own file, which decodes as a child")?;
+    let worker =
+        std::env::current_exe().context("finding this program's own file, which decodes as a child")?;
     Ok(DecoderOptions {
         clip_wall: Duration::from_secs(config.decode.clip_wall_s),
         memory_bytes: config.decode.memory_bytes,
@@ -312,7 +315,11 @@ async fn stop_after(rounds: usize, pays: bool, book: Arc<RoundsBook>, stop: Canc
         let newest = ended.iter().find(|report| report.phase == "closed").map(|report| report.round);
         let paid = !pays || book.paid().map(|(round, _)| round) >= newest;
         if ended.len() >= rounds && paid {
-            info!("{} rounds have ended{}", ended.len(), if pays { " and the newest closed one is paid" } else { "" });
+            info!(
+                "{} rounds have ended{}",
+                ended.len(),
+                if pays { " and the newest closed one is paid" } else { "" }
+            );
             return stop.cancel();
         }
     }

@@ -6,6 +6,7 @@
 //! same everywhere. So every validator, and everyone later, gets the same planes and the same PNG.
 
 pub mod draw;
+pub mod judging;
 pub mod library;
 pub mod manifest;
 pub mod png;

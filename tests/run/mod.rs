@@ -52,8 +52,13 @@ impl World {
     async fn start() -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let corpus = folder.path().join("corpus");
-        let drawn =
-            DrawOptions { scenes: 6, frames: 96, width: 320, height: 184, ..DrawOptions::into_folder(corpus.clone()) };
+        let drawn = DrawOptions {
+            scenes: 6,
+            frames: 96,
+            width: 320,
+            height: 184,
+            ..DrawOptions::into_folder(corpus.clone())
+        };
         tokio::task::spawn_blocking(move || draw_corpus(&drawn, |_| {}))
             .await
             .expect("drawing")
@@ -62,7 +67,15 @@ impl World {
         std::fs::write(&rules, toml::to_string(&small_rules()).expect("rules")).expect("written");
         let out = folder.path().join("out");
         let mut sim = Command::new(LEOMA)
-            .args(["sim", "--block-time-ms", "250", "--lead-blocks", "8", "--validator-listen", "127.0.0.1:0"])
+            .args([
+                "sim",
+                "--block-time-ms",
+                "250",
+                "--lead-blocks",
+                "8",
+                "--validator-listen",
+                "127.0.0.1:0",
+            ])
             .args(["--weights-rate-limit", "5", "--corpus"])
             .arg(&corpus)
             .arg("--out")
@@ -83,6 +96,8 @@ impl World {
             panic!("leoma sim ended before it was ready");
         };
         timeout(PATIENCE, ready).await.expect("leoma sim is ready");
+        // Read on to the end: a closed pipe would end the simulation.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let read = |name: &str| std::fs::read(out.join(name)).expect(name);
         let connections = serde_json::from_slice(&read("sim.json")).expect("sim.json");
         let roster = serde_json::from_slice(&read("roster.json")).expect("roster.json");

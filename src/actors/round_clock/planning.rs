@@ -65,13 +65,12 @@ impl RoundClock {
     fn prepare(&self, round: RoundId, number: BlockNumber) {
         let parts = self.parts.clone();
         let published = self.state.published().clone();
-        let spec = parts.rules.rules.request;
         self.spawn_then(async move {
             let clip = async {
                 let hash = parts.chain.block_hash(number).await?;
                 let anchor = BlockRef { number, hash };
                 parts.registry.deliver(SyncRoster { round, anchor }).await.ok();
-                let clip = parts.corpus.choose(&hash, spec, &published).await?;
+                let clip = parts.corpus.choose_by(&parts.rules.rules, &hash, &published).await?;
                 Ok::<_, PrepareError>((anchor, Arc::new(clip)))
             };
             ClipReady { round, clip: clip.await }
