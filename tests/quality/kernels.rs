@@ -72,9 +72,9 @@ proptest! {
         let data: Vec<u8> = (0..size * count)
             .map(|i| match kind {
                 0 => 128,
-                1 => if (i / size + i) % 2 == 0 { 0 } else { 255 },
+                1 => if (i / size + i).is_multiple_of(2) { 0 } else { 255 },
                 2 => mix(i as i64, 9, 1) as u8,
-                _ => if i / size % 2 == 0 { 0 } else { 255 },
+                _ => if (i / size).is_multiple_of(2) { 0 } else { 255 },
             })
             .collect();
         let clip = Yuv420Clip::from_planes(width, height, count, data).expect("sizes agree");
