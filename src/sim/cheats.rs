@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::resample::PlaneView;
+use super::resample::shifted;
 use crate::quality::frame::Yuv420Clip;
 
 /// Shift of each depth layer in pixels per frame, from the farthest to the nearest.
@@ -33,35 +33,58 @@ pub fn parallax(first_frame: &Yuv420Clip, frames: usize) -> Yuv420Clip {
     let (w, h) = (first_frame.width(), first_frame.height());
     let view = first_frame.frame(0);
     let size = Yuv420Clip::frame_bytes(w, h);
+    let (full, half) = (Layers::new(w, h), Layers::new(w / 2, h / 2));
     let mut data = vec![0; size * frames];
     data.par_chunks_exact_mut(size).enumerate().for_each(|(t, out)| {
         let (luma, chroma) = out.split_at_mut(w * h);
         let (blue, red) = chroma.split_at_mut(w * h / 4);
         let shifts = LAYER_SPEED.map(|speed| speed * t as f32);
-        slide(PlaneView { data: view.y, width: w }, shifts, luma);
-        let half = shifts.map(|shift| shift / 2.0);
-        slide(PlaneView { data: view.u, width: w / 2 }, half, blue);
-        slide(PlaneView { data: view.v, width: w / 2 }, half, red);
+        full.slide(view.y, shifts, luma);
+        let shifts = shifts.map(|shift| shift / 2.0);
+        half.slide(view.u, shifts, blue);
+        half.slide(view.v, shifts, red);
     });
     Yuv420Clip::from_planes(w, h, frames, data).unwrap_or_else(|_| first_frame.clone())
 }
 
-/// One plane with every layer moved to the right by its shift.
-fn slide(source: PlaneView<'_>, shifts: [f32; 3], out: &mut [u8]) {
-    let (width, height) = (source.width, out.len() / source.width);
-    for (k, value) in out.iter_mut().enumerate() {
-        let (x, y) = ((k % width) as f32, (k / width) as f32);
-        let (mut sum, mut whole) = (0.0, 0.0);
-        for (layer, shift) in shifts.into_iter().enumerate() {
-            // A layer's outline moves with it: what counts is where this place was on the still.
-            let share = nearness((x - shift) / width as f32, y / height as f32)[layer];
-            if share > 0.0 {
-                sum += share * f32::from(source.bicubic(x - shift, y));
-                whole += share;
+/// The depth layers of a plane's size.
+struct Layers {
+    width: usize,
+    /// Share of each layer in every pixel of the still.
+    shares: [Vec<f32>; 3],
+}
+
+impl Layers {
+    fn new(width: usize, height: usize) -> Self {
+        let near = |k: usize| nearness((k % width) as f32 / width as f32, (k / width) as f32 / height as f32);
+        let shares = std::array::from_fn(|layer| (0..width * height).map(|k| near(k)[layer]).collect());
+        Self { width, shares }
+    }
+
+    /// One plane with every layer moved to the right by its shift; a layer's outline moves with it.
+    fn slide(&self, source: &[u8], shifts: [f32; 3], out: &mut [u8]) {
+        let width = self.width;
+        let mut sums = vec![[0.0f32; 2]; width];
+        for (y, out) in out.chunks_exact_mut(width).enumerate() {
+            let row = &source[y * width..(y + 1) * width];
+            sums.fill([0.0; 2]);
+            for (shares, shift) in self.shares.iter().zip(shifts) {
+                let shares = &shares[y * width..(y + 1) * width];
+                if shares.iter().all(|share| *share <= 0.0) {
+                    continue;
+                }
+                let whole = shift.round() as usize;
+                for (x, (sum, value)) in sums.iter_mut().zip(shifted(row, shift)).enumerate() {
+                    let share = shares[x.saturating_sub(whole)];
+                    sum[0] += share * value;
+                    sum[1] += share;
+                }
+            }
+            for ((value, still), [sum, whole]) in out.iter_mut().zip(row).zip(&sums) {
+                // Where one layer left and no other came, the still shows.
+                *value = if *whole > 0.0 { (sum / whole + 0.5) as u8 } else { *still };
             }
         }
-        // Where one layer left and no other came, the still shows.
-        *value = if whole > 0.0 { (sum / whole + 0.5) as u8 } else { source.data[k] };
     }
 }
 

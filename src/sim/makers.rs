@@ -94,11 +94,11 @@ impl Maker {
             },
             Behaviour::WrongSize { width, height } => {
                 let options = EncodeOptions { scale: Some((width, height)), ..plain };
-                self.studio.produce(move || cheats::parallax(&still, frames), options).await?
+                self.studio.produce(move || cheats::freeze(&still, frames), options).await?
             }
             Behaviour::Corrupt => {
                 let options = EncodeOptions { index: IndexPlace::Front, ..plain };
-                let file = self.studio.produce(move || cheats::parallax(&still, frames), options).await?;
+                let file = self.studio.produce(move || cheats::freeze(&still, frames), options).await?;
                 cheats::damage(&file).into()
             }
             Behaviour::Parallax | Behaviour::Cold | Behaviour::Malformed => {

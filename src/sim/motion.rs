@@ -15,6 +15,9 @@ const CHUNK: usize = 8;
 const UNCOVERED: f32 = 0.5;
 /// See [`UNCOVERED`].
 const UNCOVERED_SHARE: f32 = 0.05;
+/// What is uncovered moves like the background, to this much (half-size pixels); whatever else the
+/// estimate lost moves on as its flow says.
+const BEHIND: f32 = 0.3;
 /// Movement per frame below which a place stands still: the estimate's own noise.
 const STILL: f32 = 0.02;
 /// Distance from the dominant motion (half-size pixels) below which a place is drawn towards it,
@@ -27,9 +30,16 @@ const PULL: f32 = 0.05;
 const FAR: f32 = 1.5;
 /// A place moves like the background when its flow differs from it by less than this.
 const CARRIED: f32 = 0.15;
+/// Neighbours whose ways differ by less than this (half-size pixels) belong to one thing.
+const TOGETHER: f32 = 1.0;
+/// A place that shares its way with at most so many of the nine around it (itself included) is a
+/// splinter.
+const ALONE: usize = 4;
+/// Half the side of the window in which an uncovered place must be in the majority to stay so.
+const ISLAND: usize = 5;
 /// Two places look alike when the grey values around them differ by less than this on average, plus
 /// `ALIKE_CONTRAST` of the contrast there.
-const ALIKE: f32 = 4.0;
+const ALIKE: f32 = 8.0;
 /// See [`ALIKE`].
 const ALIKE_CONTRAST: f32 = 0.35;
 /// Places around a point that are compared, half-size pixels.
@@ -163,8 +173,80 @@ impl Motion {
                 self.changed[(y + 0.5) as usize * width + (x + 0.5) as usize] += 1;
             }
         }
-        self.maps.push(next);
+        self.maps.push(cleaned(&next, width));
     }
+}
+
+/// Whether two sources belong to one thing.
+fn together(a: &Source, b: &Source) -> bool {
+    a.uncovered == b.uncovered && (a.by[0] - b.by[0]).abs() < TOGETHER && (a.by[1] - b.by[1]).abs() < TOGETHER
+}
+
+/// The map without splinters: a source that hardly any neighbour shares gives way to the one that
+/// most neighbours share. Left alone, splinters add up to noise in fast motion.
+fn cleaned(map: &[Source], width: usize) -> Vec<Source> {
+    let height = map.len() / width;
+    let clean = |k: usize| {
+        let (x, y) = (k % width, k / width);
+        let rows = y.saturating_sub(1)..(y + 2).min(height);
+        let around = rows.flat_map(|j| (x.saturating_sub(1)..(x + 2).min(width)).map(move |i| j * width + i));
+        let support = |s: &Source| around.clone().filter(|at| together(&map[*at], s)).count();
+        let own = support(&map[k]);
+        if own > ALONE {
+            return map[k];
+        }
+        let best =
+            around.clone().map(|at| (support(&map[at]), at)).max_by_key(|(count, at)| (*count, *at == k));
+        best.map_or(map[k], |(_, at)| map[at])
+    };
+    without_islands(&(0..map.len()).into_par_iter().map(clean).collect::<Vec<_>>(), width)
+}
+
+/// The map with small uncovered islands given the source of the nearest covered place in their row or
+/// column: background is uncovered along the edge of something, not in the middle of it.
+fn without_islands(map: &[Source], width: usize) -> Vec<Source> {
+    let height = map.len() / width;
+    // Uncovered places above and left of each corner: a window's count is four look-ups.
+    let mut sums = vec![0u32; (width + 1) * (height + 1)];
+    for y in 0..height {
+        let mut row = 0;
+        for x in 0..width {
+            row += u32::from(map[y * width + x].uncovered);
+            sums[(y + 1) * (width + 1) + x + 1] = sums[y * (width + 1) + x + 1] + row;
+        }
+    }
+    let fill = |k: usize| {
+        let source = map[k];
+        if !source.uncovered {
+            return source;
+        }
+        let (x, y) = (k % width, k / width);
+        let (left, right) = (x.saturating_sub(ISLAND), (x + ISLAND + 1).min(width));
+        let (top, bottom) = (y.saturating_sub(ISLAND), (y + ISLAND + 1).min(height));
+        let at = |x: usize, y: usize| sums[y * (width + 1) + x];
+        let uncovered = at(right, bottom) + at(left, top) - at(left, bottom) - at(right, top);
+        if 2 * uncovered as usize >= (right - left) * (bottom - top) {
+            return source;
+        }
+        let ring = (1..=ISLAND).flat_map(|d| {
+            let mut places = Vec::with_capacity(4);
+            if x >= d {
+                places.push(k - d)
+            }
+            if x + d < width {
+                places.push(k + d)
+            }
+            if y >= d {
+                places.push(k - d * width)
+            }
+            if y + d < height {
+                places.push(k + d * width)
+            }
+            places
+        });
+        ring.map(|at| map[at]).find(|near| !near.uncovered).unwrap_or(source)
+    };
+    (0..map.len()).into_par_iter().map(fill).collect()
 }
 
 /// What one step may look at.
@@ -193,11 +275,12 @@ impl Sight<'_> {
         let back = self.forward.at(before[0], before[1]);
         let miss = (by[0] + back[0]).hypot(by[1] + back[1]);
         let carried = self.step.apply(at);
-        let carried = (carried[0] - before[0]).hypot(carried[1] - before[1]) < CARRIED;
+        let own = (carried[0] - before[0]).hypot(carried[1] - before[1]);
+        let carried = own < CARRIED;
         let origin = self.dominant.apply(at);
         let background = [origin[0] - at[0], origin[1] - at[1]];
         let alike = self.alike(origin, at, exposure);
-        let source = if miss > UNCOVERED + UNCOVERED_SHARE * way {
+        let source = if own < BEHIND && miss > UNCOVERED + UNCOVERED_SHARE * way {
             Source { by: background, uncovered: !alike }
         } else {
             let old = take(last, self.now.width(), before);

@@ -80,6 +80,7 @@ impl Scene {
         sample_luma(&map, w, (frame, plate), luma);
         sample_chroma(&map, w, (frame.u, plate.u), blue);
         sample_chroma(&map, w, (frame.v, plate.v), red);
+        blend_edges(&map, w, luma);
         let softness = style.softness * (t as f32 / SOFT_RAMP).min(1.0);
         if softness > 0.0 {
             for (plane, width) in [(luma, w), (blue, w / 2), (red, w / 2)] {
@@ -95,6 +96,8 @@ impl Scene {
 struct FullSource {
     by: [f32; 2],
     plate: bool,
+    /// Whether the pixel lies where two things meet.
+    edge: bool,
 }
 
 /// Interpolates a half-size map to full size; across tears the nearest source stands.
@@ -127,10 +130,18 @@ fn full_size(map: &[Source], half_width: usize, width: usize) -> Vec<FullSource>
             } else {
                 near.by.map(|v| 2.0 * v)
             };
-            full.push(FullSource { by, plate: near.uncovered });
+            full.push(FullSource { by, plate: near.uncovered, edge: !one_piece });
         }
     }
     full
+}
+
+/// Blends the pixels where two things meet, as a camera does: sources are known on half the size, so
+/// their outlines would show as steps of two pixels.
+fn blend_edges(map: &[FullSource], width: usize, luma: &mut [u8]) {
+    let soft = PlaneView { data: luma, width }.softened(1.0);
+    let edges = luma.iter_mut().zip(map).zip(soft).filter(|((_, source), _)| source.edge);
+    edges.for_each(|((value, _), soft)| *value = soft);
 }
 
 fn sample_luma(
