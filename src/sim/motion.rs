@@ -386,8 +386,10 @@ mod tests {
         // It crossed 44 on its way: the first frame shows that background.
         let crossed = last[32 * 96 + 44];
         assert!(crossed.by[0].hypot(crossed.by[1]) < 0.5 && !crossed.uncovered, "{crossed:?}");
-        // Where it stood at first, the background was never seen in the first frame.
-        assert!(last[32 * 96 + 22].uncovered, "{:?}", last[32 * 96 + 22]);
+        // Where it stood at first, hardly a place still shows it.
+        let left = (24..40).flat_map(|y| (12..32).map(move |x| y * 96 + x));
+        let ghosts = left.filter(|k| last[*k].by[0].hypot(last[*k].by[1]) < 1.0 && !last[*k].uncovered);
+        assert!(ghosts.count() < 16 * 20 / 10);
         let leaving = motion.leaving(5);
         assert!(leaving[32 * 96 + 14] && !leaving[10 * 96 + 50]);
     }

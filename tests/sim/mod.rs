@@ -53,8 +53,12 @@ struct World {
 impl World {
     async fn start() -> Self {
         let folder = tempfile::tempdir().expect("folder");
-        let drawn = DrawOptions { scenes: 1, frames: 144, ..DrawOptions::into_folder(folder.path().join("corpus")) };
-        tokio::task::spawn_blocking(move || draw_corpus(&drawn, |_| {})).await.expect("drawing").expect("a corpus");
+        let drawn =
+            DrawOptions { scenes: 1, frames: 144, ..DrawOptions::into_folder(folder.path().join("corpus")) };
+        tokio::task::spawn_blocking(move || draw_corpus(&drawn, |_| {}))
+            .await
+            .expect("drawing")
+            .expect("a corpus");
         let mut child = Command::new(LEOMA)
             .args(["sim", "--block-time-ms", "200", "--lead-blocks", "1", "--weights-rate-limit", "1"])
             .arg("--corpus")
@@ -214,7 +218,8 @@ async fn a_validator_finds_its_world_and_the_report_judges_who_was_paid() {
     let (code, text) = world.report(Some(sharp.hotkey)).await;
     assert!(code == Some(0) && text.contains("as it should be"), "{code:?}\n{text}");
     let report: DemoReport =
-        serde_json::from_slice(&std::fs::read(world.out().join("report.json")).expect("report.json")).expect("JSON");
+        serde_json::from_slice(&std::fs::read(world.out().join("report.json")).expect("report.json"))
+            .expect("JSON");
     assert_eq!(report.weights_on_chain[0].hotkey, Some(sharp.hotkey));
     let freeze = world.line("freeze").clone();
     assert_eq!((freeze.expect, freeze.uid), (Expectation::Cheat, Uid(5)));
