@@ -13,18 +13,18 @@ corpus=$(scripts/fetch-assets.sh --leoma "$leoma")
 
 rm -rf "$out"
 mkdir -p "$out"
-"$leoma" sim --corpus "$corpus" --out "$out" --validator-listen 127.0.0.1:0 --block-time-ms 600 >"$out/sim.log" 2>&1 &
+"$leoma" sim --corpus "$corpus" --out "$out" --validator-listen 127.0.0.1:0 --block-time-ms 800 >"$out/sim.log" 2>&1 &
 sim=$!
 stop_sim() { kill "$sim" 2>/dev/null || true; wait "$sim" 2>/dev/null || true; }
 trap stop_sim EXIT
 
-# validator.toml is written last, once everything answers.
+# sim.json is written last, once everything answers.
 for _ in $(seq 600); do
-  [ -f "$out/validator.toml" ] && break
+  [ -f "$out/sim.json" ] && break
   kill -0 "$sim" 2>/dev/null || { cat "$out/sim.log" >&2; exit 1; }
   sleep 0.1
 done
-[ -f "$out/validator.toml" ] || { echo "error: the simulation did not start, see $out/sim.log" >&2; exit 1; }
+[ -f "$out/sim.json" ] || { echo "error: the simulation did not start, see $out/sim.log" >&2; exit 1; }
 cat "$out/sim.log"
 
 echo

@@ -204,7 +204,7 @@ fn decide(parts: &SetterParts, message: &SubmitWeights, view: &View) -> Result<W
         PayTarget::Owner => view.subnet.owner_hotkey,
     };
     let Some(uid) = hotkey.and_then(|hotkey| view.uid_of(hotkey)) else {
-        return Err(deferred(format!("{target:?} has no slot in the metagraph"), Some(view.later())));
+        return Err(deferred(format!("{target} has no slot in the metagraph"), Some(view.later())));
     };
     let all: Vec<Uid> = view.neurons.iter().map(|neuron| neuron.uid).collect();
     Ok(WeightsIntent {

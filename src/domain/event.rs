@@ -1,5 +1,7 @@
 //! Events of the journal: what happened, once, in order. State is their fold.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -47,6 +49,15 @@ pub enum PayTarget {
     },
     /// Nobody won: the subnet owner's slot, resolved on chain.
     Owner,
+}
+
+impl fmt::Display for PayTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PayTarget::Miner { hotkey } => write!(f, "miner {hotkey}"),
+            PayTarget::Owner => f.write_str("the subnet's owner"),
+        }
+    }
 }
 
 /// One decision to set weights.

@@ -1,7 +1,7 @@
 //! Having the winner paid: when to send the WeightSetter off, and what its report means.
 
 use actix::Context;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     domain::{
@@ -93,7 +93,7 @@ impl RoundClock {
         ctx: &mut Context<Self>,
     ) {
         let WeightsDecided { intent, written } = decided;
-        info!(round = %intent.round, uid = %intent.uid, "weights decided: {:?}", intent.target);
+        debug!(round = %intent.round, uid = %intent.uid, "weights decided: {}", intent.target);
         if self.record(Event::WeightsIntended { intent }, ctx) {
             // The setter may have died meanwhile; the open intent is then looked up on chain.
             written.send(()).ok();
@@ -105,7 +105,10 @@ impl RoundClock {
         let now = *self.parts.head.borrow();
         match report.0 {
             WeightsEnd::Landed { seen_at, intent } => {
-                info!(block = %seen_at.number, uid = %intent.uid, round = %intent.round, "weights are on chain: read back at block {}", seen_at.number);
+                info!(
+                    "weights on chain pay {} (uid {}) for round {}: read back at block {}",
+                    intent.target, intent.uid, intent.round, seen_at.number
+                );
                 self.parts.vitals.weights_landed(seen_at.number);
                 self.parts.vitals.weights_due_by(None);
                 if self.record(Event::WeightsLanded { seen_at }, ctx) {

@@ -67,7 +67,7 @@ pub(super) async fn set_weights(
     let signing = sign(connection, block, signer, call);
     let signed = within(deadlines.call, endpoint, "the account nonce", signing).await?;
     let extrinsic = BlockHash(signed.hash().0);
-    tracing::info!(%extrinsic, netuid = %call.netuid, endpoint, "submitting set_weights");
+    tracing::debug!(%extrinsic, netuid = %call.netuid, endpoint, "submitting set_weights");
     let progress = submit(&signed, extrinsic, deadlines.call).await?;
     let included = finalized(progress, extrinsic, deadlines.finalization).await?;
     outcome(&included, extrinsic, deadlines.call).await
