@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, Context};
+use actix::Context;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tracing::Instrument;
@@ -14,12 +14,8 @@ use crate::{
         plan::request_seed,
     },
     miners::port::{GenerateRequest, GeneratedClip, MinerServices, ServiceFault},
-    receives,
-    runtime::{
-        board::ActorStats,
-        post::{Hold, Post},
-        steward::LifeGuard,
-    },
+    receives, routing_actor,
+    runtime::post::{Hold, Post},
     store::spool::Spool,
 };
 
@@ -47,25 +43,14 @@ pub struct ChallengerParts {
     pub clock: Post<RoundClock>,
 }
 
-/// The actor.
-pub struct Challenger {
-    parts: ChallengerParts,
-    stats: Arc<ActorStats>,
-    _life: LifeGuard,
-}
-
-impl Actor for Challenger {
-    type Context = Context<Self>;
-}
+routing_actor!(
+    /// Asks miners for their clips.
+    Challenger works with ChallengerParts
+);
 
 receives!(Challenger, stats: OpenRound => on_open_round);
 
 impl Challenger {
-    /// Builds the actor.
-    pub fn new(parts: ChallengerParts, stats: Arc<ActorStats>, life: LifeGuard) -> Self {
-        Self { parts, stats, _life: life }
-    }
-
     fn on_open_round(&mut self, open: OpenRound, hold: Hold, _ctx: &mut Context<Self>) {
         let parts = self.parts.clone();
         tokio::spawn(async move {
@@ -93,13 +78,7 @@ async fn serve(parts: ChallengerParts, mut ticket: Ticket, before_restart: Optio
     ticket.waited_ms();
     // While the decoder is full the file waits here, and the request's place stays taken by the
     // bound on OpenRound, so that no more bodies pile up than miners in the roster.
-    if parts
-        .decoder
-        .reserve()
-        .await
-        .map(|place| parts.decoder.deliver_reserved(place, DecodeClip { ticket, file }))
-        .is_err()
-    {
+    if parts.decoder.deliver(DecodeClip { ticket, file }).await.is_err() {
         tracing::debug!("the decoder is closed: the process is ending");
     }
 }
@@ -107,16 +86,13 @@ async fn serve(parts: ChallengerParts, mut ticket: Ticket, before_restart: Optio
 async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<Bytes, Outcome> {
     let context = Arc::clone(&ticket.context);
     let answer_by = context.plan.answer_by;
-    let late = || ServiceFault {
-        fault: Fault::Miner,
-        reason: "answer_timeout".into(),
-        detail: format!("no complete answer by block {answer_by}"),
-    };
     // A miner is blamed for its own time only: waiting for a place in our own queue is ours.
     let place = tokio::select! {
+        biased;
+        () = context.reached(answer_by) => return Err(ours("not_asked_in_time")),
         place = parts.requests.acquire() => place,
-        () = context.reached(answer_by) => return Err(not_asked()),
     };
+    let fair = context.plan.leaves_fair_time(*context.head.borrow());
     let request = GenerateRequest {
         slug: ticket.deployment.slug.clone(),
         prompt: context.plan.clip.prompt.clone(),
@@ -127,7 +103,11 @@ async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<Bytes, Outc
     };
     let answer = tokio::select! {
         answer = parts.services.generate(request) => answer,
-        () = context.reached(answer_by) => Err(late()),
+        () = context.reached(answer_by) => Err(ServiceFault {
+            fault: if fair { Fault::Miner } else { Fault::Us },
+            reason: if fair { "answer_timeout" } else { "asked_too_late" }.into(),
+            detail: format!("no complete answer by block {answer_by}"),
+        }),
     };
     drop(place);
     match answer {
@@ -139,8 +119,9 @@ async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<Bytes, Outc
     }
 }
 
-fn not_asked() -> Outcome {
-    Outcome::Forfeit { stage: Stage::Challenge, fault: Fault::Us, reason: "not_asked_in_time".into() }
+/// The end of a ticket that we are to blame for.
+fn ours(reason: &str) -> Outcome {
+    Outcome::Forfeit { stage: Stage::Challenge, fault: Fault::Us, reason: reason.into() }
 }
 
 /// Writes the file to the spool and tells RoundClock, so that a restart need not ask again.
@@ -150,8 +131,8 @@ async fn keep(parts: &ChallengerParts, ticket: &mut Ticket, clip: GeneratedClip)
     let written = tokio::task::spawn_blocking(move || spool.put(&bytes)).await;
     let sha256 = match written {
         Ok(Ok(sha256)) => sha256,
-        Ok(Err(cause)) => return Err(ours(&cause)),
-        Err(cause) => return Err(ours(&cause)),
+        Ok(Err(cause)) => return Err(spool_failed(&cause)),
+        Err(cause) => return Err(spool_failed(&cause)),
     };
     let file = ReceivedFile {
         sha256,
@@ -163,7 +144,7 @@ async fn keep(parts: &ChallengerParts, ticket: &mut Ticket, clip: GeneratedClip)
     Ok(clip.bytes)
 }
 
-fn ours(cause: &dyn std::error::Error) -> Outcome {
+fn spool_failed(cause: &dyn std::error::Error) -> Outcome {
     tracing::error!("{cause}");
-    Outcome::Forfeit { stage: Stage::Challenge, fault: Fault::Us, reason: "spool_failed".into() }
+    ours("spool_failed")
 }

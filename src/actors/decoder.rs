@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, Context};
+use actix::Context;
 use tracing::Instrument;
 
 use crate::{
     decode::{DecodeError, DecodedClip},
     domain::outcome::{Fault, Outcome, Stage},
-    receives,
-    runtime::{
-        board::ActorStats,
-        post::{Hold, Post},
-        steward::LifeGuard,
-    },
+    receives, routing_actor,
+    runtime::post::{Hold, Post},
 };
 
 use super::{
@@ -33,25 +29,14 @@ pub struct DecoderParts {
     pub scorer: Post<GpuScorer>,
 }
 
-/// The actor.
-pub struct Decoder {
-    parts: DecoderParts,
-    stats: Arc<ActorStats>,
-    _life: LifeGuard,
-}
-
-impl Actor for Decoder {
-    type Context = Context<Self>;
-}
+routing_actor!(
+    /// Turns miners' files into frames.
+    Decoder works with DecoderParts
+);
 
 receives!(Decoder, stats: DecodeClip => on_decode_clip);
 
 impl Decoder {
-    /// Builds the actor.
-    pub fn new(parts: DecoderParts, stats: Arc<ActorStats>, life: LifeGuard) -> Self {
-        Self { parts, stats, _life: life }
-    }
-
     fn on_decode_clip(&mut self, message: DecodeClip, hold: Hold, _ctx: &mut Context<Self>) {
         let parts = self.parts.clone();
         let span = tracing::info_span!(parent: &message.ticket.span, "decode");

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, Context};
+use actix::Context;
 use tracing::Instrument;
 
 use crate::{
     domain::outcome::{Fault, Outcome, Stage},
     gpu::port::{ScoreJob, Scorer, ScorerError, Verdict},
-    receives,
-    runtime::{board::ActorStats, post::Hold, steward::LifeGuard},
+    receives, routing_actor,
+    runtime::post::Hold,
 };
 
 use super::messages::ScoreClip;
@@ -21,25 +21,14 @@ pub struct ScorerParts {
     pub scorer: Arc<dyn Scorer>,
 }
 
-/// The actor.
-pub struct GpuScorer {
-    parts: ScorerParts,
-    stats: Arc<ActorStats>,
-    _life: LifeGuard,
-}
-
-impl Actor for GpuScorer {
-    type Context = Context<Self>;
-}
+routing_actor!(
+    /// Turns frames into verdicts.
+    GpuScorer works with ScorerParts
+);
 
 receives!(GpuScorer, stats: ScoreClip => on_score_clip);
 
 impl GpuScorer {
-    /// Builds the actor.
-    pub fn new(parts: ScorerParts, stats: Arc<ActorStats>, life: LifeGuard) -> Self {
-        Self { parts, stats, _life: life }
-    }
-
     fn on_score_clip(&mut self, message: ScoreClip, hold: Hold, _ctx: &mut Context<Self>) {
         let parts = self.parts.clone();
         let span = tracing::info_span!(parent: &message.ticket.span, "score");

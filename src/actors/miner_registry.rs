@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use actix::{Actor, Context};
+use actix::Context;
 use futures::{StreamExt, stream};
 use tracing::Instrument;
 
@@ -17,12 +17,8 @@ use crate::{
         roster::{Lookup, RosterEntry, build_roster, read_claims, wanted_lookups},
     },
     miners::{intake::candidates, port::MinerServices},
-    receives,
-    runtime::{
-        board::ActorStats,
-        post::{Hold, Post},
-        steward::LifeGuard,
-    },
+    receives, routing_actor,
+    runtime::post::{Hold, Post},
 };
 
 use super::{
@@ -48,25 +44,14 @@ pub struct RegistryParts {
     pub clock: Post<RoundClock>,
 }
 
-/// The actor.
-pub struct MinerRegistry {
-    parts: RegistryParts,
-    stats: Arc<ActorStats>,
-    _life: LifeGuard,
-}
-
-impl Actor for MinerRegistry {
-    type Context = Context<Self>;
-}
+routing_actor!(
+    /// Knows who takes part in a round.
+    MinerRegistry works with RegistryParts
+);
 
 receives!(MinerRegistry, stats: SyncRoster => on_sync_roster);
 
 impl MinerRegistry {
-    /// Builds the actor.
-    pub fn new(parts: RegistryParts, stats: Arc<ActorStats>, life: LifeGuard) -> Self {
-        Self { parts, stats, _life: life }
-    }
-
     fn on_sync_roster(&mut self, sync: SyncRoster, hold: Hold, _ctx: &mut Context<Self>) {
         let parts = self.parts.clone();
         let span = tracing::info_span!("sync_roster", round = %sync.round);

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use actix::{Actor, Context};
+use actix::Context;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
@@ -19,12 +19,8 @@ use crate::{
         rules::PayoutRules,
         weights::{Preflight, Refusal, preflight, winner_takes_all},
     },
-    receives,
-    runtime::{
-        board::ActorStats,
-        post::{Hold, Post, Reservation},
-        steward::LifeGuard,
-    },
+    receives, routing_actor,
+    runtime::post::{Hold, Post, Reservation},
 };
 
 use super::{
@@ -80,25 +76,14 @@ impl Drop for Errand {
     }
 }
 
-/// The actor.
-pub struct WeightSetter {
-    parts: SetterParts,
-    stats: Arc<ActorStats>,
-    _life: LifeGuard,
-}
-
-impl Actor for WeightSetter {
-    type Context = Context<Self>;
-}
+routing_actor!(
+    /// Pays the winner on chain.
+    WeightSetter works with SetterParts
+);
 
 receives!(WeightSetter, stats: SubmitWeights => on_submit_weights);
 
 impl WeightSetter {
-    /// Builds the actor.
-    pub fn new(parts: SetterParts, stats: Arc<ActorStats>, life: LifeGuard) -> Self {
-        Self { parts, stats, _life: life }
-    }
-
     fn on_submit_weights(&mut self, message: SubmitWeights, hold: Hold, _ctx: &mut Context<Self>) {
         let parts = self.parts.clone();
         let span = tracing::info_span!("set_weights", round = %message.round);

@@ -76,9 +76,42 @@ pub struct RoundPlan {
     pub corpus_digest: Digest,
 }
 
+impl RoundPlan {
+    /// Whether a miner that is asked at this block has at least half of the answer time left. A miner
+    /// that was asked later, because planning took long or this validator was restarted, is not to
+    /// blame for an answer that does not come in time.
+    pub fn leaves_fair_time(&self, asked_at: BlockNumber) -> bool {
+        let window = self.answer_by.0.saturating_sub(self.anchor.number.0);
+        asked_at.0.saturating_sub(self.anchor.number.0) * 2 <= window
+    }
+}
+
 /// Seed sent to one miner: distinct per miner, because an equal seed would make independent
 /// fine-tunes of one base model look like copies. A non-negative 31-bit integer, which every
 /// miner template accepts.
 pub fn request_seed(anchor: &BlockHash, hotkey: &Hotkey) -> u32 {
     (Digest::of_parts(&[b"leoma/request-seed", &anchor.0, &hotkey.0]).seed() & 0x7fff_ffff) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{hotkey, plan};
+
+    #[test]
+    fn half_of_the_answer_time_is_fair() {
+        let plan = plan(7, 1); // blocks 700 to 760
+        for (block, fair) in [(690, true), (700, true), (730, true), (731, false), (760, false), (900, false)]
+        {
+            assert_eq!(plan.leaves_fair_time(BlockNumber(block)), fair, "asked at block {block}");
+        }
+    }
+
+    #[test]
+    fn seeds_differ_by_miner_and_round_and_stay_below_2_to_the_31() {
+        let seed = |block: u8, miner: u8| request_seed(&BlockHash([block; 32]), &hotkey(miner));
+        assert_eq!(seed(1, 1), seed(1, 1));
+        assert!(seed(1, 1) != seed(1, 2) && seed(1, 1) != seed(2, 1));
+        assert!((0..200).all(|n| seed(n, n) <= i32::MAX as u32));
+    }
 }

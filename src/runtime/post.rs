@@ -164,6 +164,34 @@ impl<A: Actor<Context = Context<A>>> Post<A> {
     }
 }
 
+/// Declares an actor that only routes: what it works with, its row on the board, its life-guard.
+#[macro_export]
+macro_rules! routing_actor {
+    ($(#[$meta:meta])* $actor:ident works with $parts:ty) => {
+        $(#[$meta])*
+        pub struct $actor {
+            parts: $parts,
+            stats: std::sync::Arc<$crate::runtime::board::ActorStats>,
+            _life: $crate::runtime::steward::LifeGuard,
+        }
+
+        impl actix::Actor for $actor {
+            type Context = actix::Context<Self>;
+        }
+
+        impl $actor {
+            /// Builds the actor.
+            pub fn new(
+                parts: $parts,
+                stats: std::sync::Arc<$crate::runtime::board::ActorStats>,
+                life: $crate::runtime::steward::LifeGuard,
+            ) -> Self {
+                Self { parts, stats, _life: life }
+            }
+        }
+    };
+}
+
 /// Implements `Handler<Letter<M>>` for an actor by its method `on_NAME(&mut self, body, hold, ctx)`,
 /// with the handler's time on the board.
 #[macro_export]

@@ -39,6 +39,9 @@ impl RoundClock {
 
     pub(super) fn on_resumed(&mut self, resumed: Resumed, hold: Hold, ctx: &mut Context<Self>) {
         let round = resumed.round;
+        if !self.state.open_rounds().contains(&round) {
+            return hold.done(); // its time ended while the clip was prepared
+        }
         match resumed.clip {
             Ok(prepared) => {
                 if let Some(plan) = self.state.round(round).and_then(|round| round.plan.clone()) {
