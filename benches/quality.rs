@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use leoma::quality::{
+use leoma_core::quality::{
     blockiness::grid_sums,
     detail::laplacian_energy,
     difference::difference,

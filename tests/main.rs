@@ -6,7 +6,6 @@ mod decode;
 mod devnet;
 mod house;
 mod miners;
-mod quality;
 mod run;
 mod sim;
 mod surface;

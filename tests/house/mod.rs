@@ -71,7 +71,7 @@ fn foreign_crates_stay_in_their_rooms() {
 
 #[test]
 fn pure_rooms_know_no_runtime_and_no_adapter() {
-    let pure = |place: &str| place.starts_with("domain/") || place.starts_with("quality/");
+    let pure = |place: &str| place.starts_with("core/");
     let runtimes = ["tokio", "actix", "wgpu", "ffmpeg_next", "reqwest", "axum", "rusqlite", "burn"];
     let found = breaches(&runtimes, |place| !pure(place));
     assert!(found.is_empty(), "{found:#?}");

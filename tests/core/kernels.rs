@@ -1,6 +1,6 @@
 //! Kernels on whole clips: known motion, extremes, odd sizes, thread counts.
 
-use leoma::quality::{
+use leoma_core::quality::{
     frame::Yuv420Clip,
     measure::ClipMeasures,
     motion::{LumaPyramid, MIN_TEXTURE, motion_field},

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use leoma::{
+use leoma_core::{
     domain::{rules::Rules, score::GateId},
     quality::{
         frame::Yuv420Clip,
@@ -112,7 +112,7 @@ fn a_pan_is_recorded_and_an_advisory_gate_does_not_decide() {
     let Verdict::Scored(card) = verdict_of(&pan, &rules()) else { panic!("a pan is scored") };
     assert!(card.gates[&GateId::G4].fired && card.gates[&GateId::G4].decides);
     let mut lenient = rules();
-    lenient.scoring.gates.freeze.mode = leoma::domain::scoring::GateMode::Advisory;
+    lenient.scoring.gates.freeze.mode = leoma_core::domain::scoring::GateMode::Advisory;
     let Verdict::Scored(card) = verdict_of(&frames(&living(SEED, 1.0), vec![0; FRAMES]), &lenient) else {
         panic!("an advisory gate must not decide")
     };

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use leoma::{
-    gpu::{
-        cpu::CpuScorer,
-        port::{ScoreJob, Scorer, ScorerError, Verdict},
-    },
-    quality::verdict::{JudgeInput, judge},
+use leoma_core::quality::verdict::{JudgeInput, judge};
+use leoma_gpu::{
+    cpu::CpuScorer,
+    port::{ScoreJob, Scorer, ScorerError, Verdict},
 };
 
-use super::scenes::*;
+use crate::scenes::*;
 
-fn job(clip: leoma::quality::frame::Yuv420Clip) -> ScoreJob {
+fn job(clip: leoma_core::quality::frame::Yuv420Clip) -> ScoreJob {
     let reference = living(11, 1.0);
     ScoreJob {
         clip: Arc::new(clip),
@@ -53,7 +51,7 @@ async fn a_first_frame_of_another_size_is_our_fault_and_the_scorer_lives_on() {
     let scorer = CpuScorer::new(1).expect("threads");
     let mut broken = job(living(11, 1.0));
     broken.first_frame = Arc::new(
-        leoma::quality::frame::Yuv420Clip::from_planes(32, 32, 1, vec![0; 1536]).expect("sizes agree"),
+        leoma_core::quality::frame::Yuv420Clip::from_planes(32, 32, 1, vec![0; 1536]).expect("sizes agree"),
     );
     assert!(matches!(scorer.score(broken.clone()).await, Err(ScorerError::Shape(_))));
     broken.first_frame = job(living(11, 1.0)).first_frame;

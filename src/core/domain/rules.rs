@@ -58,7 +58,7 @@ impl Rules {
 }
 
 /// Text of the embedded rules file.
-pub const EMBEDDED_RULES: &str = include_str!("../../config/rules.toml");
+pub const EMBEDDED_RULES: &str = include_str!("../../../config/rules.toml");
 
 fn ensure(holds: bool, field: &'static str, problem: impl FnOnce() -> String) -> Result<(), RulesError> {
     if holds { Ok(()) } else { Err(RulesError::Invalid { field, problem: problem() }) }

@@ -1,6 +1,6 @@
 //! Drawn clips of 384x240: a textured picture that lives, and the cheats that are made from its first frame.
 
-use leoma::{domain::rules::Rules, quality::frame::Yuv420Clip};
+use leoma_core::{domain::rules::Rules, quality::frame::Yuv420Clip};
 
 pub const WIDTH: usize = 384;
 pub const HEIGHT: usize = 240;

@@ -1,1 +1,3 @@
 //! Embedding models (burn); filled by the embedding lane.
+
+#![warn(missing_docs)]

@@ -4,5 +4,4 @@ mod golden;
 mod kernels;
 mod rules;
 mod scenes;
-mod scorer;
 mod verdicts;

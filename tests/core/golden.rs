@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use leoma::{
+use leoma_core::{
     domain::rules::{ActiveRules, EMBEDDED_RULES},
     quality::{
         selftest,
@@ -63,7 +63,7 @@ fn ssim_agrees_with_scikit_image_to_one_in_ten_thousand() {
 /// `LEOMA_RENEW_GOLDEN=1 cargo test --test stories kernels_give_the_committed_answers`.
 #[test]
 fn kernels_give_the_committed_answers() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/selftest.txt");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/selftest.txt");
     let mut text = String::new();
     for (kernel, digest) in selftest::digests() {
         writeln!(text, "{kernel} {digest}").expect("strings take text");

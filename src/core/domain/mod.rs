@@ -13,6 +13,5 @@ pub mod round;
 pub mod rules;
 pub mod score;
 pub mod scoring;
-#[cfg(test)]
 pub mod testing;
 pub mod weights;

@@ -1,4 +1,4 @@
-//! Small domain values for unit tests.
+//! Small domain values for the unit tests of every package.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! Which rules files are refused, and that the refusal names the value.
 
-use leoma::domain::rules::{EMBEDDED_RULES, Rules};
+use leoma_core::domain::rules::{EMBEDDED_RULES, Rules};
 
 #[test]
 fn contradictions_are_refused_by_name() {
