@@ -53,7 +53,8 @@ receives!(Challenger, stats: OpenRound => on_open_round);
 impl Challenger {
     fn on_open_round(&mut self, open: OpenRound, hold: Hold, _ctx: &mut Context<Self>) {
         let parts = self.parts.clone();
-        tokio::spawn(async move {
+        let span = tracing::info_span!("ask_miners", tickets = open.tickets.len());
+        let ask_all = async move {
             let mut tasks = tokio::task::JoinSet::new();
             for (ticket, file) in open.tickets {
                 let span = ticket.span.clone();
@@ -62,7 +63,8 @@ impl Challenger {
             // A ticket whose task panics settles itself by its drop.
             while tasks.join_next().await.is_some() {}
             hold.done();
-        });
+        };
+        tokio::spawn(ask_all.instrument(span));
     }
 }
 

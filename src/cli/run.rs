@@ -24,11 +24,15 @@ use crate::{
     config::{self, Config, LoadedConfig, ScorerDevice},
     corpus::{Corpus, CorpusOptions},
     decode::{Decoder, DecoderOptions},
-    domain::{report::RoundReport, rules::ActiveRules},
+    domain::{
+        report::RoundReport,
+        rules::{ActiveRules, LimitRules},
+    },
     gpu::{cpu::CpuScorer, port::Scorer},
     miners::{options::ServicesOptions, services::HttpServices},
     runtime::board::Board,
     store::{
+        archive::RoundsArchive,
         book::RoundsBook,
         journal::{Journal, JournalIdentity},
         lock::StateLock,
@@ -132,7 +136,11 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
     let state = WebState {
         board: Arc::clone(&surfaces.board),
         metrics: Arc::clone(&surfaces.metrics),
-        rounds: Arc::clone(&surfaces.book) as _,
+        rounds: Arc::new(RoundsArchive {
+            book: Arc::clone(&surfaces.book),
+            folder: config.state.dir.clone(),
+            payout: rules.rules.payout,
+        }),
         readiness: Arc::clone(&surfaces.health) as _,
     };
     let pages = CancellationToken::new();
@@ -184,7 +192,7 @@ async fn house_parts(
     rules: &Arc<ActiveRules>,
     surfaces: &Surfaces,
 ) -> Result<HouseParts, Failure> {
-    let decoder = Arc::new(Decoder::new(decoder_options(config)?));
+    let decoder = Arc::new(Decoder::new(decoder_options(&rules.rules.limits)?));
     let corpus_options =
         CorpusOptions { location: config.corpus.location.clone(), manifest: config.corpus.manifest.clone() };
     let corpus = Corpus::open(corpus_options, Arc::clone(&decoder))
@@ -209,7 +217,9 @@ async fn house_parts(
     Journal::open(&config.state.dir, &identity).map_err(|cause| Failure::new(Exit::Usage, cause))?;
     Ok(HouseParts {
         chain,
-        services: Arc::new(HttpServices::new(services_options(config)?).context("miner services")?),
+        services: Arc::new(
+            HttpServices::new(services_options(config, &rules.rules.limits)?).context("miner services")?,
+        ),
         corpus: Arc::new(corpus),
         decoder,
         scorer,
@@ -225,7 +235,7 @@ async fn house_parts(
             decoders: config.decode.workers,
             scorers: 2,
         },
-        request_cap: Duration::from_secs(600),
+        request_cap: Duration::from_secs(rules.rules.limits.answer_seconds.into()),
         board: Arc::clone(&surfaces.board),
         vitals: Arc::clone(&surfaces.vitals),
         metrics: Arc::clone(&surfaces.metrics),
@@ -233,13 +243,13 @@ async fn house_parts(
     })
 }
 
-fn decoder_options(config: &Config) -> Result<DecoderOptions, Failure> {
+fn decoder_options(limits: &LimitRules) -> Result<DecoderOptions, Failure> {
     let worker =
         std::env::current_exe().context("finding this program's own file, which decodes as a child")?;
     Ok(DecoderOptions {
-        clip_wall: Duration::from_secs(config.decode.clip_wall_s),
-        memory_bytes: config.decode.memory_bytes,
-        max_clip_bytes: config.services.max_clip_bytes,
+        clip_wall: Duration::from_secs(limits.decode_seconds.into()),
+        memory_bytes: u64::from(limits.decode_memory_mib) << 20,
+        max_clip_bytes: limits.answer_bytes.into(),
         ..DecoderOptions::with_worker(worker)
     })
 }
@@ -267,7 +277,7 @@ async fn connect(config: &Config) -> Result<SubtensorChain, Failure> {
     Ok(chain)
 }
 
-fn services_options(config: &Config) -> Result<ServicesOptions, Failure> {
+fn services_options(config: &Config, limits: &LimitRules) -> Result<ServicesOptions, Failure> {
     let services = &config.services;
     let public = ServicesOptions::public().context("public services")?;
     Ok(ServicesOptions {
@@ -276,7 +286,7 @@ fn services_options(config: &Config) -> Result<ServicesOptions, Failure> {
         huggingface: Url::parse(services.huggingface.as_str()).context("services.huggingface")?,
         chutes_key: services.chutes_key.clone(),
         huggingface_token: services.huggingface_token.clone(),
-        max_clip_bytes: services.max_clip_bytes as usize,
+        max_clip_bytes: limits.answer_bytes as usize,
         lookup_timeout: Duration::from_secs(services.lookup_timeout_s),
         ..public
     })

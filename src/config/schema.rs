@@ -157,8 +157,6 @@ schema! {
         chutes_key: Option<Secret> = None, example "env:CHUTES_API_KEY";
         /// Token for the Hugging Face Hub. Without it the anonymous rate limit applies.
         huggingface_token: Option<Secret> = None, example "file:/etc/leoma/huggingface-token";
-        /// Largest answer that is read from a miner, in bytes.
-        max_clip_bytes: u64 = 67108864, within 65536..=1073741824;
         /// A lookup that is not answered within this time failed, in seconds.
         lookup_timeout_s: u64 = 20, within 1..=300;
     }
@@ -183,10 +181,6 @@ schema! {
     decode: DecodeConfig {
         /// Child processes at the same time.
         workers: usize = 2, within 1..=64;
-        /// A child that runs longer is killed, in seconds.
-        clip_wall_s: u64 = 30, within 1..=600;
-        /// Memory that one child may take, in bytes.
-        memory_bytes: u64 = 1073741824, within 134217728..=17179869184;
     }
     /// Asking the miners.
     challenge: ChallengeConfig {

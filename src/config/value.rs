@@ -391,11 +391,6 @@ impl ChuteUrlTemplate {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The address of one chute. The caller has checked that `slug` matches `[a-z0-9-]+`.
-    pub fn for_slug(&self, slug: &str) -> String {
-        self.0.replace("{slug}", slug)
-    }
 }
 
 impl Setting for ChuteUrlTemplate {

@@ -27,8 +27,9 @@ impl Corpus {
     /// window, and can judge motion.
     ///
     /// # Errors
-    /// As [`Corpus::choose`].
-    pub async fn choose_by(
+    /// `Exhausted` when none is left. A missing or altered file ends the walk: to skip it would give
+    /// another clip than validators choose whose corpus is whole.
+    pub async fn choose(
         &self,
         rules: &Rules,
         anchor: &BlockHash,

@@ -198,27 +198,6 @@ impl Corpus {
         self.manifest.clips()
     }
 
-    /// The round's clip: the first in walk order that was not published and has a window.
-    ///
-    /// # Errors
-    /// `Exhausted` when none is left. A missing or altered file ends the walk: to skip it would give
-    /// another clip than validators choose whose corpus is whole.
-    pub async fn choose(
-        &self,
-        anchor: &BlockHash,
-        spec: ClipSpec,
-        published: &BTreeSet<String>,
-    ) -> Result<PreparedClip, CorpusError> {
-        let mut candidates = self.candidates(anchor, spec).without(published);
-        match candidates.next().await? {
-            Some(candidate) => candidate.prepare().await,
-            None => {
-                let published = self.clips().iter().filter(|clip| published.contains(&clip.key)).count();
-                Err(CorpusError::Exhausted { clips: self.len(), published })
-            }
-        }
-    }
-
     /// All clips that have a window, in walk order, found one by one.
     pub fn candidates(&self, anchor: &BlockHash, spec: ClipSpec) -> Candidates<'_> {
         Candidates { corpus: self, anchor: *anchor, spec, order: walk(anchor, self.len()).collect() }

@@ -321,15 +321,28 @@ impl Reader {
     }
 }
 
+/// What is wrong with a path in a manifest; the reader puts the key's name before it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum PathProblem {
+    #[error("is longer than {MAX_KEY_CHARS} characters")]
+    TooLong,
+    #[error("`{0}` must end in .mp4")]
+    Extension(String),
+    #[error("`{0}` may have only a-z A-Z 0-9 . _ - and /")]
+    Characters(String),
+    #[error("`{0}` has an empty or hidden part")]
+    Parts(String),
+}
+
 /// A path may name folders but never leaves the corpus and has only plain characters.
-fn check_path(path: &str) -> Result<(), String> {
+fn check_path(path: &str) -> Result<(), PathProblem> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
     let parts_are_names = path.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
     match path {
-        _ if path.len() > MAX_KEY_CHARS => Err(format!("is longer than {MAX_KEY_CHARS} characters")),
-        _ if !path.ends_with(".mp4") => Err(format!("`{path}` must end in .mp4")),
-        _ if !path.chars().all(plain) => Err(format!("`{path}` may have only a-z A-Z 0-9 . _ - and /")),
-        _ if !parts_are_names => Err(format!("`{path}` has an empty or hidden part")),
+        _ if path.len() > MAX_KEY_CHARS => Err(PathProblem::TooLong),
+        _ if !path.ends_with(".mp4") => Err(PathProblem::Extension(path.to_owned())),
+        _ if !path.chars().all(plain) => Err(PathProblem::Characters(path.to_owned())),
+        _ if !parts_are_names => Err(PathProblem::Parts(path.to_owned())),
         _ => Ok(()),
     }
 }

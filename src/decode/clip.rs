@@ -7,7 +7,7 @@ use super::{
     ffmpeg::{DecodeTotals, Next, OpenParams, VideoFile},
     policy::{Refusal, check_clip_picture, check_streams},
     protocol::{ClipFacts, Codec, RecordWriter},
-    timing,
+    timing::{self, TimingFault},
     worker::JobError,
 };
 use crate::{
@@ -59,12 +59,10 @@ pub(super) fn run(
     })?;
 
     check_whole(totals)?;
-    let timing_refusal = |reason| Refusal::new(GateId::G10, reason);
+    let timing_refusal = |fault: TimingFault| Refusal::new(GateId::G10, fault.to_string());
     let base = video.facts.time_base;
-    let times: Vec<i64> = times
-        .into_iter()
-        .collect::<Option<_>>()
-        .ok_or_else(|| timing_refusal("a frame has no presentation time".to_owned()))?;
+    let times: Vec<i64> =
+        times.into_iter().collect::<Option<_>>().ok_or_else(|| timing_refusal(TimingFault::NoTime))?;
     timing::check_constant_rate(&times, base, spec.fps).map_err(timing_refusal)?;
     if let (Some(list), [first, ..], [.., last]) = (&edits, &times[..], &times[..]) {
         timing::check_edit_list(list, *first, *last, spec.fps).map_err(timing_refusal)?;

@@ -40,6 +40,27 @@ pub(super) struct EditList {
     pub(super) edits: Vec<Edit>,
 }
 
+/// Why a clip's times do not show every frame once, in order, at the asked rate (gate G10).
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum TimingFault {
+    #[error("a frame has no presentation time")]
+    NoTime,
+    #[error("frame {} is shown at tick {before} and frame {frame} at {at}: times must rise", frame - 1)]
+    NotRising { frame: usize, before: i64, at: i64 },
+    #[error("step of {step} ticks of {}/{} s before frame {frame}: {fps} frames per second asked", base.numerator, base.denominator)]
+    Step { frame: usize, step: i128, base: TimeBase, fps: u32 },
+    #[error("frame {frame} is more than one tick away from {frame}/{fps} s: the rate drifts")]
+    Drift { frame: usize, fps: u32 },
+    #[error("edit list with {0} entries repeats or leaves out parts")]
+    EditCount(usize),
+    #[error("edit list plays at rate {0:#x} / 0x10000: only 1 is allowed")]
+    EditRate(u32),
+    #[error("edit list starts at tick {start}, after the first frame at {first}")]
+    EditStart { start: i64, first: i64 },
+    #[error("edit list ends before the last frame at tick {last}")]
+    EditEnd { last: i64 },
+}
+
 const RATE_ONE: u32 = 0x1_0000;
 
 /// Checks that presentation times rise strictly and keep to `fps`.
@@ -47,7 +68,7 @@ const RATE_ONE: u32 = 0x1_0000;
 /// Every step is within one tick of `1 / fps` and within a quarter of a frame (so that a coarse
 /// time base is no licence), and no frame is more than one tick away from where its index puts it.
 /// `fps` is at most 1000 (the request is checked), so that nothing here overflows.
-pub(super) fn check_constant_rate(times: &[i64], base: TimeBase, fps: u32) -> Result<(), String> {
+pub(super) fn check_constant_rate(times: &[i64], base: TimeBase, fps: u32) -> Result<(), TimingFault> {
     // In units of 1 / (fps * denominator) seconds: one tick is `tick`, one frame is `frame`.
     let tick = i128::from(base.numerator) * i128::from(fps);
     let frame = i128::from(base.denominator);
@@ -55,30 +76,15 @@ pub(super) fn check_constant_rate(times: &[i64], base: TimeBase, fps: u32) -> Re
     for (index, pair) in times.windows(2).enumerate() {
         let step = i128::from(pair[1]) - i128::from(pair[0]);
         if step <= 0 {
-            return Err(format!(
-                "frame {} is shown at tick {} and frame {} at {}: times must rise",
-                index,
-                pair[0],
-                index + 1,
-                pair[1]
-            ));
+            return Err(TimingFault::NotRising { frame: index + 1, before: pair[0], at: pair[1] });
         }
         let off = (step * tick - frame).abs();
         if off > tick || off * 4 > frame {
-            return Err(format!(
-                "step of {step} ticks of {}/{} s before frame {}: {fps} frames per second asked",
-                base.numerator,
-                base.denominator,
-                index + 1
-            ));
+            return Err(TimingFault::Step { frame: index + 1, step, base, fps });
         }
         let drift = (i128::from(pair[1]) - i128::from(origin)) * tick - (index as i128 + 1) * frame;
         if drift.abs() > tick {
-            return Err(format!(
-                "frame {} is more than one tick away from {}/{fps} s: the rate drifts",
-                index + 1,
-                index + 1
-            ));
+            return Err(TimingFault::Drift { frame: index + 1, fps });
         }
     }
     Ok(())
@@ -90,7 +96,7 @@ pub(super) fn check_constant_rate(times: &[i64], base: TimeBase, fps: u32) -> Re
 /// the first frame's time (what every encoder writes for its B-frame delay) and ends no earlier
 /// than the middle of the last frame, up to one movie tick of rounding. `first` and `last` are the
 /// first and last frame's times in media ticks.
-pub(super) fn check_edit_list(list: &EditList, first: i64, last: i64, fps: u32) -> Result<(), String> {
+pub(super) fn check_edit_list(list: &EditList, first: i64, last: i64, fps: u32) -> Result<(), TimingFault> {
     let mut edits = list.edits.as_slice();
     if let [delay, rest @ ..] = edits
         && delay.media_time == -1
@@ -101,16 +107,13 @@ pub(super) fn check_edit_list(list: &EditList, first: i64, last: i64, fps: u32) 
     let edit = match edits {
         [] => return Ok(()),
         [edit] if edit.media_time >= 0 => edit,
-        _ => return Err(format!("edit list with {} entries repeats or leaves out parts", list.edits.len())),
+        _ => return Err(TimingFault::EditCount(list.edits.len())),
     };
     if edit.rate_16_16 != RATE_ONE {
-        return Err(format!("edit list plays at rate {:#x} / 0x10000: only 1 is allowed", edit.rate_16_16));
+        return Err(TimingFault::EditRate(edit.rate_16_16));
     }
     if edit.media_time > first.saturating_add(1) {
-        return Err(format!(
-            "edit list starts at tick {}, after the first frame at {first}",
-            edit.media_time
-        ));
+        return Err(TimingFault::EditStart { start: edit.media_time, first });
     }
     if edit.duration == 0 {
         return Ok(());
@@ -123,7 +126,7 @@ pub(super) fn check_edit_list(list: &EditList, first: i64, last: i64, fps: u32) 
     let rounding = 2 * i128::from(fps) * media;
     let middle_of_last = i128::from(last) * per_media_tick + movie * media;
     if end + rounding < middle_of_last {
-        return Err(format!("edit list ends before the last frame at tick {last}"));
+        return Err(TimingFault::EditEnd { last });
     }
     Ok(())
 }
@@ -156,7 +159,9 @@ mod tests {
             assert!(check_constant_rate(&times, FINE, 16).is_err(), "{times:?}");
         }
         let drifting: Vec<i64> = (0..81).map(|i| i * 63).collect();
-        assert!(check_constant_rate(&drifting, MILLI, 16).expect_err("drifts").contains("drifts"));
+        assert!(
+            check_constant_rate(&drifting, MILLI, 16).expect_err("drifts").to_string().contains("drifts")
+        );
         // One tick of 1/16 s is a whole frame: no licence to double it.
         let coarse = TimeBase { numerator: 1, denominator: 16 };
         assert_eq!(check_constant_rate(&[0, 1, 2], coarse, 16), Ok(()));
@@ -176,7 +181,7 @@ mod tests {
     }
 
     /// Nine frames at 16 fps from tick 2048: the last is shown at 10240 until 11264.
-    fn judge(edits: &[(u64, i64, u32)]) -> Result<(), String> {
+    fn judge(edits: &[(u64, i64, u32)]) -> Result<(), TimingFault> {
         check_edit_list(&list(edits), 2048, 10_240, 16)
     }
 

@@ -123,7 +123,7 @@ pub(crate) mod tests {
     }
 
     /// Decodes with the ffmpeg program, stopping at the first error: planes, or what it complained of.
-    pub(crate) fn decode(file: &[u8], size: (usize, usize)) -> Result<Yuv420Clip, String> {
+    pub(crate) fn decode(file: &[u8], size: (usize, usize)) -> std::io::Result<Yuv420Clip> {
         let folder = tempfile::tempdir().expect("folder");
         let (input, output) = (folder.path().join("in.mp4"), folder.path().join("out.yuv"));
         std::fs::write(&input, file).expect("written");
@@ -135,11 +135,11 @@ pub(crate) mod tests {
             .output()
             .expect("ffmpeg");
         if !run.status.success() || !run.stderr.is_empty() {
-            return Err(String::from_utf8_lossy(&run.stderr).into_owned());
+            return Err(std::io::Error::other(String::from_utf8_lossy(&run.stderr).into_owned()));
         }
         let data = std::fs::read(&output).expect("planes");
         let frames = data.len() / Yuv420Clip::frame_bytes(size.0, size.1);
-        Yuv420Clip::from_planes(size.0, size.1, frames, data).map_err(|error| error.to_string())
+        Yuv420Clip::from_planes(size.0, size.1, frames, data).map_err(std::io::Error::other)
     }
 
     #[tokio::test]

@@ -5,12 +5,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::domain::{
     event::Event,
     ids::RoundId,
-    round::{ApplyError, Tournament},
+    round::{ApplyError, Round, Tournament},
+    rules::PayoutRules,
 };
 
 const SCHEMA_VERSION: i64 = 1;
@@ -26,6 +27,8 @@ CREATE TABLE IF NOT EXISTS events (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS events_by_round ON events (round, seq);
 ";
+
+const EVENTS_OF_ROUND: &str = "SELECT seq, kind, body FROM events WHERE round = ?1 ORDER BY seq";
 
 /// Failures of the journal; all ours.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +126,14 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Opens an existing journal for reading beside the validator that writes it.
+    pub fn open_read_only(folder: &Path) -> Result<Self, JournalError> {
+        let path = folder.join("journal.sqlite");
+        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .map_err(|source| JournalError::Sqlite { path: path.clone(), source })?;
+        Ok(Self { connection, path, events: 0 })
+    }
+
     fn fail(&self, source: rusqlite::Error) -> JournalError {
         JournalError::Sqlite { path: self.path.clone(), source }
     }
@@ -184,20 +195,31 @@ impl Journal {
     /// Folds all events into a state, through the same code as live running.
     pub fn replay(&self, mut state: Tournament) -> Result<Tournament, JournalError> {
         self.read("SELECT seq, kind, body FROM events ORDER BY seq", [], |seq, event| {
-            state.apply(&event).map_err(|source| JournalError::Inconsistent {
-                path: self.path.clone(),
-                seq,
-                source,
-            })
+            self.follow(&mut state, seq, &event)
         })?;
         Ok(state)
+    }
+
+    fn follow(&self, state: &mut Tournament, seq: i64, event: &Event) -> Result<(), JournalError> {
+        let path = || self.path.clone();
+        state.apply(event).map_err(|source| JournalError::Inconsistent { path: path(), seq, source })
+    }
+
+    /// One round folded alone, whatever became of the weights that rest on it; `None` when no event
+    /// names it.
+    pub fn round(&self, round: RoundId, rules: PayoutRules) -> Result<Option<Round>, JournalError> {
+        let mut state = Tournament::new(rules);
+        self.read(EVENTS_OF_ROUND, [round.0 as i64], |seq, event| match event {
+            Event::WeightsIntended { .. } => Ok(()),
+            event => self.follow(&mut state, seq, &event),
+        })?;
+        Ok(state.round(round).cloned())
     }
 
     /// All events of one round, in order.
     pub fn events_of(&self, round: RoundId) -> Result<Vec<Event>, JournalError> {
         let mut events = Vec::new();
-        let query = "SELECT seq, kind, body FROM events WHERE round = ?1 ORDER BY seq";
-        self.read(query, [round.0 as i64], |_, event| {
+        self.read(EVENTS_OF_ROUND, [round.0 as i64], |_, event| {
             events.push(event);
             Ok(())
         })?;
@@ -233,7 +255,7 @@ mod tests {
     use crate::domain::{
         ids::BlockNumber,
         outcome::Fault,
-        rules::{PayoutRule, PayoutRules},
+        rules::PayoutRule,
         testing::{forfeit, hotkey, plan},
     };
 

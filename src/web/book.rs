@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::RoundsView;
+use super::{RoundsUnreadable, RoundsView};
 use crate::{
     domain::{ids::RoundId, report::RoundReport},
-    store::book::RoundsBook,
+    store::archive::RoundsArchive,
 };
 
 fn summary(report: &RoundReport) -> Value {
@@ -28,13 +28,14 @@ fn summary(report: &RoundReport) -> Value {
     })
 }
 
-impl RoundsView for RoundsBook {
+impl RoundsView for RoundsArchive {
     fn list(&self, limit: usize) -> Vec<Value> {
-        self.newest(limit).iter().map(|report| summary(report)).collect()
+        self.book.newest(limit).iter().map(|report| summary(report)).collect()
     }
 
-    fn get(&self, round: RoundId) -> Option<Value> {
-        let report = RoundsBook::get(self, round)?;
-        serde_json::to_value(report.as_ref()).ok()
+    fn get(&self, round: RoundId) -> Result<Option<Value>, RoundsUnreadable> {
+        let report = RoundsArchive::get(self, round).map_err(|error| RoundsUnreadable(error.to_string()))?;
+        // A report is a tree of plain data with string keys: it always has a JSON form.
+        Ok(report.and_then(|report| serde_json::to_value(report).ok()))
     }
 }

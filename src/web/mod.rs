@@ -7,5 +7,5 @@ mod server;
 
 pub use crate::telemetry::{Readiness, Reason, ReasonCode};
 pub use error::WebError;
-pub use routes::{MAX_ROUNDS, RoundsView, WebState};
+pub use routes::{MAX_ROUNDS, RoundsUnreadable, RoundsView, WebState};
 pub use server::{WebOptions, serve};

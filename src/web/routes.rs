@@ -29,8 +29,16 @@ pub trait RoundsView: Send + Sync {
     /// Summaries of at most `limit` rounds, newest first.
     fn list(&self, limit: usize) -> Vec<Value>;
     /// One round with its whole outcome table; `None` when it is not known.
-    fn get(&self, round: RoundId) -> Option<Value>;
+    ///
+    /// # Errors
+    /// When what holds the rounds cannot be read.
+    fn get(&self, round: RoundId) -> Result<Option<Value>, RoundsUnreadable>;
 }
+
+/// What holds the rounds cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the rounds cannot be read: {0}")]
+pub struct RoundsUnreadable(pub String);
 
 /// What the pages are made from.
 #[derive(Clone)]
@@ -155,6 +163,7 @@ async fn round(
         expected: "a round's number, e.g. /rounds/41".to_owned(),
     })?;
     let found = off_thread(move || state.rounds.get(RoundId(number))).await?;
+    let found = found.map_err(|error| RequestError::Internal(error.to_string()))?;
     found.map(Json).ok_or(RequestError::NoSuchRound(round))
 }
 

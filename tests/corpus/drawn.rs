@@ -16,7 +16,7 @@ use leoma::{
 };
 use tempfile::TempDir;
 
-use super::open;
+use super::{open, rules};
 
 const SPEC: ClipSpec = ClipSpec { frames: 81, width: 208, height: 120, fps: 16 };
 
@@ -57,8 +57,8 @@ fn keys(corpus: &leoma::corpus::Corpus) -> Vec<String> {
 async fn two_validators_prepare_the_same_clip_and_anyone_replays_it() {
     let none = BTreeSet::new();
     let (one, other) = (open(drawn()).await, open(drawn()).await);
-    let mine = one.choose(&anchor(1), SPEC, &none).await.expect("a clip");
-    let theirs = other.choose(&anchor(1), SPEC, &none).await.expect("a clip");
+    let mine = one.choose(&rules(SPEC), &anchor(1), &none).await.expect("a clip");
+    let theirs = other.choose(&rules(SPEC), &anchor(1), &none).await.expect("a clip");
     assert_eq!(mine.choice, theirs.choice);
     assert_eq!(mine.first_frame_png, theirs.first_frame_png);
     assert_eq!((mine.reference.len(), mine.reference.width(), mine.reference.height()), (81, 208, 120));
@@ -73,7 +73,7 @@ async fn two_validators_prepare_the_same_clip_and_anyone_replays_it() {
 #[tokio::test]
 async fn the_scorers_first_frame_comes_from_the_png_and_shows_the_clips_first_frame() {
     let corpus = open(drawn()).await;
-    let clip = corpus.choose(&anchor(2), SPEC, &BTreeSet::new()).await.expect("a clip");
+    let clip = corpus.choose(&rules(SPEC), &anchor(2), &BTreeSet::new()).await.expect("a clip");
     assert_eq!(*clip.first_frame, decode_first_frame(&clip.first_frame_png).expect("own file"));
     let (shown, real) = (clip.first_frame.frame(0), clip.reference.frame(0));
     let apart: u64 = shown.y.iter().zip(real.y).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
@@ -86,11 +86,11 @@ async fn a_published_clip_never_returns_until_none_is_left() {
     let corpus = open(drawn()).await;
     let mut published = BTreeSet::new();
     for round in 0..4 {
-        let clip = corpus.choose(&anchor(3), SPEC, &published).await.expect("a clip is left");
+        let clip = corpus.choose(&rules(SPEC), &anchor(3), &published).await.expect("a clip is left");
         assert!(published.insert(clip.choice.key.clone()), "round {round} repeats {}", clip.choice.key);
     }
     assert_eq!(published.iter().cloned().collect::<Vec<_>>(), keys(&corpus));
-    let error = corpus.choose(&anchor(3), SPEC, &published).await.expect_err("all were published");
+    let error = corpus.choose(&rules(SPEC), &anchor(3), &published).await.expect_err("all were published");
     assert!(matches!(error, CorpusError::Exhausted { clips: 4, published: 4 }), "{error}");
 }
 
@@ -114,7 +114,7 @@ async fn candidates_come_in_walk_order_from_the_hash() {
 #[tokio::test]
 async fn a_replay_that_differs_in_anything_is_a_mismatch() {
     let corpus = open(drawn()).await;
-    let clip = corpus.choose(&anchor(4), SPEC, &BTreeSet::new()).await.expect("a clip");
+    let clip = corpus.choose(&rules(SPEC), &anchor(4), &BTreeSet::new()).await.expect("a clip");
     let changes: [(&str, fn(&mut ClipChoice)); 5] = [
         ("the source file", |choice| choice.sha256 = Digest::of(b"other")),
         ("the start of the window", |choice| choice.window_start_us += 1),
@@ -138,16 +138,16 @@ async fn an_altered_or_missing_file_ends_the_walk_instead_of_changing_the_choice
     let folder = copied();
     let none = BTreeSet::new();
     let corpus = open(folder.path()).await;
-    let key = corpus.choose(&anchor(5), SPEC, &none).await.expect("a clip").choice.key;
+    let key = corpus.choose(&rules(SPEC), &anchor(5), &none).await.expect("a clip").choice.key;
     let path = folder.path().join(&key);
     let mut content = std::fs::read(&path).expect("readable clip");
     let last = content.len() - 1;
     content[last] ^= 1;
     std::fs::write(&path, &content).expect("writable clip");
-    let error = corpus.choose(&anchor(5), SPEC, &none).await.expect_err("altered file");
+    let error = corpus.choose(&rules(SPEC), &anchor(5), &none).await.expect_err("altered file");
     assert!(matches!(error, CorpusError::Shelf(ShelfError::Content { .. })), "{error}");
     std::fs::remove_file(&path).expect("removable clip");
-    let error = corpus.choose(&anchor(5), SPEC, &none).await.expect_err("missing file");
+    let error = corpus.choose(&rules(SPEC), &anchor(5), &none).await.expect_err("missing file");
     assert!(matches!(error, CorpusError::Shelf(ShelfError::Storage { .. })), "{error}");
 }
 
@@ -164,6 +164,7 @@ async fn a_file_that_no_decoder_reads_is_passed_over_by_everyone() {
 
     let corpus = open(folder.path()).await;
     assert_ne!(corpus.digest(), sound.digest());
-    let prepared = corpus.choose(&BlockHash([0; 32]), SPEC, &BTreeSet::new()).await.expect("the next clip");
+    let prepared =
+        corpus.choose(&rules(SPEC), &BlockHash([0; 32]), &BTreeSet::new()).await.expect("the next clip");
     assert_eq!(prepared.choice.key, clips[1].key);
 }

@@ -7,7 +7,7 @@ use leoma::{
     domain::{ids::BlockHash, plan::ClipSpec},
 };
 
-use super::{decoder, open};
+use super::{decoder, open, rules};
 
 const SPEC: ClipSpec = ClipSpec { frames: 81, width: 832, height: 480, fps: 16 };
 
@@ -48,7 +48,7 @@ async fn every_fetched_clip_has_a_window_for_any_block() {
 async fn a_fetched_clip_is_prepared_at_full_size_and_replays() {
     let Some(folder) = fetched("corpus.toml") else { return };
     let corpus = open(&folder).await;
-    let clip = corpus.choose(&BlockHash([1; 32]), SPEC, &BTreeSet::new()).await.expect("a clip");
+    let clip = corpus.choose(&rules(SPEC), &BlockHash([1; 32]), &BTreeSet::new()).await.expect("a clip");
     assert_eq!((clip.reference.len(), clip.reference.width(), clip.reference.height()), (81, 832, 480));
     assert!(clip.first_frame_png.len() < 1_300_000, "PNG of {} bytes", clip.first_frame_png.len());
     let again = corpus.prepare(&clip.choice, SPEC).await.expect("replays");

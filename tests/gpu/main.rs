@@ -1,6 +1,6 @@
 //! Scorers behind their trait: every device gives the verdict of the pure function.
 
-mod scorer;
 #[path = "../core/scenes.rs"]
 #[allow(dead_code, reason = "the core tests use the rest")]
 mod scenes;
+mod scorer;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use leoma::{
+    config::Secret,
     domain::{
         commitment::Commitment,
         outcome::Fault,
         roster::{Deployment, Lookup},
     },
-    config::Secret,
     miners::{options::ServicesOptions, port::MinerServices as _},
     sim::services::{StandInAnswer, StandIns},
 };

@@ -18,6 +18,7 @@ use leoma::{
         ids::{BlockNumber, Hotkey, Uid},
         plan::ClipSpec,
         roster::Deployment,
+        rules::Rules,
     },
     miners::{
         options::ServicesOptions,
@@ -151,7 +152,7 @@ async fn first_clip(world: &World, chain: &SubtensorChain) -> PreparedClip {
     let hash = chain.block_hash(anchor).await.expect("the round began");
     let location = world.folder.path().join("corpus").display().to_string();
     let corpus = Corpus::open(CorpusOptions::at(location), decoder()).await.expect("corpus");
-    corpus.choose(&hash, SPEC, &Default::default()).await.expect("a clip")
+    corpus.choose(&Rules::embedded(), &hash, &Default::default()).await.expect("a clip")
 }
 
 async fn ask(world: &World, deployment: &Deployment, clip: &PreparedClip) -> Arc<Yuv420Clip> {

@@ -126,7 +126,7 @@ fn everything_that_is_wrong_is_said_at_once_with_its_place() {
     let file = folder.file(
         "v.toml",
         "state = 5\n[chain]\nnetiud = 99\nnetuid = \"99\"\ncall_deadline_s = 0\nendpoints = [\"http://x\"]\n\
-         [chian]\n[services]\nnetuid = 3\nchutes_api = \"http://chutes.ai\"\nmax_clip_bytes = 1.5\n\
+         [chian]\n[services]\nnetuid = 3\nchutes_api = \"http://chutes.ai\"\nlookup_timeout_s = 1.5\n\
          [scorer]\ndevice = \"toaster\"\n[weights]\nsubmit = 1\n",
     );
     let checked = said(
@@ -146,7 +146,7 @@ fn everything_that_is_wrong_is_said_at_once_with_its_place() {
         at(7) + "unknown key `chian`; did you mean `chain`?",
         at(9) + "unknown key `services.netuid`; did you mean `chain.netuid`?",
         at(10) + "`services.chutes_api`: http:// is only for loopback",
-        at(11) + "`services.max_clip_bytes`: expected a whole number, found a number with a fraction",
+        at(11) + "`services.lookup_timeout_s`: expected a whole number, found a number with a fraction",
         at(13) + "`scorer.device`: expected one of auto, cpu, found `toaster`",
         at(15) + "`weights.submit`: expected true or false, found a whole number",
         "environment LEOMA_CHAIN_NETUID: unknown key `LEOMA_CHAIN_NETUID`; did you mean `LEOMA_CHAIN__NETUID`?".into(),

@@ -6,7 +6,7 @@ use leoma::{
     domain::ids::{BlockNumber, RoundId},
     runtime::board::{ActorState, Board, Ending},
     telemetry::{Health, HealthLimits, HealthOptions, Metrics, MetricsOptions, Vitals},
-    web::{MAX_ROUNDS, RoundsView, WebError, WebOptions, WebState, serve},
+    web::{MAX_ROUNDS, RoundsUnreadable, RoundsView, WebError, WebOptions, WebState, serve},
 };
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Rounds 1 to 300 in memory; round 13 panics, as a broken view would.
+/// Rounds 1 to 300 in memory; round 13 panics, as a broken view would, and round 14 cannot be read.
 #[derive(Default)]
 struct Rounds {
     asked: Mutex<Vec<usize>>,
@@ -29,9 +29,12 @@ impl RoundsView for Rounds {
         (1..=300u64).rev().take(limit).map(|round| json!({"round": round})).collect()
     }
 
-    fn get(&self, round: RoundId) -> Option<Value> {
+    fn get(&self, round: RoundId) -> Result<Option<Value>, RoundsUnreadable> {
         assert_ne!(round.0, 13, "a broken view");
-        (1..=300).contains(&round.0).then(|| json!({"round": round, "miners": []}))
+        if round.0 == 14 {
+            return Err(RoundsUnreadable("disk on fire".into()));
+        }
+        Ok((1..=300).contains(&round.0).then(|| json!({"round": round, "miners": []})))
     }
 }
 
@@ -170,7 +173,8 @@ async fn rounds_are_listed_newest_first_within_bounds() {
 async fn a_view_that_panics_costs_one_answer_and_not_the_server() {
     let house = House::open().await;
     assert_eq!(house.get("/rounds/13").await.error(), (500, "internal".into()));
-    assert_eq!(house.get("/rounds/14").await.status, 200);
+    assert_eq!(house.get("/rounds/14").await.error(), (500, "internal".into()));
+    assert_eq!(house.get("/rounds/15").await.status, 200);
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ impl RoundClock {
                 let hash = parts.chain.block_hash(number).await?;
                 let anchor = BlockRef { number, hash };
                 parts.registry.deliver(SyncRoster { round, anchor }).await.ok();
-                let clip = parts.corpus.choose_by(&parts.rules.rules, &hash, &published).await?;
+                let clip = parts.corpus.choose(&parts.rules.rules, &hash, &published).await?;
                 Ok::<_, PrepareError>((anchor, Arc::new(clip)))
             };
             ClipReady { round, clip: clip.await }

@@ -14,6 +14,8 @@ pub struct Rules {
     pub schedule: ScheduleRules,
     /// What miners are asked for.
     pub request: ClipSpec,
+    /// What is read of an answer and spent on it.
+    pub limits: LimitRules,
     /// Who is paid.
     pub payout: PayoutRules,
     /// How a clip is judged.
@@ -52,6 +54,7 @@ impl Rules {
         })?;
         self.schedule.check()?;
         check_request(&self.request)?;
+        self.limits.check()?;
         at_most("payout.tie_band", self.payout.tie_band.into(), 0, 10_000)?;
         check_scoring(&self.scoring)
     }
@@ -81,6 +84,15 @@ impl ScheduleRules {
         ensure(settle <= interval, "schedule.settle_within_blocks", || {
             format!("{settle} must not exceed round_interval_blocks ({interval}): rounds would overlap")
         })
+    }
+}
+
+impl LimitRules {
+    fn check(&self) -> Result<(), RulesError> {
+        at_most("limits.answer_bytes", self.answer_bytes.into(), 1 << 16, 1 << 30)?;
+        at_most("limits.answer_seconds", self.answer_seconds.into(), 1, 3_600)?;
+        at_most("limits.decode_seconds", self.decode_seconds.into(), 1, 600)?;
+        at_most("limits.decode_memory_mib", self.decode_memory_mib.into(), 128, 16_384)
     }
 }
 
@@ -162,6 +174,21 @@ pub struct ScheduleRules {
     pub answer_within_blocks: u64,
     /// Blocks after the anchor by which every ticket settles.
     pub settle_within_blocks: u64,
+}
+
+/// What is read of an answer and spent on it. These are rules, not settings of an operator: with other
+/// values another validator would reject what this one scores.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitRules {
+    /// Largest answer that is read from a miner, in bytes.
+    pub answer_bytes: u32,
+    /// Longest time that one request may take; the answer block usually ends it earlier.
+    pub answer_seconds: u32,
+    /// Longest time that decoding one file may take before its child process is killed.
+    pub decode_seconds: u32,
+    /// Address space of a child process that decodes one file, in MiB.
+    pub decode_memory_mib: u32,
 }
 
 /// Who is paid at an epoch.
