@@ -145,7 +145,7 @@ async fn run(parts: &SetterParts, message: &SubmitWeights) -> Result<WeightsEnd,
     }
     let intent = match decide(parts, message, &view) {
         Ok(intent) => intent,
-        Err(end) => return Ok(end),
+        Err(end) => return Ok(*end),
     };
     let (written, confirmed) = oneshot::channel();
     let decided = WeightsDecided { intent: intent.clone(), written };
@@ -157,9 +157,13 @@ async fn run(parts: &SetterParts, message: &SubmitWeights) -> Result<WeightsEnd,
 }
 
 /// Decides whom to pay at this block; `Err` says why nothing is submitted now.
-fn decide(parts: &SetterParts, message: &SubmitWeights, view: &View) -> Result<WeightsIntent, WeightsEnd> {
+fn decide(
+    parts: &SetterParts,
+    message: &SubmitWeights,
+    view: &View,
+) -> Result<WeightsIntent, Box<WeightsEnd>> {
     let number = view.head.block.number;
-    let deferred = |reason: String, retry_at| WeightsEnd::Deferred { reason, retry_at };
+    let deferred = |reason: String, retry_at| Box::new(WeightsEnd::Deferred { reason, retry_at });
     let check = Preflight {
         now: number,
         me: view.my_neuron().map(|neuron| (neuron.validator_permit, neuron.last_update)),

@@ -150,7 +150,8 @@ async fn commitments_come_without_framing_oldest_first() {
 
     let mut commitments = chain.commitments(NETUID, after.hash).await.expect("commitments");
     commitments.sort_by_key(|found| found.hotkey);
-    let shown: Vec<(Hotkey, Vec<(u64, Vec<u8>)>)> = commitments
+    type Reveals = Vec<(u64, Vec<u8>)>;
+    let shown: Vec<(Hotkey, Reveals)> = commitments
         .into_iter()
         .map(|found| {
             let revealed = found.revealed.into_iter();
@@ -407,7 +408,8 @@ async fn without_a_hotkey_or_a_server_it_says_so() {
     let mut gate = Gate::open(&devnet.url()).await;
     let url = gate.url();
     gate.close().await;
-    let absent = SubtensorOptions { call_deadline: Duration::from_millis(300), ..options(&[url.clone()]) };
+    let absent =
+        SubtensorOptions { call_deadline: Duration::from_millis(300), ..options(std::slice::from_ref(&url)) };
     match SubtensorChain::connect(absent).await.err() {
         Some(error @ (ChainError::Deadline { .. } | ChainError::Transport { .. })) => {
             assert!(error.to_string().contains(&url), "{error}");

@@ -115,7 +115,8 @@ async fn candidates_come_in_walk_order_from_the_hash() {
 async fn a_replay_that_differs_in_anything_is_a_mismatch() {
     let corpus = open(drawn()).await;
     let clip = corpus.choose(&rules(SPEC), &anchor(4), &BTreeSet::new()).await.expect("a clip");
-    let changes: [(&str, fn(&mut ClipChoice)); 5] = [
+    type Change = fn(&mut ClipChoice);
+    let changes: [(&str, Change); 5] = [
         ("the source file", |choice| choice.sha256 = Digest::of(b"other")),
         ("the start of the window", |choice| choice.window_start_us += 1),
         ("the first frame", |choice| choice.first_frame_png = Digest::of(b"other")),

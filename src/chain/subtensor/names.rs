@@ -96,8 +96,11 @@ pub(super) fn weights() -> Item<(u16, u16), Vec<(u16, u16)>> {
     item("Weights")
 }
 
+/// What one hotkey revealed: bytes and block of each reveal.
+pub(super) type Revealed = Vec<(Vec<u8>, u64)>;
+
 /// Revealed bytes with the block of their reveal, oldest first, by subnet and hotkey.
-pub(super) fn revealed_commitments() -> Item<(u16, AccountId32), Vec<(Vec<u8>, u64)>> {
+pub(super) fn revealed_commitments() -> Item<(u16, AccountId32), Revealed> {
     dynamic("Commitments", "RevealedCommitments")
 }
 

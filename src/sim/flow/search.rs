@@ -111,8 +111,8 @@ impl Template {
         }
         remove_mean(&mut warped);
         let (mut cost, mut bx, mut by) = (0.0, 0.0, 0.0);
-        for k in 0..PATCH * PATCH {
-            let residual = warped[k] - self.grey[k];
+        for (k, grey) in warped.into_iter().enumerate() {
+            let residual = grey - self.grey[k];
             cost += residual * residual;
             bx += residual * self.gradient[0][k];
             by += residual * self.gradient[1][k];
