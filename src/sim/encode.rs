@@ -111,7 +111,7 @@ async fn feed(mut command: Command, clip: &Yuv420Clip) -> Result<(), EncodeError
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::sim::testing::{Texture, clip, psnr};
+    use leoma_film::testing::{Texture, clip, psnr};
 
     pub(crate) fn sample(frames: usize) -> Yuv420Clip {
         let texture = Texture::new(4);
@@ -171,5 +171,17 @@ pub(crate) mod tests {
         let refused = EncodeOptions { scale: Some((95, 63)), ..options() };
         let error = encode(&sample(2), &refused).await.expect_err("odd sides do not fit yuv420p");
         assert!(matches!(&error, EncodeError::Refused { complaint, .. } if !complaint.is_empty()), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_has_its_length_and_does_not_decode() {
+        let texture = Texture::new(4);
+        let clip = clip((192, 128, 20), |t, x, y| texture.at(x + 3.0 * t as f32, y));
+        let options = EncodeOptions { fps: 16, crf: 10, scale: None, index: IndexPlace::Front };
+        let file = encode(&clip, &options).await.expect("encoded");
+        decode(&file, (192, 128)).expect("the whole file decodes");
+        let damaged = leoma_film::cheats::damage(&file);
+        assert_eq!(damaged.len(), file.len());
+        decode(&damaged, (192, 128)).expect_err("the damaged file must not decode");
     }
 }

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use leoma_film::{cheats, transfer::TransferStyle};
 
 use super::{
-    cheats,
     encode::{EncodeOptions, IndexPlace},
     roster::{Behaviour, COPY_PATIENCE, Enrolled},
     services::{ClipMaker, StandInAnswer, StandInMiner},
     studio::{Room, Studio, StudioError},
-    transfer::TransferStyle,
 };
 use crate::miners::protocol::GenerateBody;
 
@@ -128,17 +127,15 @@ fn seed_pace(seed: u32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use leoma_film::testing::{Texture, clip, psnr};
+
     use super::*;
     use crate::{
         corpus::{CorpusError, png},
         domain::{ids::Digest, plan::ClipSpec},
         miners::port::GenerateRequest,
         quality::frame::Yuv420Clip,
-        sim::{
-            door::DemoDoor,
-            encode::tests::decode,
-            testing::{Texture, clip, psnr},
-        },
+        sim::{door::DemoDoor, encode::tests::decode},
     };
 
     const SIZE: (usize, usize) = (192, 128);
@@ -209,7 +206,7 @@ mod tests {
         let stage = stage();
         let (sharp, copy) = tokio::join!(stage.file("honest-sharp", 0), stage.file("copycat", 5));
         assert_eq!(sharp, copy);
-        let (calm, soft) = tokio::join!(stage.file("honest-calm", 1), stage.file("honest-soft", 2));
+        let (calm, soft) = tokio::join!(stage.file("honest-lively", 1), stage.file("honest-soft", 2));
         assert!(sharp.len() > calm.len() && calm.len() > soft.len());
         assert_eq!(stage.door.opened.load(std::sync::atomic::Ordering::Relaxed), 1, "the work is shared");
         let (made, real) = (decode(&sharp, SIZE).expect("decodes"), real());

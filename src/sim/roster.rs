@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use leoma_film::transfer::TransferStyle;
 use serde::{Deserialize, Serialize};
 
-use super::transfer::TransferStyle;
 use crate::{
     chain::{devnet::DevNeuron, wallet::HotkeySigner},
     domain::{
@@ -102,7 +102,7 @@ pub fn personas() -> Vec<Persona> {
     let other = |label, expect, behaviour| Persona { label, expect, behaviour };
     vec![
         honest("honest-sharp", 1.0, 0.0, 17),
-        honest("honest-calm", 0.85, 0.2, 23),
+        honest("honest-lively", 1.3, 0.2, 23),
         honest("honest-soft", 0.7, 0.45, 29),
         other("freeze", Expectation::Cheat, Behaviour::Freeze),
         other("parallax", Expectation::Cheat, Behaviour::Parallax),

@@ -6,12 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use leoma_film::transfer::Scene;
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use super::{
     door::DemoDoor,
     encode::{EncodeError, EncodeOptions, encode},
-    transfer::Scene,
 };
 use crate::{
     corpus::{CorpusError, png},

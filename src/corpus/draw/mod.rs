@@ -4,9 +4,6 @@
 //! non-affine motion. The drawn pixels are the same everywhere; the encoded files depend on the
 //! installed encoder, so their digests are written into the manifest when they are made.
 
-pub mod scenes;
-pub mod texture;
-
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -15,14 +12,14 @@ use std::{
 
 use rayon::prelude::*;
 
-use self::{
-    scenes::{CANVAS_HEIGHT, CANVAS_WIDTH, SCENES, Scene},
-    texture::{Point, Rgb},
-};
 use super::manifest::{ClipEntry, Manifest, ManifestError};
 use crate::{
     domain::ids::Digest,
     quality::color::{RgbError, rgb_to_clip},
+};
+use leoma_film::{
+    scenes::{CANVAS_HEIGHT, CANVAS_WIDTH, SCENES, Scene},
+    texture::{Point, Rgb},
 };
 
 /// Frames per second of the drawn clips; scene time counts in these.

@@ -155,6 +155,17 @@ impl Motion {
         a.iter().zip(b).map(between).collect()
     }
 
+    /// Sources at frame `t` when everything moves `pace` times as far. Up to 1 the clip is slowed
+    /// down, so that what is uncovered stays exact; beyond 1 there is no later frame to take, and the
+    /// ways are stretched.
+    pub fn paced(&self, pace: f32, t: usize) -> Vec<Source> {
+        let mut sources = self.at(pace.min(1.0) * t as f32);
+        if pace > 1.0 {
+            sources.iter_mut().for_each(|source| source.by = source.by.map(|way| way * pace));
+        }
+        sources
+    }
+
     /// Pixels of the first frame whose place looks different in at least one of `part` frames:
     /// something that left, or will.
     pub fn leaving(&self, part: usize) -> Vec<bool> {
@@ -351,7 +362,7 @@ fn take(map: &[Source], width: usize, at: [f32; 2]) -> Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::testing::{Texture, clip};
+    use crate::testing::{Texture, clip};
 
     #[test]
     fn a_drifting_texture_is_followed_to_the_end() {

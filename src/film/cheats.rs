@@ -100,10 +100,7 @@ pub fn damage(file: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::{
-        encode::{EncodeOptions, IndexPlace, encode, tests as files},
-        testing::{Texture, clip},
-    };
+    use crate::testing::{Texture, clip};
 
     fn still() -> Yuv420Clip {
         let texture = Texture::new(9);
@@ -133,17 +130,5 @@ mod tests {
             assert!(far, "row {row} did not move by {shift}");
             assert_ne!(line(&made, 20, 60), line(&still, 0, 60));
         }
-    }
-
-    #[tokio::test]
-    async fn a_damaged_file_has_its_length_and_does_not_decode() {
-        let texture = Texture::new(4);
-        let clip = clip((192, 128, 20), |t, x, y| texture.at(x + 3.0 * t as f32, y));
-        let options = EncodeOptions { fps: 16, crf: 10, scale: None, index: IndexPlace::Front };
-        let file = encode(&clip, &options).await.expect("encoded");
-        files::decode(&file, (192, 128)).expect("the whole file decodes");
-        let damaged = damage(&file);
-        assert_eq!(damaged.len(), file.len());
-        files::decode(&damaged, (192, 128)).expect_err("the damaged file must not decode");
     }
 }

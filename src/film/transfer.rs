@@ -24,7 +24,7 @@ const SOFT_RAMP: f32 = 8.0;
 /// How a stand-in renders.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct TransferStyle {
-    /// Pace against the real clip, at most 1: at 0.7 everything moves 0.7 times as far.
+    /// Pace against the real clip: at 0.7 or 1.3 everything moves 0.7 or 1.3 times as far.
     pub pace: f32,
     /// Blur of all but the first frame, 0 for none to 1 for a 3x3 binomial filter.
     pub softness: f32,
@@ -73,7 +73,7 @@ impl Scene {
 
     fn render_frame(&self, style: TransferStyle, t: usize, out: &mut [u8]) {
         let (w, h) = (self.first_frame.width(), self.first_frame.height());
-        let map = full_size(&self.motion.at(style.pace * t as f32), self.motion.width(), w);
+        let map = full_size(&self.motion.paced(style.pace, t), self.motion.width(), w);
         let (frame, plate) = (self.first_frame.frame(0), self.plate.frame(0));
         let (luma, chroma) = out.split_at_mut(w * h);
         let (blue, red) = chroma.split_at_mut(w * h / 4);
@@ -266,7 +266,7 @@ fn nearest_unmasked(mask: &[bool], width: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::testing::{Texture, clip, psnr};
+    use crate::testing::{Texture, clip, psnr};
 
     const FULL: TransferStyle = TransferStyle { pace: 1.0, softness: 0.0 };
 
@@ -363,6 +363,20 @@ mod tests {
         let (half, whole) =
             (psnr(&inner(&made, 8), &inner(&real, 4)), psnr(&inner(&made, 8), &inner(&real, 8)));
         assert!(half > 30.0 && half > whole + 8.0, "{half:.1} dB against {whole:.1} dB");
+    }
+
+    #[test]
+    fn a_pace_above_one_moves_farther_than_the_real_clip() {
+        let texture = Texture::new(8);
+        let real = clip((192, 128, 9), |t, x, y| texture.at(x - 2.0 * t as f32, y));
+        let made = Scene::read(first(&real), &real).render(TransferStyle { pace: 1.5, softness: 0.0 }, 5);
+        // One and a half times the way at frame 4 is the whole way at frame 6, away from the border.
+        let inner = |clip: &Yuv420Clip, t: usize| -> Vec<u8> {
+            (8..120).flat_map(|y| clip.frame(t).y[y * 192 + 24..y * 192 + 168].to_vec()).collect()
+        };
+        let (farther, same) =
+            (psnr(&inner(&made, 4), &inner(&real, 6)), psnr(&inner(&made, 4), &inner(&real, 4)));
+        assert!(farther > 30.0 && farther > same + 8.0, "{farther:.1} dB against {same:.1} dB");
     }
 
     #[test]

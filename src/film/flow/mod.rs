@@ -212,7 +212,7 @@ pub fn estimate(from: &Pyramid, to: &Pyramid, effort: Effort) -> FlowField {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::testing::Texture;
+    use crate::testing::Texture;
 
     fn pair(size: (usize, usize), warp: impl Fn(f32, f32) -> (f32, f32)) -> (Pyramid, Pyramid) {
         let texture = Texture::new(7);

@@ -3,13 +3,13 @@
 use crate::quality::frame::Yuv420Clip;
 
 /// A smooth texture that can be sampled at any position: a sum of plane waves, values 40..215.
-pub(crate) struct Texture {
+pub struct Texture {
     waves: Vec<[f32; 4]>,
 }
 
 impl Texture {
     /// A texture that depends on the seed alone.
-    pub(crate) fn new(seed: u32) -> Self {
+    pub fn new(seed: u32) -> Self {
         let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
         let mut random = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -26,14 +26,14 @@ impl Texture {
     }
 
     /// Grey value at a position.
-    pub(crate) fn at(&self, x: f32, y: f32) -> f32 {
+    pub fn at(&self, x: f32, y: f32) -> f32 {
         let sum: f32 = self.waves.iter().map(|[kx, ky, phase, a]| a * (kx * x + ky * y + phase).sin()).sum();
         (127.5 + 16.0 * sum).clamp(40.0, 215.0)
     }
 }
 
 /// A clip whose luma at frame `t` and pixel `(x, y)` is `pixel(t, x, y)`, with chroma from a texture.
-pub(crate) fn clip(
+pub fn clip(
     (width, height, frames): (usize, usize, usize),
     pixel: impl Fn(usize, f32, f32) -> f32,
 ) -> Yuv420Clip {
@@ -55,7 +55,7 @@ pub(crate) fn clip(
 }
 
 /// Peak signal-to-noise ratio of two lumas in decibels; infinite when equal.
-pub(crate) fn psnr(a: &[u8], b: &[u8]) -> f64 {
+pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
     let sum: f64 = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
     10.0 * (255.0f64.powi(2) * a.len() as f64 / sum).log10()
 }
