@@ -14,6 +14,8 @@ export LEOMA_CACHE
 export CARGO_TARGET_DIR ?= $(LEOMA_CACHE)/target
 LEOMA := $(CARGO_TARGET_DIR)/debug/leoma
 DEMO_ROUNDS ?= 3
+# Milliseconds between blocks; miners have 60 blocks to answer. A slow machine needs more.
+DEMO_BLOCK_MS ?= 800
 
 .PHONY: help demo test build setup lint bench clean
 
@@ -28,7 +30,7 @@ build: setup ## build the binary; its path is the last line
 	echo "$(LEOMA)"
 
 demo: build ## whole rounds, end to end: chain, miners, scores, one winner paid
-	@scripts/demo.sh "$(LEOMA)" "$(DEMO_ROUNDS)"
+	@scripts/demo.sh "$(LEOMA)" "$(DEMO_ROUNDS)" "$(DEMO_BLOCK_MS)"
 
 test: setup ## the test suite (stories on real clips skip with a word where clips cannot be fetched)
 	@scripts/fetch-assets.sh >/dev/null || echo "real clips could not be fetched: their stories are skipped"

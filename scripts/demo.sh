@@ -3,17 +3,18 @@
 # process, `leoma run` (the validator), then the report. Exits non-zero when a cheat was paid or no
 # honest stand-in won.
 #
-# Usage: scripts/demo.sh LEOMA ROUNDS
+# Usage: scripts/demo.sh LEOMA ROUNDS [BLOCK_MS]
 set -euo pipefail
 
 leoma=$1
 rounds=$2
+block_ms=${3:-800}
 out=demo-out
 corpus=$(scripts/fetch-assets.sh --leoma "$leoma")
 
 rm -rf "$out"
 mkdir -p "$out"
-"$leoma" sim --corpus "$corpus" --out "$out" --validator-listen 127.0.0.1:0 --block-time-ms 800 >"$out/sim.log" 2>&1 &
+"$leoma" sim --corpus "$corpus" --out "$out" --validator-listen 127.0.0.1:0 --block-time-ms "$block_ms" >"$out/sim.log" 2>&1 &
 sim=$!
 stop_sim() { kill "$sim" 2>/dev/null || true; wait "$sim" 2>/dev/null || true; }
 trap stop_sim EXIT
@@ -32,4 +33,10 @@ echo "validator: $rounds rounds; its pages are at the address in $out/validator.
 "$leoma" run --config "$out/validator.toml" --rounds-file "$out/rounds.json" --until-rounds "$rounds" \
   --address-file "$out/validator.url"
 echo
-"$leoma" sim report --out "$out" --from "$out/rounds.json"
+"$leoma" sim report --out "$out" --from "$out/rounds.json" || {
+  code=$?
+  if grep -qE '"(answer_timeout|asked_too_late)"' "$out/rounds.json"; then
+    echo "If honest stand-ins answered too late, this machine is slow or busy: try  make demo DEMO_BLOCK_MS=$((2 * block_ms))" >&2
+  fi
+  exit "$code"
+}
