@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Codecs of miners' clips.
-const CODECS: [Codec; 4] = [Codec::H264, Codec::Hevc, Codec::Vp9, Codec::Av1];
+const CODECS: [Codec; 5] = [Codec::H264, Codec::Hevc, Codec::Vp9, Codec::Av1, Codec::Mpeg4];
 /// Frames beyond the asked number that are cut; more are refused.
 const MAX_SURPLUS: u32 = 4;
 /// One thread: a validator decodes several clips at once, and each on one core is the least work.
@@ -38,8 +38,9 @@ pub(super) fn run(
 
     let mut times = Vec::new();
     let mut planes = Vec::with_capacity(Yuv420Clip::frame_bytes(spec.width as usize, spec.height as usize));
-    // Codecs pad a picture to whole blocks of up to 64 pixels.
-    let max_pixels = u64::from(spec.width + 64) * u64::from(spec.height + 64);
+    // Codecs pad a picture to whole blocks of up to 64 pixels on a side, and MPEG-4 part 2 holds its
+    // scratch lines (280 of them) against the same limit.
+    let max_pixels = u64::from(spec.width + 128) * u64::from(spec.height.max(216) + 64);
     let totals = video.decode(max_pixels, |frame| {
         if frame.is_damaged() {
             return Err(Refusal::new(GateId::G13, format!("frame {} is damaged", times.len())).into());

@@ -82,10 +82,17 @@ pub fn full_path() -> PathBuf {
 
 /// What the ffmpeg command line decodes a file to: raw yuv420p planes of every stored frame.
 pub fn raw_planes(path: &Path) -> Vec<u8> {
+    raw_planes_with(path, "")
+}
+
+/// As [`raw_planes`], with options of the decoder.
+pub fn raw_planes_with(path: &Path, decoder: &str) -> Vec<u8> {
     let input = path.to_str().expect("ascii path");
     let name = path.file_name().and_then(|name| name.to_str()).expect("ascii name");
-    let arguments = ["-i", input, "-vsync", "passthrough", "-pix_fmt", "yuv420p", "-f", "rawvideo"];
-    let raw = drawn(&format!("{name}.yuv"), &arguments.map(str::to_owned));
+    let mut arguments: Vec<String> = decoder.split_whitespace().map(str::to_owned).collect();
+    let rest = ["-i", input, "-vsync", "passthrough", "-pix_fmt", "yuv420p", "-f", "rawvideo"];
+    arguments.extend(rest.map(str::to_owned));
+    let raw = drawn(&format!("{name}.yuv"), &arguments);
     std::fs::read(raw).expect("just drawn")
 }
 

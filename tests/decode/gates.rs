@@ -129,7 +129,7 @@ async fn g13_other_containers_codecs_and_layouts() {
         ("transport stream", yuv420p("plain.ts", 9, "-c:v libx264")),
         ("image", clip_of("image.png", SMALL, 1, "")),
         ("gif", clip_of("image.gif", SMALL, 9, "")),
-        ("mpeg4", yuv420p("part2.mp4", 9, "-c:v mpeg4")),
+        ("mpeg2", yuv420p("mpeg2.mp4", 9, "-c:v mpeg2video")),
         ("motion jpeg", clip_of("mjpeg.mov", SMALL, 9, "-c:v mjpeg -pix_fmt yuvj420p")),
         ("vp8", yuv420p("vp8.webm", 9, "-c:v libvpx")),
         ("two video streams", two.into()),

@@ -45,6 +45,8 @@ async fn every_allowed_codec_and_container_passes_with_its_own_settings() {
         ("vp9.mp4", "-pix_fmt yuv420p -c:v libvpx-vp9", ContainerKind::Mp4, Codec::Vp9),
         ("av1.webm", "-pix_fmt yuv420p -c:v libaom-av1 -cpu-used 8", ContainerKind::Webm, Codec::Av1),
         ("av1.mp4", "-pix_fmt yuv420p -c:v libaom-av1 -cpu-used 8", ContainerKind::Mp4, Codec::Av1),
+        // What OpenCV's VideoWriter writes for `mp4v`, and with it diffusers where imageio is absent.
+        ("part2.mp4", "-pix_fmt yuv420p -c:v mpeg4 -tag:v mp4v", ContainerKind::Mp4, Codec::Mpeg4),
     ];
     let decoder = decoder();
     for (name, more, container, codec) in cases {
@@ -54,6 +56,18 @@ async fn every_allowed_codec_and_container_passes_with_its_own_settings() {
         assert_eq!((clip.facts.container, clip.facts.codec), (container, codec), "{name}");
         assert!(clip.frames.as_bytes() == raw_planes(&path), "{name}: planes differ");
     }
+}
+
+/// MPEG-4 part 2 leaves the inverse transform open: the planes must be those of the plain C code of a
+/// machine without vector instructions.
+#[tokio::test]
+async fn mpeg4_planes_do_not_depend_on_the_processor() {
+    let path = clip_path("part2-long.mp4", FULL, 12, "-pix_fmt yuv420p -c:v mpeg4 -q:v 2");
+    let spec = leoma::domain::plan::ClipSpec { frames: 12, ..FULL };
+    let clip =
+        decoder().decode_clip(std::fs::read(&path).expect("drawn").into(), spec).await.expect("passes");
+    let plain = super::fixtures::raw_planes_with(&path, "-cpuflags 0 -flags bitexact -idct simple");
+    assert!(clip.frames.as_bytes() == plain, "planes differ from those of plain C code");
 }
 
 #[tokio::test]
