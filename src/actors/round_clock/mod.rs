@@ -102,6 +102,8 @@ pub struct RoundClock {
     state: Tournament,
     live: BTreeMap<RoundId, LiveRound>,
     planning: Option<Planning>,
+    /// The newest round of which the log says that it is not opened.
+    passed_over: Option<RoundId>,
     weights: WeightsPhase,
     draining: bool,
     _life: LifeGuard,
@@ -149,6 +151,7 @@ impl RoundClock {
             state,
             live: BTreeMap::new(),
             planning: None,
+            passed_over: None,
             weights: WeightsPhase::Idle,
             draining: false,
             _life: life,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::Context;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     chain::port::Head,
@@ -30,6 +30,9 @@ pub(super) struct Planning {
     clip: Option<(BlockRef, Arc<PreparedClip>)>,
 }
 
+/// Time between blocks of the chain that we are for; only what the log says rests on it.
+const SECONDS_PER_BLOCK: u64 = 12;
+
 impl RoundClock {
     /// Starts planning when a finalized block lies in a round that was not opened yet, early enough
     /// that miners keep most of their time.
@@ -46,8 +49,12 @@ impl RoundClock {
             }
             return;
         }
-        let known = self.state.newest().is_some_and(|newest| newest >= round);
-        if known || offset > schedule.answer_within_blocks / 2 || !self.state.open_rounds().is_empty() {
+        if self.state.newest().is_some_and(|newest| newest >= round) {
+            return;
+        }
+        let open = self.state.open_rounds();
+        if offset > schedule.answer_within_blocks / 2 || !open.is_empty() {
+            self.pass_over(round, open.first().copied(), head.block.number);
             return;
         }
         let anchor = BlockNumber(round.0 * schedule.round_interval_blocks);
@@ -59,6 +66,23 @@ impl RoundClock {
             clip: None,
         });
         self.prepare(round, anchor);
+    }
+
+    /// Says once for each round why it is not opened, and when the next one begins.
+    fn pass_over(&mut self, round: RoundId, open: Option<RoundId>, now: BlockNumber) {
+        if self.passed_over.is_some_and(|told| told >= round) {
+            return;
+        }
+        self.passed_over = Some(round);
+        let next = BlockNumber((round.0 + 1) * self.parts.rules.rules.schedule.round_interval_blocks);
+        let minutes = (next.0 - now.0) * SECONDS_PER_BLOCK / 60;
+        let why = match open {
+            Some(open) => format!("round {open} is still open"),
+            None => format!("block {now} leaves its miners too little time"),
+        };
+        info!(
+            "round {round} is not opened: {why}; the next begins at block {next}, in about {minutes} minutes"
+        );
     }
 
     /// Reads the anchor's hash, asks for the roster at that block and prepares the clip.
