@@ -17,13 +17,15 @@ use super::{
         detail::detail,
         difference::full_differences,
         downscale::{downscale, pixels},
+        flow,
         layers::explain,
-        motion::{Pyramid, motion_fields},
+        motion::{self, motion_fields},
         ssim::ssim,
     },
     quality::{
         detail::{flicker, laplacian_energy, luma_sum},
         difference,
+        flow::{Pyramid, stages},
         frame::Yuv420Clip,
         motion::{LumaPyramid, motion_field},
         selftest::{self, difference_values, grid_values, layer_values, motion_values, of, test_clip},
@@ -108,6 +110,7 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
         let found = stage(device)?;
         let expected = match twins.get(kernel) {
             Some(&digest) => digest,
+            None if kernel == FLOW => flow_of_twins(),
             None => extremes_of_twins(),
         };
         kernels.push(KernelCheck { kernel, expected, found, time: start.elapsed() });
@@ -123,8 +126,11 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
 
 type Stage = fn(&mut Generation) -> Result<Digest, DeviceError>;
 
+/// All flow stages of a pair, in both directions.
+const FLOW: &str = "flow_stages";
+
 /// Kernels in the order of their work. `clip` and `log2` of the twins never run on a device.
-pub const STAGES: [(&str, Stage); 11] = [
+pub const STAGES: [(&str, Stage); 12] = [
     ("downscale", |device| {
         let frames = test_frames(device);
         let half = downscale(device, &frames)?;
@@ -168,15 +174,19 @@ pub const STAGES: [(&str, Stage); 11] = [
     }),
     ("motion", |device| {
         let frames = test_frames(device);
-        let pyramid = Pyramid::of(device, &frames)?;
+        let pyramid = motion::Pyramid::of(device, &frames)?;
         let found = motion_fields(device, &pyramid)?.read(device)?;
         Ok(of(motion_values(&found[0])))
     }),
     ("layers", |device| {
         let frames = test_frames(device);
-        let pyramid = Pyramid::of(device, &frames)?;
+        let pyramid = motion::Pyramid::of(device, &frames)?;
         let fields = motion_fields(device, &pyramid)?;
         Ok(of(layer_values(&explain(device, &pyramid.half, &fields)?[0])))
+    }),
+    (FLOW, |device| {
+        let frames = test_frames(device);
+        Ok(named_digest(&flow::named(device, &frames)?))
     }),
     ("extremes", extremes_of_device),
 ];
@@ -184,6 +194,16 @@ pub const STAGES: [(&str, Stage); 11] = [
 fn test_frames(device: &Generation) -> Planes {
     let clip = test_clip();
     Planes::of_clip(device, &clip, 0, clip.len())
+}
+
+fn flow_of_twins() -> Digest {
+    let clip = test_clip();
+    let [first, second] = [0, 1].map(|i| Pyramid::new(clip.frame(i).y, clip.width(), clip.height()));
+    named_digest(&stages::named(&first, &second))
+}
+
+fn named_digest(all: &[stages::Named]) -> Digest {
+    of(all.iter().flat_map(|one| one.values.iter().map(|&value| i64::from(value))))
 }
 
 /// Side of the extreme planes: not a multiple of a block.
@@ -221,7 +241,7 @@ fn extremes_of_twins() -> Digest {
 fn extremes_of_device(device: &mut Generation) -> Result<Digest, DeviceError> {
     let planes = extreme_planes();
     let planes = Planes::of_planes(device, &planes.each_ref().map(Vec::as_slice), SIDE, SIDE);
-    let pyramid = Pyramid::of(device, &planes)?;
+    let pyramid = motion::Pyramid::of(device, &planes)?;
     let differences = full_differences(device, &planes, 1)?;
     let similarities = ssim(device, &planes)?;
     let fields = motion_fields(device, &pyramid)?;

@@ -25,6 +25,14 @@ pub enum Kernel {
     MotionRefine,
     /// What affine layers explain of every block.
     Layers,
+    /// Inverse search of flow patches.
+    FlowSearch,
+    /// Flow patches that take over their neighbours' vectors.
+    FlowImprove,
+    /// A flow vector for every pixel.
+    FlowDensify,
+    /// Where flow there and back agree.
+    FlowFates,
 }
 
 macro_rules! sources {
@@ -57,11 +65,17 @@ sources! {
     MotionSearch = "motion_search",
     MotionRefine = "motion_refine",
     Layers = "layers",
+    FlowSearch = "flow_search",
+    FlowImprove = "flow_improve",
+    FlowDensify = "flow_densify",
+    FlowFates = "flow_fates",
 }
 
 const SHARED: &[(&str, &str)] = &[
     ("bytes", include_str!("../../shaders/shared/bytes.wgsl")),
     ("wide", include_str!("../../shaders/shared/wide.wgsl")),
+    ("patch", include_str!("../../shaders/shared/patch.wgsl")),
+    ("vectors", include_str!("../../shaders/shared/vectors.wgsl")),
     ("half_window", include_str!("../../shaders/shared/half_window.wgsl")),
 ];
 

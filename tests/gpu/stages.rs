@@ -5,6 +5,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use leoma_core::quality::{
     blockiness, border, color_distance as color_twin, detail as detail_twin, difference as difference_twin,
+    flow,
     frame::Yuv420Clip,
     layers as layers_twin,
     measure::ClipMeasures,
@@ -25,6 +26,7 @@ use leoma_gpu::{
         detail::detail,
         difference::{full_differences, pair_differences},
         downscale::{downscale, pixels},
+        flow as flow_kernels,
         layers::explain,
         motion::{Pyramid, motion_fields},
         ssim::ssim,
@@ -242,4 +244,20 @@ fn every_digest_of_the_twins_has_a_stage_or_never_runs_on_a_device() {
         assert!(names.contains(twin) != on_host.contains(twin), "{twin}");
     }
     assert_eq!(selftest::of_twins().differing(), None);
+}
+
+#[test]
+fn every_flow_stage_gives_the_twins_vectors() {
+    each(|device, input, planes| {
+        let twins = [0, 1].map(|i| flow::Pyramid::new(&input.planes[i], input.width, input.height));
+        let twin = flow::stages::named(&twins[0], &twins[1]);
+        let found = flow_kernels::named(device, planes).expect("runs");
+        for (found, twin) in found.iter().zip(&twin) {
+            assert_eq!(found.name, twin.name, "{}", input.name);
+            let first = found.values.iter().zip(&twin.values).position(|(a, b)| a != b);
+            let told = first.map(|at| (at, found.values[at], twin.values[at]));
+            assert_eq!((told, found.values.len()), (None, twin.values.len()), "{} {}", input.name, twin.name);
+        }
+        assert_eq!(found.len(), twin.len(), "{}", input.name);
+    });
 }

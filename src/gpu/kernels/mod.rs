@@ -6,6 +6,7 @@ pub mod color_distance;
 pub mod detail;
 pub mod difference;
 pub mod downscale;
+pub mod flow;
 pub mod layers;
 pub mod motion;
 pub mod ssim;

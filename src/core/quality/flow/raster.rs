@@ -6,7 +6,7 @@ use crate::quality::plane::{downscale, half_size};
 /// the edge pixel only, so clamping its origin equals clamping every coordinate.
 pub const MARGIN: usize = 16;
 /// Levels are added while the smaller side of the next one keeps this many pixels.
-const LEAST_SIDE: usize = 12;
+pub const LEAST_SIDE: usize = 12;
 /// Most levels below the given plane.
 pub const MOST_LEVELS: usize = 7;
 
