@@ -34,6 +34,7 @@ demo: build ## whole rounds, end to end: chain, miners, scores, one winner paid
 
 test: setup ## the test suite (stories on real clips skip with a word where clips cannot be fetched)
 	@scripts/fetch-assets.sh >/dev/null || echo "real clips could not be fetched: their stories are skipped"
+	scripts/fetch-swiftshader.sh >/dev/null || echo "SwiftShader could not be fetched: kernels are compared on one software GPU only"
 	cargo test --locked
 
 lint: setup ## formatting and clippy

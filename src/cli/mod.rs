@@ -13,6 +13,7 @@ pub mod decode_worker;
 pub mod devnet;
 pub mod exit;
 pub mod run;
+pub mod selftest;
 pub mod sim;
 
 use crate::telemetry::build;
@@ -59,6 +60,7 @@ commands! {
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
     Sim(sim::SimCommand),
+    Selftest(selftest::SelfTestCommand),
     #[command(hide = true)]
     DecodeWorker(decode_worker::DecodeWorkerCommand),
 }

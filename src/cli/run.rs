@@ -21,14 +21,17 @@ use crate::{
         subtensor::{SubtensorChain, SubtensorOptions},
         wallet::HotkeySigner,
     },
-    config::{self, Config, LoadedConfig, ScorerDevice},
+    config::{self, Config, FlagValue, LoadedConfig},
     corpus::{Corpus, CorpusOptions},
     decode::{Decoder, DecoderOptions},
     domain::{
         report::RoundReport,
         rules::{ActiveRules, LimitRules},
     },
-    gpu::{cpu::CpuScorer, port::Scorer},
+    gpu::{
+        choose::{OpenScorer, open_scorer},
+        port::Scorer,
+    },
     miners::{options::ServicesOptions, services::HttpServices},
     runtime::board::Board,
     store::{
@@ -51,11 +54,15 @@ use crate::{
 #[command(after_help = after_help!(
     "leoma run --config validator.toml",
     "leoma run --config validator.toml --until-rounds 3",
+    "leoma run --config validator.toml --scorer gpu:RTX",
     "leoma run --set chain.endpoints=ws://127.0.0.1:9944 --set log.format=json",
 ))]
 pub struct RunCommand {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Where clips are scored: auto, cpu, gpu or gpu:NAME; the same as --set scorer.device=...
+    #[arg(long, value_name = "SCORER")]
+    scorer: Option<String>,
     /// Stop after this many rounds have ended and, with a hotkey, the newest closed one is paid
     #[arg(long, value_name = "N")]
     until_rounds: Option<usize>,
@@ -68,7 +75,13 @@ pub struct RunCommand {
 }
 
 impl Execute for RunCommand {
-    fn execute(self) -> Result<ExitCode, Failure> {
+    fn execute(mut self) -> Result<ExitCode, Failure> {
+        let scorer = self.scorer.take().map(|text| FlagValue {
+            flag: "--scorer".into(),
+            key: "scorer.device".into(),
+            text,
+        });
+        self.config.set.extend(scorer);
         let loaded = self.config.load()?;
         init_log(&loaded.config)?;
         let runtime = || {
@@ -199,13 +212,7 @@ async fn house_parts(
         .await
         .map_err(|cause| Failure::new(Exit::Unreadable, cause))?;
     info!(clips = corpus.len(), corpus = %corpus.digest().short(), "corpus");
-    let scorer: Arc<dyn Scorer> = Arc::new(CpuScorer::new(0).context("starting the scorer")?);
-    let adapter = scorer.adapter();
-    let why = match config.scorer.device {
-        ScorerDevice::Cpu => "asked for",
-        _ => "this version scores on the CPU twins; they give the digests that every GPU must give",
-    };
-    info!(adapter = %adapter.name, backend = %adapter.backend, "scorer: {why}");
+    let scorer = scorer(config).await?;
     let chain = Arc::new(connect(config).await?);
     let signer = crate::chain::port::Chain::signer(chain.as_ref());
     let identity = JournalIdentity {
@@ -241,6 +248,23 @@ async fn house_parts(
         metrics: Arc::clone(&surfaces.metrics),
         book: Arc::clone(&surfaces.book),
     })
+}
+
+/// Opens the scorer and tests its kernels, off the async threads: drivers take their time.
+async fn scorer(config: &Config) -> Result<Arc<dyn Scorer>, Failure> {
+    let choice = config.scorer.device.clone();
+    let opened = tokio::task::spawn_blocking(move || open_scorer(&choice)).await;
+    let OpenScorer { scorer, why, tested } =
+        opened.context("starting the scorer")?.context("starting the scorer")?;
+    let adapter = scorer.adapter();
+    info!(
+        adapter = %adapter.name,
+        backend = %adapter.backend,
+        driver = %tested.driver,
+        kernels = tested.kernels.len(),
+        "scorer: {why}"
+    );
+    Ok(scorer)
 }
 
 fn decoder_options(limits: &LimitRules) -> Result<DecoderOptions, Failure> {

@@ -21,7 +21,7 @@ pub use schema::{
     ServicesConfig, StateConfig, WebConfig, WeightsConfig,
 };
 pub use secret::{Secret, SecretSource};
-pub use value::{ChuteUrlTemplate, Endpoint, LogFilter, Problem, ScorerDevice, ServiceUrl};
+pub use value::{ChuteUrlTemplate, Endpoint, LogFilter, Problem, ServiceUrl};
 
 pub use crate::telemetry::LogFormat;
 use crate::telemetry::{Color, LogOptions};

@@ -7,9 +7,9 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
     layers::Reader,
-    value::{ChuteUrlTemplate, Endpoint, LogFilter, ScorerDevice, ServiceUrl, Setting},
+    value::{ChuteUrlTemplate, Endpoint, LogFilter, ServiceUrl, Setting},
 };
-use crate::{config::Secret, domain::ids::NetUid, telemetry::LogFormat};
+use crate::{config::Secret, domain::ids::NetUid, gpu::choose::ScorerChoice, telemetry::LogFormat};
 
 /// One setting of the schema, for the example file and for suggestions.
 pub(super) struct KeySpec {
@@ -174,8 +174,9 @@ schema! {
     }
     /// The scorer.
     scorer: ScorerConfig {
-        /// Where clips are scored. Every device gives the same scores.
-        device: ScorerDevice = ScorerDevice::Auto;
+        /// Where clips are scored: auto takes a real GPU where there is one, else the processor; gpu and
+        /// gpu:NAME (a part of its name) insist on one. Every device gives the same scores.
+        device: ScorerChoice = ScorerChoice::Auto;
     }
     /// Decoding of the miners' files, each in a child process.
     decode: DecodeConfig {

@@ -12,6 +12,7 @@ use url::{Host, Url};
 use super::{origin::Origin, secret::Secret};
 use crate::{
     domain::ids::NetUid,
+    gpu::choose::{self, ScorerChoice},
     telemetry::{self, LogFormat},
 };
 
@@ -452,16 +453,18 @@ macro_rules! words {
     )+};
 }
 
-/// Where clips are scored. Every device gives the same integers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ScorerDevice {
-    /// The best device that this build can use.
-    Auto,
-    /// The processor.
-    Cpu,
+impl Setting for ScorerChoice {
+    fn expected() -> String {
+        choose::EXPECTED.into()
+    }
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        text.parse().map_err(|_| refused::<Self>(text))
+    }
+    fn shown(&self) -> Option<toml::Value> {
+        shown_text(&self.to_string())
+    }
 }
 
 words! {
-    ScorerDevice { Auto = "auto", Cpu = "cpu" }
     LogFormat { Plain = "plain", Json = "json" }
 }

@@ -68,7 +68,7 @@ fn work(mut queue: mpsc::Receiver<(ScoreJob, Reply)>, pool: &rayon::ThreadPool) 
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
     format!("a kernel panicked: {}", text.unwrap_or("without a message"))
 }

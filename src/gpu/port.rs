@@ -33,6 +33,23 @@ pub struct AdapterInfo {
     pub backend: String,
 }
 
+/// How a device has fared since the start. All zero on the CPU, which cannot be lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct ScorerHealth {
+    /// Times the device failed while scoring or was lost.
+    pub device_failures: u64,
+    /// Times it was opened anew and passed its self-test.
+    pub rebuilds: u64,
+    /// Clips that were scored a second time because the device failed under them.
+    pub retried_clips: u64,
+    /// Submissions of work.
+    pub submissions: u64,
+    /// Longest submission in microseconds, waiting included.
+    pub longest_submission_us: u64,
+    /// Bytes of device buffers, in use or kept for the next clip.
+    pub buffer_bytes: u64,
+}
+
 /// Failures of the device; never the miner's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum ScorerError {
@@ -51,4 +68,8 @@ pub trait Scorer: Send + Sync {
     async fn score(&self, job: ScoreJob) -> Result<Verdict, ScorerError>;
     /// The device in use.
     fn adapter(&self) -> AdapterInfo;
+    /// How the device has fared.
+    fn health(&self) -> ScorerHealth {
+        ScorerHealth::default()
+    }
 }

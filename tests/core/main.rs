@@ -1,5 +1,7 @@
 //! Scores of drawn clips: what must pass, what must not, and that numbers repeat exactly.
 
+mod flow;
+mod flow_reference;
 mod golden;
 mod kernels;
 mod rules;

@@ -147,7 +147,7 @@ fn everything_that_is_wrong_is_said_at_once_with_its_place() {
         at(9) + "unknown key `services.netuid`; did you mean `chain.netuid`?",
         at(10) + "`services.chutes_api`: http:// is only for loopback",
         at(11) + "`services.lookup_timeout_s`: expected a whole number, found a number with a fraction",
-        at(13) + "`scorer.device`: expected one of auto, cpu, found `toaster`",
+        at(13) + "`scorer.device`: expected auto, cpu, gpu or gpu:NAME, found `toaster`",
         at(15) + "`weights.submit`: expected true or false, found a whole number",
         "environment LEOMA_CHAIN_NETUID: unknown key `LEOMA_CHAIN_NETUID`; did you mean `LEOMA_CHAIN__NETUID`?".into(),
         "environment LEOMA_DECODE__WORKERS: `decode.workers`: expected a whole number, found `-3`".into(),

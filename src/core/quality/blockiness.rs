@@ -27,6 +27,19 @@ pub struct GridSums {
 }
 
 impl GridSums {
+    /// Sums of nothing with the counts of one plane.
+    pub fn counted(width: usize, height: usize) -> Self {
+        let mut sums = Self::default();
+        for x in 2..width.saturating_sub(1) {
+            sums.column_counts[x % 16] += height as i64;
+        }
+        for row in 2..height.saturating_sub(1) {
+            sums.row_counts[row % 16] += width as i64;
+        }
+        sums.gradients = (width.saturating_sub(1) * height + width * height.saturating_sub(1)) as i64;
+        sums
+    }
+
     /// Adds another frame's sums.
     pub fn add(&mut self, other: &GridSums) {
         for phase in 0..16 {
@@ -72,7 +85,7 @@ fn best_excess(sums: &[i64; 16], counts: &[i64; 16], period: usize) -> i64 {
 /// # Panics
 /// When the plane is shorter than `width * height`, as slices do.
 pub fn grid_sums(y: &[u8], width: usize, height: usize) -> GridSums {
-    let mut sums = GridSums::default();
+    let mut sums = GridSums::counted(width, height);
     let mut gradients = vec![0i16; width.max(1) - 1];
     for line in y[..width * height].chunks_exact(width) {
         for (gradient, pair) in gradients.iter_mut().zip(line.windows(2)) {
@@ -83,19 +96,14 @@ pub fn grid_sums(y: &[u8], width: usize, height: usize) -> GridSums {
             sums.columns[x % 16] += excess(triple[0], triple[1], triple[2]);
         }
     }
-    for x in 2..width.saturating_sub(1) {
-        sums.column_counts[x % 16] += height as i64;
-    }
     for row in 1..height {
         sums.gradient += row_gradient(y, width, row).map(i64::from).sum::<i64>();
         if row >= 2 && row + 1 < height {
             let [before, here, after] = [row - 1, row, row + 1].map(|row| row_gradient(y, width, row));
             sums.rows[row % 16] +=
                 before.zip(here).zip(after).map(|((a, b), c)| excess(a, b, c)).sum::<i64>();
-            sums.row_counts[row % 16] += width as i64;
         }
     }
-    sums.gradients = (gradients.len() * height + width * height.saturating_sub(1)) as i64;
     sums
 }
 

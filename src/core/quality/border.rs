@@ -18,6 +18,18 @@ pub struct Bars {
 /// # Panics
 /// When `y` is shorter than `width * height`, as slices do.
 pub fn bars(y: &[u8], width: usize, height: usize) -> Bars {
+    let (rows, columns) = line_ranges(y, width, height);
+    bars_of(&rows, &columns)
+}
+
+/// Darkest and brightest value of one line.
+pub type Range = (u8, u8);
+
+/// Ranges of every row and of every column of a luma plane.
+///
+/// # Panics
+/// When `y` is shorter than `width * height`, as slices do.
+pub fn line_ranges(y: &[u8], width: usize, height: usize) -> (Vec<Range>, Vec<Range>) {
     let mut rows = vec![(u8::MAX, u8::MIN); height];
     let mut columns = vec![(u8::MAX, u8::MIN); width];
     for (line, row) in y[..width * height].chunks_exact(width).zip(&mut rows) {
@@ -26,9 +38,14 @@ pub fn bars(y: &[u8], width: usize, height: usize) -> Bars {
             *column = (column.0.min(value), column.1.max(value));
         }
     }
-    let level = |&(low, high): &(u8, u8)| (high.saturating_sub(low) <= FLATNESS).then_some(low);
-    let levels = |lines: &[(u8, u8)]| lines.iter().map(level).collect::<Vec<_>>();
-    Bars { letterbox: opposite(&levels(&rows)), pillarbox: opposite(&levels(&columns)) }
+    (rows, columns)
+}
+
+/// The bars of a frame from the ranges of its lines.
+pub fn bars_of(rows: &[Range], columns: &[Range]) -> Bars {
+    let level = |&(low, high): &Range| (high.saturating_sub(low) <= FLATNESS).then_some(low);
+    let levels = |lines: &[Range]| lines.iter().map(level).collect::<Vec<_>>();
+    Bars { letterbox: opposite(&levels(rows)), pillarbox: opposite(&levels(columns)) }
 }
 
 fn opposite(lines: &[Option<u8>]) -> u32 {

@@ -87,22 +87,50 @@ pub struct Explanation {
 /// between two layers is explained by the two.
 pub fn explain(first: &LumaPyramid, second: &LumaPyramid, field: &MotionField) -> Explanation {
     let layers = fit_layers(field);
-    let mut out = Explanation {
+    explanation(field, &layers, pixel_evidence(first, second, field, &layers))
+}
+
+/// What pixels say about layers, summed over the blocks of a pair.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PixelEvidence {
+    /// Blocks whose pixels the dominant affine motion explains.
+    pub affine_explained: i64,
+    /// Motion of the other blocks beyond the dominant one, in units.
+    pub affine_residual: i64,
+    /// Motion of blocks beyond standing still and every layer, in units.
+    pub layer_residual: i64,
+}
+
+/// Joins what vectors and pixels say about a pair.
+pub fn explanation(field: &MotionField, layers: &[Affine], evidence: PixelEvidence) -> Explanation {
+    let textured = || field.blocks.iter().filter(|block| block.texture >= MIN_TEXTURE);
+    Explanation {
         global: layers.first().copied().unwrap_or_default(),
         blocks: field.blocks.len() as i64,
-        ..Explanation::default()
-    };
+        affine_explained: evidence.affine_explained,
+        affine_residual: evidence.affine_residual,
+        layer_residual: evidence.layer_residual,
+        motion: textured().map(|block| i64::from(block.vector.distance(Vector::default()))).sum(),
+        textured: textured().count() as i64,
+        error: field.blocks.iter().map(|block| i64::from(block.error)).sum(),
+    }
+}
+
+/// Tests on pixels what layers (the dominant one first) explain.
+pub fn pixel_evidence(
+    first: &LumaPyramid,
+    second: &LumaPyramid,
+    field: &MotionField,
+    layers: &[Affine],
+) -> PixelEvidence {
+    let mut out = PixelEvidence::default();
+    let dominant = layers.first().copied().unwrap_or_default();
     for (index, block) in field.blocks.iter().enumerate() {
         let (column, row) = (index % field.columns, index / field.columns);
-        out.error += i64::from(block.error);
-        if block.texture >= MIN_TEXTURE {
-            out.textured += 1;
-            out.motion += i64::from(block.vector.distance(Vector::default()));
-        }
         let allowed = block.error + block.error / 2 + SLACK;
         let errors = |vector: Vector| motion::displaced_errors(first, second, column, row, vector);
         let beyond = |vector: Vector| block.vector.distance(vector).min(RESIDUAL_CAP);
-        let global = out.global.at(column, row, field.columns, field.rows);
+        let global = dominant.at(column, row, field.columns, field.rows);
         let mut parts = errors(global);
         let mut least = beyond(global);
         if parts.iter().sum::<u32>() <= allowed {
@@ -138,7 +166,8 @@ fn centred(column: usize, row: usize, columns: usize, rows: usize) -> (i64, i64)
     (2 * column as i64 - (columns as i64 - 1), 2 * row as i64 - (rows as i64 - 1))
 }
 
-fn fit_layers(field: &MotionField) -> Vec<Affine> {
+/// Fits up to three affine layers to the textured blocks of a field, the dominant one first.
+pub fn fit_layers(field: &MotionField) -> Vec<Affine> {
     let support = (field.blocks.len() / SUPPORT_DIVISOR).max(LEAST_SUPPORT);
     let mut pool: Vec<Sample> = field
         .blocks

@@ -14,9 +14,9 @@ use super::{
 };
 
 /// Every so many frames the grid sums are taken.
-const GRID_STEP: usize = 4;
+pub const GRID_STEP: usize = 4;
 /// Every so many frames bars are looked for.
-const BAR_STEP: usize = 8;
+pub const BAR_STEP: usize = 8;
 /// Longest period of a repeated pattern of frames that is looked for.
 pub const LONGEST_CYCLE: usize = 8;
 
@@ -35,14 +35,36 @@ impl From<&Difference> for PairDifference {
     }
 }
 
-/// Measures of one frame.
-struct FrameMeasures {
-    pyramid: LumaPyramid,
-    detail: u64,
-    half_detail: u64,
-    luma: u64,
-    grid: Option<GridSums>,
-    bars: Option<Bars>,
+/// Sums of one frame, as kernels give them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FrameSums {
+    /// Laplacian energy of the plane.
+    pub detail: u64,
+    /// Laplacian energy of the half-size plane.
+    pub half_detail: u64,
+    /// Sum of luma.
+    pub luma: u64,
+    /// Grid sums, every fourth frame.
+    pub grid: Option<GridSums>,
+    /// Bars, every eighth frame.
+    pub bars: Option<Bars>,
+}
+
+/// Sums of a clip, as kernels give them on any device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClipSums {
+    /// Width of the luma plane.
+    pub width: usize,
+    /// Height of the luma plane.
+    pub height: usize,
+    /// One entry per frame.
+    pub frames: Vec<FrameSums>,
+    /// Full-size difference of each frame to the next.
+    pub steps: Vec<PairDifference>,
+    /// Half-size differences of frames `lag` apart, `lag` = 2..=8, index 0 for lag 2.
+    pub lags: Vec<Vec<PairDifference>>,
+    /// Motion of each frame to the next.
+    pub motion: Vec<Explanation>,
 }
 
 /// Integer measures of one clip; equal planes give equal measures on every machine and thread count.
@@ -73,9 +95,13 @@ impl ClipMeasures {
     pub fn of(clip: &Yuv420Clip, frames: usize) -> Self {
         let frames = frames.min(clip.len());
         let (width, height) = (clip.width(), clip.height());
-        let single: Vec<FrameMeasures> =
-            (0..frames).into_par_iter().map(|index| measure_frame(clip, index)).collect();
-        let pair = |index: usize| (&single[index].pyramid, &single[index + 1].pyramid);
+        let pyramids: Vec<LumaPyramid> = (0..frames)
+            .into_par_iter()
+            .map(|index| LumaPyramid::new(clip.frame(index).y, width, height))
+            .collect();
+        let single =
+            pyramids.par_iter().enumerate().map(|(i, pyramid)| sum_frame(clip, i, pyramid)).collect();
+        let pair = |index: usize| (&pyramids[index], &pyramids[index + 1]);
         let motion = (0..frames.saturating_sub(1))
             .into_par_iter()
             .map(|index| {
@@ -87,15 +113,23 @@ impl ClipMeasures {
             .into_par_iter()
             .map(|i| (&difference(clip.frame(i).y, clip.frame(i + 1).y, width, height)).into())
             .collect();
+        let lags = (2..=LONGEST_CYCLE).map(|lag| lagged(&pyramids, lag)).collect();
+        Self::of_sums(ClipSums { width, height, frames: single, steps, lags, motion })
+    }
+
+    /// Puts the sums of a clip into measures; equal sums give equal measures, whoever took them.
+    pub fn of_sums(sums: ClipSums) -> Self {
+        let ClipSums { width, height, frames: single, steps, lags, motion } = sums;
+        let frames = single.len();
         let mut grid = GridSums::default();
         single.iter().filter_map(|f| f.grid.as_ref()).for_each(|sums| grid.add(sums));
-        let half = single.first().map_or(1, |f| f.pyramid.half().width() * f.pyramid.half().height());
+        let half = width.div_ceil(2) * height.div_ceil(2);
         let per_pixel = |sum: u64, pixels: usize| scale(sum as i64, 256, (pixels * frames.max(1)) as i64);
         let luma: Vec<u64> = single.iter().map(|f| f.luma).collect();
         Self {
             frames,
             steps,
-            lags: (2..=LONGEST_CYCLE).map(|lag| lagged(&single, lag)).collect(),
+            lags,
             motion,
             detail: per_pixel(single.iter().map(|f| f.detail).sum(), width * height),
             half_detail: per_pixel(single.iter().map(|f| f.half_detail).sum(), half),
@@ -137,28 +171,25 @@ impl ClipMeasures {
     }
 }
 
-fn measure_frame(clip: &Yuv420Clip, index: usize) -> FrameMeasures {
+fn sum_frame(clip: &Yuv420Clip, index: usize, pyramid: &LumaPyramid) -> FrameSums {
     let (width, height) = (clip.width(), clip.height());
     let y = clip.frame(index).y;
-    let pyramid = LumaPyramid::new(y, width, height);
     let half = pyramid.half_pixels();
-    FrameMeasures {
+    FrameSums {
         detail: laplacian_energy(y, width, height),
         half_detail: laplacian_energy(&half, pyramid.half().width(), pyramid.half().height()),
         luma: luma_sum(y),
         grid: index.is_multiple_of(GRID_STEP).then(|| grid_sums(y, width, height)),
         bars: index.is_multiple_of(BAR_STEP).then(|| border::bars(y, width, height)),
-        pyramid,
     }
 }
 
-fn lagged(frames: &[FrameMeasures], lag: usize) -> Vec<PairDifference> {
-    let flat = |frame: &FrameMeasures| frame.pyramid.half_pixels();
+fn lagged(frames: &[LumaPyramid], lag: usize) -> Vec<PairDifference> {
     (lag..frames.len())
         .into_par_iter()
         .map(|index| {
-            let (now, before) = (flat(&frames[index]), flat(&frames[index - lag]));
-            let half = frames[index].pyramid.half();
+            let (now, before) = (frames[index].half_pixels(), frames[index - lag].half_pixels());
+            let half = frames[index].half();
             (&difference(&before, &now, half.width(), half.height())).into()
         })
         .collect()

@@ -9,6 +9,7 @@ pub mod color_distance;
 pub mod detail;
 pub mod difference;
 pub mod fixed;
+pub mod flow;
 pub mod frame;
 pub mod gates;
 pub mod layers;

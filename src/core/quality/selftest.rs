@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use crate::domain::ids::Digest;
 
 use super::{
-    blockiness::grid_sums,
+    blockiness::{GridSums, grid_sums},
     border::bars,
     color_distance::color_distance,
     detail::{flicker, laplacian_energy, luma_sum},
-    difference::difference,
+    difference::{Difference, difference},
     fixed::log2,
     frame::Yuv420Clip,
-    layers::explain,
-    motion::{LumaPyramid, motion_field},
+    layers::{Explanation, explain},
+    motion::{BlockMotion, LumaPyramid, MotionField, motion_field},
     plane::downscale,
     ssim::ssim,
 };
@@ -76,11 +76,44 @@ pub fn digests() -> BTreeMap<&'static str, Digest> {
     let found = difference(a.y, b.y, WIDTH, HEIGHT);
     let pyramids: Vec<_> = frames.iter().map(|f| LumaPyramid::new(f.y, WIDTH, HEIGHT)).collect();
     let field = motion_field(&pyramids[0], &pyramids[1]);
-    let vectors = field.blocks.iter().flat_map(|m| {
-        [i64::from(m.vector.x), i64::from(m.vector.y), i64::from(m.error), i64::from(m.texture)]
-    });
     let told = explain(&pyramids[0], &pyramids[1], &field);
-    let layers = [
+    let layers = layer_values(&told);
+    let grid = grid_sums(a.y, WIDTH, HEIGHT);
+    let edges = bars(a.y, WIDTH, HEIGHT);
+    let sums: Vec<u64> = frames.iter().map(|f| luma_sum(f.y)).collect();
+    BTreeMap::from([
+        ("clip", clip.digest()),
+        ("downscale", Digest::of(&downscale(a.y, WIDTH, HEIGHT))),
+        ("difference", of(difference_values(&found))),
+        ("motion", of(motion_values(&field))),
+        ("layers", of(layers)),
+        ("ssim", of(ssim(a.y, b.y, WIDTH, HEIGHT))),
+        ("color_distance", of(color_distance(a, b, WIDTH, HEIGHT))),
+        ("blockiness", of(grid_values(&grid))),
+        ("detail", of(frames.iter().map(|f| laplacian_energy(f.y, WIDTH, HEIGHT) as i64))),
+        ("flicker", of([flicker(&sums, (WIDTH * HEIGHT) as u64)])),
+        ("border", of([i64::from(edges.letterbox), i64::from(edges.pillarbox)])),
+        ("log2", of((1..=10_000).map(log2))),
+    ])
+}
+
+/// What the digest of a difference covers.
+pub fn difference_values(found: &Difference) -> Vec<i64> {
+    let histogram = found.histogram.iter().map(|&n| i64::from(n));
+    [found.sum as i64, i64::from(found.largest_block)].into_iter().chain(histogram).collect()
+}
+
+/// What the digest of a motion field covers.
+pub fn motion_values(field: &MotionField) -> Vec<i64> {
+    let values = |m: &BlockMotion| {
+        [i64::from(m.vector.x), i64::from(m.vector.y), i64::from(m.error), i64::from(m.texture)]
+    };
+    field.blocks.iter().flat_map(values).collect()
+}
+
+/// What the digest of an explanation covers.
+pub fn layer_values(told: &Explanation) -> Vec<i64> {
+    let sums = [
         told.blocks,
         told.affine_explained,
         told.affine_residual,
@@ -89,29 +122,15 @@ pub fn digests() -> BTreeMap<&'static str, Digest> {
         told.textured,
         told.error,
     ];
-    let grid = grid_sums(a.y, WIDTH, HEIGHT);
-    let edges = bars(a.y, WIDTH, HEIGHT);
-    let sums: Vec<u64> = frames.iter().map(|f| luma_sum(f.y)).collect();
-    let histogram = found.histogram.iter().map(|&n| i64::from(n));
-    BTreeMap::from([
-        ("clip", clip.digest()),
-        ("downscale", Digest::of(&downscale(a.y, WIDTH, HEIGHT))),
-        ("difference", of([found.sum as i64, i64::from(found.largest_block)].into_iter().chain(histogram))),
-        ("motion", of(vectors)),
-        ("layers", of(layers.into_iter().chain(told.global.x).chain(told.global.y))),
-        ("ssim", of(ssim(a.y, b.y, WIDTH, HEIGHT))),
-        ("color_distance", of(color_distance(a, b, WIDTH, HEIGHT))),
-        (
-            "blockiness",
-            of(grid.columns.into_iter().chain(grid.rows).chain([grid.gradient, grid.blockiness()])),
-        ),
-        ("detail", of(frames.iter().map(|f| laplacian_energy(f.y, WIDTH, HEIGHT) as i64))),
-        ("flicker", of([flicker(&sums, (WIDTH * HEIGHT) as u64)])),
-        ("border", of([i64::from(edges.letterbox), i64::from(edges.pillarbox)])),
-        ("log2", of((1..=10_000).map(log2))),
-    ])
+    sums.into_iter().chain(told.global.x).chain(told.global.y).collect()
 }
 
-fn of(values: impl IntoIterator<Item = i64>) -> Digest {
+/// What the digest of grid sums covers.
+pub fn grid_values(grid: &GridSums) -> Vec<i64> {
+    grid.columns.into_iter().chain(grid.rows).chain([grid.gradient, grid.blockiness()]).collect()
+}
+
+/// SHA-256 over values as little-endian 64-bit integers.
+pub fn of(values: impl IntoIterator<Item = i64>) -> Digest {
     Digest::of(&values.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<u8>>())
 }

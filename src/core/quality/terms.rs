@@ -8,14 +8,14 @@ use crate::domain::{
 };
 
 use super::{
-    blockiness::grid_sums,
+    blockiness::{GridSums, grid_sums},
     color_distance::color_distance,
     detail::laplacian_energy,
     fixed::{self, geometric_mean, normalise, scale},
     frame::Yuv420Clip,
-    layers::explain,
+    layers::fit_layers,
     measure::ClipMeasures,
-    motion::{LumaPyramid, motion_field},
+    motion::{LumaPyramid, MotionField, motion_field},
     ssim::{SSIM_BITS, ssim},
 };
 
@@ -49,19 +49,54 @@ impl FirstFrameMeasures {
         let (width, height) = (given.width(), given.height());
         let (c, v) = (given.frame(0), clip.frame(0));
         let (from, to) = (LumaPyramid::new(c.y, width, height), LumaPyramid::new(v.y, width, height));
-        let field = motion_field(&from, &to);
         let half = from.half_pixels();
-        let (half_width, half_height) = (from.half().width(), from.half().height());
-        let energy = |sum: u64, pixels: usize| scale(sum as i64, 256, pixels as i64);
-        Self {
-            ssim: ssim(c.y, v.y, width, height).map(|q| scale(q, 10_000, 1 << SSIM_BITS)),
+        Self::of_sums(FirstFrameSums {
+            width,
+            height,
+            ssim: ssim(c.y, v.y, width, height),
             color: color_distance(&c, &v, width, height),
-            shift: explain(&from, &to, &field).global.largest(field.columns, field.rows),
-            blockiness: grid_sums(c.y, width, height).blockiness(),
-            half_detail: energy(laplacian_energy(&half, half_width, half_height), half.len()),
-            detail: energy(laplacian_energy(c.y, width, height), width * height),
+            field: motion_field(&from, &to),
+            grid: grid_sums(c.y, width, height),
+            half_detail: laplacian_energy(&half, from.half().width(), from.half().height()),
+            detail: laplacian_energy(c.y, width, height),
+        })
+    }
+
+    /// Puts the sums of two first frames into measures; equal sums give equal measures, whoever took them.
+    pub fn of_sums(sums: FirstFrameSums) -> Self {
+        let (width, height) = (sums.width, sums.height);
+        let energy = |sum: u64, pixels: usize| scale(sum as i64, 256, pixels as i64);
+        let global = fit_layers(&sums.field).first().copied().unwrap_or_default();
+        Self {
+            ssim: sums.ssim.map(|q| scale(q, 10_000, 1 << SSIM_BITS)),
+            color: sums.color,
+            shift: global.largest(sums.field.columns, sums.field.rows),
+            blockiness: sums.grid.blockiness(),
+            half_detail: energy(sums.half_detail, width.div_ceil(2) * height.div_ceil(2)),
+            detail: energy(sums.detail, width * height),
         }
     }
+}
+
+/// Sums of the given first frame and the returned one, as kernels give them on any device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FirstFrameSums {
+    /// Width of the luma planes.
+    pub width: usize,
+    /// Height of the luma planes.
+    pub height: usize,
+    /// SSIM in Q20, `None` below 11 pixels.
+    pub ssim: Option<i64>,
+    /// Mean colour distance in 1/64 level, `None` below 8 pixels.
+    pub color: Option<i64>,
+    /// Motion of the given frame to the returned one.
+    pub field: MotionField,
+    /// Grid sums of the given frame.
+    pub grid: GridSums,
+    /// Laplacian energy of the given frame's half-size plane.
+    pub half_detail: u64,
+    /// Laplacian energy of the given frame.
+    pub detail: u64,
 }
 
 /// Raw values of all terms in the units of `ScoringRules`; `None` where nothing can be judged.

@@ -67,9 +67,65 @@ pub fn judge(input: &JudgeInput) -> Result<Verdict, ShapeError> {
     judge_measured(input, reference.as_ref())
 }
 
+/// Who measures planes: the twins here, or a device that gives the same integers.
+pub trait Measure {
+    /// Why planes could not be measured; never the miner's fault.
+    type Error;
+    /// The measures of a clip's first `frames` frames.
+    fn clip(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<ClipMeasures, Self::Error>;
+    /// How frame 0 of `clip` compares with frame 0 of `given`; both have one size.
+    fn first_frame(
+        &mut self,
+        given: &Yuv420Clip,
+        clip: &Yuv420Clip,
+    ) -> Result<FirstFrameMeasures, Self::Error>;
+}
+
+/// The twins, which define every measure.
+struct Twins;
+
+impl Measure for Twins {
+    type Error = std::convert::Infallible;
+
+    fn clip(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<ClipMeasures, Self::Error> {
+        Ok(ClipMeasures::of(clip, frames))
+    }
+
+    fn first_frame(
+        &mut self,
+        given: &Yuv420Clip,
+        clip: &Yuv420Clip,
+    ) -> Result<FirstFrameMeasures, Self::Error> {
+        Ok(FirstFrameMeasures::of(given, clip))
+    }
+}
+
+/// Why there is no verdict.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JudgeError<E> {
+    /// Our own planes do not fit the rules.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The planes could not be measured.
+    #[error("measuring: {0}")]
+    Measure(E),
+}
+
 /// Judges one clip against a reference that was measured before (`ClipMeasures::of` with the frame
 /// count of the rules): the same verdict as `judge`, at half the cost where many clips share it.
 pub fn judge_measured(input: &JudgeInput, reference: Option<&ClipMeasures>) -> Result<Verdict, ShapeError> {
+    judge_by(input, reference, &mut Twins).map_err(|error| match error {
+        JudgeError::Shape(shape) => shape,
+        JudgeError::Measure(never) => match never {},
+    })
+}
+
+/// Judges one clip by the measures of any device: equal measures give equal verdicts.
+pub fn judge_by<M: Measure>(
+    input: &JudgeInput,
+    reference: Option<&ClipMeasures>,
+    measure: &mut M,
+) -> Result<Verdict, JudgeError<M::Error>> {
     check_shapes(input)?;
     let request = &input.rules.request;
     let frames = request.frames as usize;
@@ -81,7 +137,7 @@ pub fn judge_measured(input: &JudgeInput, reference: Option<&ClipMeasures>) -> R
     if let Some(decided) = by_shape.into_iter().find(GateFinding::decided) {
         return Ok(gated(decided));
     }
-    let clip = ClipMeasures::of(input.clip, frames);
+    let clip = measure.clip(input.clip, frames).map_err(JudgeError::Measure)?;
     let mut findings = vec![
         gates::letterbox(&clip, input.first_frame, &scoring.gates.border),
         gates::freeze(&clip, reference, &scoring.gates.freeze),
@@ -90,7 +146,7 @@ pub fn judge_measured(input: &JudgeInput, reference: Option<&ClipMeasures>) -> R
         return Ok(gated(findings.swap_remove(decided)));
     }
     findings.extend(reference.map(|r| gates::pan_zoom(&clip, r, &scoring.gates.pan_zoom)));
-    let first = FirstFrameMeasures::of(input.first_frame, input.clip);
+    let first = measure.first_frame(input.first_frame, input.clip).map_err(JudgeError::Measure)?;
     let raw = RawTerms::of(&first, &clip, reference, &scoring.dynamics);
     let mut scores = terms::score_terms(&raw, scoring);
     cap_pan_zoom(&mut scores, &findings, scoring);

@@ -1,0 +1,210 @@
+//! A GPU as a scorer: one owned thread opens the device, tests it, scores one clip at a time, and opens it anew when
+//! it is lost.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+    thread,
+};
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use super::{
+    cpu::panic_text,
+    device::{Counters, DeviceOptions, Generation},
+    error::DeviceError,
+    port::{AdapterInfo, ScoreJob, Scorer, ScorerError, ScorerHealth, Verdict},
+    quality::{
+        frame::Yuv420Clip,
+        measure::ClipMeasures,
+        verdict::{JudgeError, JudgeInput, Measure, ShapeError, judge_by},
+    },
+    selftest::{self, SelfTest},
+};
+
+/// Jobs that may wait behind the one in work; senders beyond it wait themselves.
+const QUEUE: usize = 4;
+
+type Reply = oneshot::Sender<Result<Verdict, ScorerError>>;
+
+/// A GPU that scores. Dropping it ends its thread after the clip in work.
+pub struct WgpuScorer {
+    jobs: mpsc::Sender<(ScoreJob, Reply)>,
+    adapter: AdapterInfo,
+    tested: SelfTest,
+    counters: Arc<Counters>,
+}
+
+impl WgpuScorer {
+    /// Opens a device on a thread of its own and runs the self-test; blocks until both are done.
+    ///
+    /// # Errors
+    /// When no device can be opened, or a kernel does not give its twin's integers on it: then nothing is scored.
+    pub fn open(options: DeviceOptions) -> Result<Self, DeviceError> {
+        let counters = Arc::<Counters>::default();
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (opened, outcome) = std::sync::mpsc::channel();
+        let mut lane = Lane { options, counters: Arc::clone(&counters), device: None, reference: None };
+        thread::Builder::new()
+            .name("gpu".to_owned())
+            .spawn(move || {
+                let outcome = lane.open();
+                let usable = outcome.is_ok();
+                if opened.send(outcome).is_ok() && usable {
+                    lane.work(queue);
+                }
+            })
+            .map_err(|e| DeviceError::Thread(e.to_string()))?;
+        let gone = |_| DeviceError::Thread("it ended before the device was open".to_owned());
+        let tested = outcome.recv().map_err(gone)??;
+        let adapter = AdapterInfo { name: tested.adapter.clone(), backend: tested.backend.clone() };
+        Ok(Self { jobs, adapter, tested, counters })
+    }
+
+    /// What the self-test at the start found.
+    pub fn self_test(&self) -> &SelfTest {
+        &self.tested
+    }
+
+    /// Drill: the device is destroyed before its `submissions`-th submission from now, as a driver reset would.
+    pub fn destroy_device_after(&self, submissions: u64) {
+        self.counters.destroy_in.store(submissions, Ordering::Relaxed);
+    }
+}
+
+/// The reference that was measured last; holding the `Arc` keeps its address from being reused.
+type Measured = (Arc<Yuv420Clip>, u32, ClipMeasures);
+
+/// What the device's thread owns.
+struct Lane {
+    options: DeviceOptions,
+    counters: Arc<Counters>,
+    device: Option<Generation>,
+    reference: Option<Measured>,
+}
+
+/// Why an attempt gave no verdict.
+enum Failed {
+    Shape(ShapeError),
+    Device(String),
+}
+
+impl Lane {
+    /// Opens and tests the device.
+    fn open(&mut self) -> Result<SelfTest, DeviceError> {
+        let mut device = Generation::open_counting(&self.options, Arc::clone(&self.counters))?;
+        let tested = selftest::of_device(&mut device)?;
+        if let Some(kernels) = tested.differing() {
+            return Err(DeviceError::WrongAnswers { adapter: tested.adapter, kernels });
+        }
+        info!(adapter = %tested.adapter, driver = %tested.driver, tier = ?device.tier(), "GPU opened, its kernels agree with the twins");
+        self.device = Some(device);
+        Ok(tested)
+    }
+
+    fn work(&mut self, mut queue: mpsc::Receiver<(ScoreJob, Reply)>) {
+        while let Some((job, reply)) = queue.blocking_recv() {
+            if reply.is_closed() {
+                continue;
+            }
+            // The asker may have given up meanwhile; then nobody needs the verdict.
+            let _ = reply.send(self.score(&job));
+        }
+    }
+
+    /// Scores a clip; when the device fails under it, once more on a device opened anew.
+    fn score(&mut self, job: &ScoreJob) -> Result<Verdict, ScorerError> {
+        let mut attempt = self.attempt(job);
+        if let Err(Failed::Device(cause)) = &attempt {
+            warn!(%cause, "the GPU failed while scoring: opening it anew, the clip is scored again");
+            self.counters.retries.fetch_add(1, Ordering::Relaxed);
+            attempt = self.attempt(job);
+        }
+        attempt.map_err(|failed| match failed {
+            Failed::Shape(error) => ScorerError::Shape(error.to_string()),
+            Failed::Device(cause) => ScorerError::Device(cause),
+        })
+    }
+
+    /// One attempt; a failed device and everything that hangs off it is dropped.
+    fn attempt(&mut self, job: &ScoreJob) -> Result<Verdict, Failed> {
+        if self.device.is_none() {
+            self.open().map_err(|e| Failed::Device(e.to_string()))?;
+            self.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
+        }
+        let Some(mut device) = self.device.take() else {
+            return Err(Failed::Device("no device is open".to_owned()));
+        };
+        let judged = catch_unwind(AssertUnwindSafe(|| judge(&mut device, job, &mut self.reference)));
+        let failed = match judged {
+            Ok(Ok(verdict)) => {
+                self.device = Some(device);
+                return Ok(verdict);
+            }
+            Ok(Err(JudgeError::Shape(error))) => {
+                self.device = Some(device);
+                return Err(Failed::Shape(error));
+            }
+            Ok(Err(JudgeError::Measure(error))) => error.to_string(),
+            Err(panic) => panic_text(panic.as_ref()),
+        };
+        self.counters.losses.fetch_add(1, Ordering::Relaxed);
+        Err(Failed::Device(failed))
+    }
+}
+
+fn judge(
+    device: &mut Generation,
+    job: &ScoreJob,
+    last: &mut Option<Measured>,
+) -> Result<Verdict, JudgeError<DeviceError>> {
+    let frames = job.rules.request.frames;
+    let known = |(clip, count, _): &Measured| {
+        *count == frames && job.reference.as_ref().is_some_and(|reference| Arc::ptr_eq(clip, reference))
+    };
+    if !last.as_ref().is_some_and(known) {
+        *last = match &job.reference {
+            None => None,
+            Some(reference) => {
+                let measures = device.clip(reference, frames as usize).map_err(JudgeError::Measure)?;
+                Some((Arc::clone(reference), frames, measures))
+            }
+        };
+    }
+    let input = JudgeInput {
+        clip: &job.clip,
+        first_frame: &job.first_frame,
+        reference: job.reference.as_deref(),
+        prompt: &job.prompt,
+        rules: &job.rules,
+    };
+    judge_by(&input, last.as_ref().map(|(_, _, measures)| measures), device)
+}
+
+#[async_trait]
+impl Scorer for WgpuScorer {
+    async fn score(&self, job: ScoreJob) -> Result<Verdict, ScorerError> {
+        let gone = || ScorerError::Device("the GPU's thread has ended".to_owned());
+        let (reply, verdict) = oneshot::channel();
+        self.jobs.send((job, reply)).await.map_err(|_| gone())?;
+        verdict.await.map_err(|_| gone())?
+    }
+
+    fn adapter(&self) -> AdapterInfo {
+        self.adapter.clone()
+    }
+
+    fn health(&self) -> ScorerHealth {
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        ScorerHealth {
+            device_failures: read(&self.counters.losses),
+            rebuilds: read(&self.counters.rebuilds),
+            retried_clips: read(&self.counters.retries),
+            submissions: read(&self.counters.submissions),
+            longest_submission_us: read(&self.counters.longest_us),
+            buffer_bytes: read(&self.counters.buffer_bytes),
+        }
+    }
+}

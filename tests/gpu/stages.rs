@@ -1,0 +1,263 @@
+//! Named stage outputs of the adapter under test against the twins, bit for bit. `swiftshader` runs these once more on
+//! the other software adapter.
+
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use leoma_core::quality::{
+    blockiness, border, color_distance as color_twin, detail as detail_twin, difference as difference_twin,
+    flow,
+    frame::Yuv420Clip,
+    layers as layers_twin,
+    measure::ClipMeasures,
+    motion::{LumaPyramid, motion_field},
+    plane, ssim as ssim_twin,
+    terms::FirstFrameMeasures,
+    verdict::Measure,
+};
+use leoma_gpu::{
+    adapters::AdapterWish,
+    caps::Tier,
+    device::{DeviceOptions, Generation},
+    kernels::{
+        Planes,
+        blockiness::grid_sums,
+        border::bars,
+        color_distance::color_distance,
+        detail::detail,
+        difference::{full_differences, pair_differences},
+        downscale::{downscale, pixels},
+        flow as flow_kernels,
+        layers::explain,
+        motion::{Pyramid, motion_fields},
+        ssim::ssim,
+    },
+    selftest,
+};
+
+use crate::{
+    inputs::{Input, inputs},
+    scenes::mix,
+};
+
+/// One device for all stages: opening one compiles every kernel.
+fn shared() -> MutexGuard<'static, Generation> {
+    static DEVICE: LazyLock<Mutex<Generation>> = LazyLock::new(|| Mutex::new(device()));
+    DEVICE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The adapter under test: whatever the Vulkan loader offers, lavapipe on a machine without a GPU.
+pub fn device() -> Generation {
+    let device = Generation::open(&DeviceOptions::of(AdapterWish::Any))
+        .expect("an adapter: install mesa-vulkan-drivers");
+    if let Some(expected) = std::env::var_os("LEOMA_TEST_ADAPTER") {
+        let (expected, name) = (expected.to_string_lossy().into_owned(), &device.info().name);
+        assert!(name.contains(&expected), "expected {expected}, the loader offers {name}");
+    }
+    device
+}
+
+fn upload(device: &Generation, input: &Input) -> Planes {
+    let planes: Vec<&[u8]> = input.planes.iter().map(Vec::as_slice).collect();
+    Planes::of_planes(device, &planes, input.width, input.height)
+}
+
+/// Compares one stage on every input.
+fn each(stage: impl Fn(&mut Generation, &Input, &Planes)) {
+    let mut device = shared();
+    let device = &mut *device;
+    for input in inputs() {
+        let planes = upload(device, &input);
+        stage(device, &input, &planes);
+    }
+}
+
+#[test]
+fn downscale_gives_the_twins_pixels() {
+    each(|device, input, planes| {
+        let half = downscale(device, planes).expect("runs");
+        let twin: Vec<_> =
+            input.planes.iter().map(|p| plane::downscale(p, input.width, input.height)).collect();
+        assert_eq!(pixels(device, half).expect("runs"), twin, "{}", input.name);
+    });
+}
+
+#[test]
+fn difference_gives_the_twins_sums_blocks_and_histograms() {
+    each(|device, input, planes| {
+        for lag in [1, 2] {
+            let found =
+                full_differences(device, planes, lag as u32).expect("runs").read(device).expect("runs");
+            let twin: Vec<_> = (lag..3)
+                .map(|i| {
+                    let (a, b) = (&input.planes[i - lag], &input.planes[i]);
+                    difference_twin::difference(a, b, input.width, input.height)
+                })
+                .collect();
+            assert_eq!(found, twin, "{} lag {lag}", input.name);
+            let short =
+                pair_differences(device, planes, lag as u32).expect("runs").read(device).expect("runs");
+            assert_eq!(short, twin.iter().map(Into::into).collect::<Vec<_>>(), "{} lag {lag}", input.name);
+        }
+    });
+}
+
+#[test]
+fn detail_gives_the_twins_energies_and_luma() {
+    each(|device, input, planes| {
+        let found = detail(device, planes).expect("runs").read(device).expect("runs");
+        for (sums, plane) in found.iter().zip(&input.planes) {
+            let energy = detail_twin::laplacian_energy(plane, input.width, input.height);
+            assert_eq!((sums.energy, sums.luma), (energy, detail_twin::luma_sum(plane)), "{}", input.name);
+        }
+        assert_eq!(found.len(), 3);
+    });
+}
+
+#[test]
+fn blockiness_gives_the_twins_phases() {
+    each(|device, input, planes| {
+        let found = grid_sums(device, planes, 2).expect("runs").read(device).expect("runs");
+        let twin = [0, 2].map(|i| blockiness::grid_sums(&input.planes[i], input.width, input.height));
+        assert_eq!(found, twin, "{}", input.name);
+    });
+}
+
+#[test]
+fn border_gives_the_twins_bars() {
+    each(|device, input, planes| {
+        let found = bars(device, planes, 2).expect("runs").read(device).expect("runs");
+        let twin = [0, 2].map(|i| border::bars(&input.planes[i], input.width, input.height));
+        assert_eq!(found, twin, "{}", input.name);
+    });
+    let mut device = shared();
+    let device = &mut *device;
+    let framed: Vec<u8> =
+        (0..64 * 48).map(|i| if (9..40).contains(&(i / 64)) { mix(i, 1, 2) as u8 } else { 16 }).collect();
+    let planes = Planes::of_planes(device, &[&framed], 64, 48);
+    let found = bars(device, &planes, 1).expect("runs").read(device).expect("runs");
+    assert_eq!((found[0].letterbox, found[0].pillarbox), (8, 0));
+}
+
+#[test]
+fn ssim_gives_the_twins_means() {
+    each(|device, input, planes| {
+        let found = ssim(device, planes).expect("runs").read(device).expect("runs");
+        let twin: Vec<_> = input
+            .planes
+            .windows(2)
+            .map(|pair| ssim_twin::ssim(&pair[0], &pair[1], input.width, input.height))
+            .collect();
+        assert_eq!(found, twin, "{}", input.name);
+    });
+}
+
+#[test]
+fn motion_and_layers_give_the_twins_vectors_and_explanations() {
+    each(|device, input, planes| {
+        let twins: Vec<_> =
+            input.planes.iter().map(|p| LumaPyramid::new(p, input.width, input.height)).collect();
+        let pyramid = Pyramid::of(device, planes).expect("runs");
+        let fields = motion_fields(device, &pyramid).expect("runs");
+        let found = fields.read(device).expect("runs");
+        let told = explain(device, &pyramid.half, &fields).expect("runs");
+        for (pair, twins) in twins.windows(2).enumerate() {
+            let field = motion_field(&twins[0], &twins[1]);
+            assert_eq!(found[pair], field, "{} pair {pair}", input.name);
+            assert_eq!(
+                told[pair],
+                layers_twin::explain(&twins[0], &twins[1], &field),
+                "{} {pair}",
+                input.name
+            );
+        }
+        assert_eq!((found.len(), told.len()), (2, 2));
+    });
+}
+
+/// A clip whose planes are noise of growing strength on a moving slope.
+fn clip(width: usize, height: usize, frames: usize) -> Yuv420Clip {
+    let size = Yuv420Clip::frame_bytes(width, height);
+    let data = (0..size * frames)
+        .map(|i| {
+            let (t, at) = (i / size, i % size);
+            let slope = (at % width * 3 + at / width * 5 + t * 4) as u32 % 200;
+            (slope + mix(i as i64, 3, 5) % (2 + 2 * t as u32)).min(255) as u8
+        })
+        .collect();
+    Yuv420Clip::from_planes(width, height, frames, data).expect("sizes agree")
+}
+
+#[test]
+fn color_distance_gives_the_twins_means() {
+    let mut device = shared();
+    let device = &mut *device;
+    for (width, height) in [(150, 118), (64, 48), (8, 8), (6, 40)] {
+        let clip = clip(width, height, 2);
+        let planes = Planes::of_clip(device, &clip, 0, 2);
+        let found = color_distance(device, &planes).expect("runs").read(device).expect("runs");
+        let twin = color_twin::color_distance(&clip.frame(0), &clip.frame(1), width, height);
+        assert_eq!(found, twin, "{width}x{height}");
+    }
+    let extremes =
+        Yuv420Clip::from_planes(16, 16, 2, [vec![0; 384], vec![255; 384]].concat()).expect("sizes agree");
+    let planes = Planes::of_clip(device, &extremes, 0, 2);
+    assert_eq!(color_distance(device, &planes).expect("runs").read(device), Ok(Some(28_267)));
+}
+
+#[test]
+fn clips_are_measured_alike_whole_and_in_windows() {
+    let frame = Yuv420Clip::frame_bytes(50, 38) as u64;
+    // All frames at once, and windows of 16 frames that have 8 in common, on WebGPU's default limits.
+    let whole = (u64::MAX, Tier::Large, [1, 2, 17]);
+    for (most_binding, tier, lengths) in [whole, (17 * frame, Tier::Baseline, [9, 18, 29])] {
+        let options = DeviceOptions { most_binding, tier, ..DeviceOptions::of(AdapterWish::Any) };
+        let mut device = Generation::open(&options).expect("an adapter");
+        for frames in lengths {
+            let clip = clip(50, 38, frames);
+            let found = device.clip(&clip, frames).expect("runs");
+            assert_eq!(
+                found,
+                ClipMeasures::of(&clip, frames),
+                "{frames} frames, at most {most_binding} bytes"
+            );
+        }
+        let pair = clip(50, 38, 2);
+        let other =
+            Yuv420Clip::from_planes(50, 38, 1, pair.as_bytes()[frame as usize..].to_vec()).expect("fits");
+        assert_eq!(device.first_frame(&pair, &other), Ok(FirstFrameMeasures::of(&pair, &other)));
+    }
+    let options = DeviceOptions { most_binding: 15 * frame, ..DeviceOptions::of(AdapterWish::Any) };
+    let mut small = Generation::open(&options).expect("an adapter");
+    let refused = small.clip(&clip(50, 38, 29), 29).expect_err("windows of 16 do not fit");
+    assert!(refused.to_string().contains("50x38"), "{refused}");
+}
+
+#[test]
+fn every_digest_of_the_twins_has_a_stage_or_never_runs_on_a_device() {
+    let mut device = shared();
+    let device = &mut *device;
+    let tested = selftest::of_device(device).expect("runs");
+    assert_eq!(tested.differing(), None, "{tested:#?}");
+    let names: Vec<_> = tested.kernels.iter().map(|kernel| kernel.kernel).collect();
+    let on_host = ["clip", "log2"];
+    for twin in leoma_core::quality::selftest::digests().keys() {
+        assert!(names.contains(twin) != on_host.contains(twin), "{twin}");
+    }
+    assert_eq!(selftest::of_twins().differing(), None);
+}
+
+#[test]
+fn every_flow_stage_gives_the_twins_vectors() {
+    each(|device, input, planes| {
+        let twins = [0, 1].map(|i| flow::Pyramid::new(&input.planes[i], input.width, input.height));
+        let twin = flow::stages::named(&twins[0], &twins[1]);
+        let found = flow_kernels::named(device, planes).expect("runs");
+        for (found, twin) in found.iter().zip(&twin) {
+            assert_eq!(found.name, twin.name, "{}", input.name);
+            let first = found.values.iter().zip(&twin.values).position(|(a, b)| a != b);
+            let told = first.map(|at| (at, found.values[at], twin.values[at]));
+            assert_eq!((told, found.values.len()), (None, twin.values.len()), "{} {}", input.name, twin.name);
+        }
+        assert_eq!(found.len(), twin.len(), "{}", input.name);
+    });
+}
