@@ -1,0 +1,317 @@
+//! What a scorer holds: a handle to the one thread that owns the embedding device.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use leoma_core::quality::frame::Yuv420Clip;
+
+use crate::{
+    error::EmbedError,
+    image::{RgbImage, embedding_image, frame_of, perceptual_image},
+    lane::Lane,
+    loaded::Models,
+    probe,
+    quantised::{Quantised, Settled},
+};
+
+/// Requests that wait at the thread; a caller beyond waits for room.
+const QUEUE: usize = 8;
+/// Most frames and most pairs of one request.
+pub const MOST_FRAMES: usize = 256;
+
+/// Where the networks run. Every device reports the same integers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// burn's CPU backend.
+    Cpu,
+    /// The wgpu adapter that ranks first on this machine (`CUBECL_WGPU_DEFAULT_DEVICE` overrides), on a
+    /// device of burn's own.
+    Gpu,
+}
+
+/// How an embedder is started.
+#[derive(Debug, Clone)]
+pub struct EmbedderOptions {
+    /// Where the networks run.
+    pub device: DeviceChoice,
+    /// Folder of models; see [`crate::manifest::default_folder`].
+    pub models: PathBuf,
+}
+
+/// How many values were settled by whom since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// By the device alone.
+    pub by_device: u64,
+    /// By the canonical path, because the device's value lay near a boundary.
+    pub by_canonical: u64,
+}
+
+/// One frame of a clip.
+#[derive(Clone, Copy)]
+pub struct FrameOf<'a> {
+    /// The clip.
+    pub clip: &'a Yuv420Clip,
+    /// Index of the frame.
+    pub index: usize,
+}
+
+/// Handle to the embedding thread. Calls block until the answer is there; share it behind an `Arc`.
+pub struct Embedder {
+    device: String,
+    requests: Option<SyncSender<Request>>,
+    thread: Option<JoinHandle<()>>,
+    tally: Arc<Tally>,
+}
+
+#[derive(Default)]
+struct Tally {
+    by_device: AtomicU64,
+    by_canonical: AtomicU64,
+}
+
+struct Request {
+    work: Work,
+    reply: SyncSender<Result<Vec<Settled>, EmbedError>>,
+}
+
+enum Work {
+    Distance {
+        given: RgbImage,
+        returned: RgbImage,
+    },
+    Cosines {
+        images: Vec<RgbImage>,
+        pairs: Vec<(usize, usize)>,
+    },
+    #[cfg(test)]
+    Panic,
+}
+
+impl Embedder {
+    /// Loads the models, starts the thread and checks the known answers on this machine and on the device.
+    ///
+    /// # Errors
+    /// When a model is missing or changed, the device cannot be opened, or an answer is wrong.
+    pub fn start(options: &EmbedderOptions) -> Result<Self, EmbedError> {
+        let models = Arc::new(Models::load(&options.models)?);
+        Self::with_models(options.device, models)
+    }
+
+    /// As [`Embedder::start`], with models that are loaded.
+    ///
+    /// # Errors
+    /// As [`Embedder::start`].
+    pub fn with_models(choice: DeviceChoice, models: Arc<Models>) -> Result<Self, EmbedError> {
+        let (requests, inbox) = sync_channel(QUEUE);
+        let (ready, started) = sync_channel(1);
+        let tally = Arc::new(Tally::default());
+        let thread = std::thread::Builder::new()
+            .name("embedder".into())
+            .spawn(move || serve(choice, models, &ready, &inbox))
+            .map_err(|error| EmbedError::Stopped(format!("it could not be started: {error}")))?;
+        let device = started.recv().map_err(|_| EmbedError::Stopped("it ended at its start".into()))??;
+        Ok(Self { device, requests: Some(requests), thread: Some(thread), tally })
+    }
+
+    /// Name of the device: `cpu-flex`, or `wgpu-` with the backend and the adapter's name.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// How values were settled so far.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            by_device: self.tally.by_device.load(Ordering::Relaxed),
+            by_canonical: self.tally.by_canonical.load(Ordering::Relaxed),
+        }
+    }
+
+    /// ST-LPIPS distance of the first frames of two clips of one size, at half size, in 1/1024: 0 for equal
+    /// ones; about 0.7 and more for unrelated ones.
+    ///
+    /// # Errors
+    /// When the frames are of another size than each other or out of range, or the lane failed.
+    pub fn first_frame_distance(
+        &self,
+        given: &Yuv420Clip,
+        returned: &Yuv420Clip,
+    ) -> Result<Quantised, EmbedError> {
+        let (width, height) = (returned.width(), returned.height());
+        let frames = [frame_of(given, 0)?, frame_of(returned, 0)?];
+        if (given.width(), given.height()) != (width, height) {
+            let (least, most) = (crate::image::LEAST_SIDE, crate::image::MOST_SIDE);
+            return Err(EmbedError::Size { width, height, least, most });
+        }
+        let [given, returned] = frames.map(|frame| perceptual_image(frame, width, height));
+        let settled = self.ask(Work::Distance { given, returned })?;
+        settled.first().copied().ok_or_else(|| EmbedError::Stopped("it gave no answer".into()))
+    }
+
+    /// Cosines of the embeddings of frames `at` of a clip with the given frame, in 1/1024, -1024..=1024: the
+    /// curve along which the subject drifts away.
+    ///
+    /// # Errors
+    /// When a frame does not exist or has a size out of range, or the lane failed.
+    pub fn drift(
+        &self,
+        given: &Yuv420Clip,
+        clip: &Yuv420Clip,
+        at: &[usize],
+    ) -> Result<Vec<Quantised>, EmbedError> {
+        let mut frames = vec![FrameOf { clip: given, index: 0 }];
+        frames.extend(at.iter().map(|&index| FrameOf { clip, index }));
+        let pairs: Vec<_> = (1..frames.len()).map(|index| (0, index)).collect();
+        self.cosines(&frames, &pairs)
+    }
+
+    /// Cosines of the embeddings of pairs of frames, each pair by its indices in `frames`.
+    ///
+    /// # Errors
+    /// As [`Embedder::drift`], and when more than [`MOST_FRAMES`] frames or pairs are asked for or a pair names
+    /// a frame that is not there.
+    pub fn cosines(
+        &self,
+        frames: &[FrameOf<'_>],
+        pairs: &[(usize, usize)],
+    ) -> Result<Vec<Quantised>, EmbedError> {
+        let asked = frames.len().max(pairs.len());
+        if asked > MOST_FRAMES {
+            return Err(EmbedError::TooMany { asked, most: MOST_FRAMES });
+        }
+        if let Some(index) =
+            pairs.iter().map(|&(one, other)| one.max(other)).find(|&index| index >= frames.len())
+        {
+            return Err(EmbedError::Frame { index, frames: frames.len() });
+        }
+        if pairs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let image = |frame: &FrameOf<'_>| {
+            let (width, height) = (frame.clip.width(), frame.clip.height());
+            Ok(embedding_image(frame_of(frame.clip, frame.index)?, width, height))
+        };
+        let images = frames.iter().map(image).collect::<Result<Vec<_>, EmbedError>>()?;
+        self.ask(Work::Cosines { images, pairs: pairs.to_vec() })
+    }
+
+    fn ask(&self, work: Work) -> Result<Vec<Quantised>, EmbedError> {
+        let gone = || EmbedError::Stopped("it is gone".into());
+        let (reply, answer) = sync_channel(1);
+        let requests = self.requests.as_ref().ok_or_else(gone)?;
+        requests.send(Request { work, reply }).map_err(|_| gone())?;
+        let settled = answer.recv().map_err(|_| gone())??;
+        for value in &settled {
+            let counter = match value {
+                Settled::ByDevice(_) => &self.tally.by_device,
+                Settled::ByCanonical(_) => &self.tally.by_canonical,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(settled.into_iter().map(Settled::value).collect())
+    }
+}
+
+impl Drop for Embedder {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was told to whoever asked.
+            let _ended = thread.join();
+        }
+    }
+}
+
+/// The thread: opens the lane, then answers until every handle is gone.
+fn serve(
+    choice: DeviceChoice,
+    models: Arc<Models>,
+    ready: &SyncSender<Result<String, EmbedError>>,
+    inbox: &Receiver<Request>,
+) {
+    let opened = probe::check_canonical(&models).and_then(|()| reopen(choice, &models));
+    let mut lane = match opened {
+        Ok(lane) => {
+            // Whoever started this may have given up: then the inbox is closed too.
+            let _heard = ready.send(Ok(lane.device().to_owned()));
+            Ok(lane)
+        }
+        Err(error) => {
+            let _heard = ready.send(Err(error));
+            return;
+        }
+    };
+    for Request { work, reply } in inbox {
+        let answer = match &mut lane {
+            Ok(open) => answer(open, work),
+            Err(error) => Err(EmbedError::clone(error)),
+        };
+        match &answer {
+            // The device may hold broken state: everything on it is built anew and probed.
+            Err(EmbedError::Panicked(reason)) => {
+                tracing::error!(reason, "the embedding lane failed and is rebuilt");
+                lane = reopen(choice, &models);
+            }
+            // A device that computes something else stays refused.
+            Err(error @ EmbedError::Disagrees { .. }) => lane = Err(error.clone()),
+            _ => {}
+        }
+        // The asker may have gone.
+        let _heard = reply.send(answer);
+    }
+}
+
+fn reopen(choice: DeviceChoice, models: &Arc<Models>) -> Result<Lane, EmbedError> {
+    contained(|| Lane::open(choice, Arc::clone(models)))
+}
+
+fn answer(lane: &mut Lane, work: Work) -> Result<Vec<Settled>, EmbedError> {
+    contained(|| match work {
+        Work::Distance { given, returned } => Ok(vec![lane.distance(&given, &returned)?]),
+        Work::Cosines { images, pairs } => lane.cosines(&images, &pairs),
+        #[cfg(test)]
+        Work::Panic => panic!("a test asked for it"),
+    })
+}
+
+fn contained<T>(work: impl FnOnce() -> Result<T, EmbedError>) -> Result<T, EmbedError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(EmbedError::Panicked(reason_of(&*panic))))
+}
+
+/// What a panic said.
+pub(crate) fn reason_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason was given".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::default_folder;
+
+    #[test]
+    fn a_panic_is_told_and_the_lane_is_rebuilt() {
+        let loaded = Models::load(&default_folder().expect("a cache folder"));
+        let models = match loaded {
+            Ok(models) => Arc::new(models),
+            Err(error) => {
+                assert!(std::env::var_os("LEOMA_REQUIRE_ASSETS").is_none(), "{error}");
+                eprintln!("\n!!! SKIPPED: {error}\n");
+                return;
+            }
+        };
+        let embedder = Embedder::with_models(DeviceChoice::Cpu, models).expect("the CPU answers the probe");
+        let clip = Yuv420Clip::from_planes(64, 64, 1, vec![100; 64 * 96]).expect("even sides");
+        assert_eq!(embedder.ask(Work::Panic), Err(EmbedError::Panicked("a test asked for it".into())));
+        assert_eq!(embedder.first_frame_distance(&clip, &clip).map(Quantised::get), Ok(0));
+    }
+}

@@ -1,0 +1,122 @@
+//! Known answers: what the canonical path must give to the bit, and a device within a part of its noise floor.
+
+use crate::{
+    canonical::CanonicalExecutor,
+    error::EmbedError,
+    image::RgbImage,
+    loaded::Models,
+    models::{EMBEDDING_SIDE, cosine, distance, embeddings, features},
+    network::Executor,
+    quantised::{COSINE_NOISE, DISTANCE_NOISE, NoiseFloor, check},
+};
+
+/// A device must meet the known answers within this part of the noise floor: other images are noisier.
+const PART: f64 = 0.25;
+/// Side of the images whose perceptual distance is known.
+const PERCEPTUAL_SIDE: usize = 96;
+
+/// The two quantities of the known answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answers {
+    /// Distance of the two drawn images.
+    pub distance: f64,
+    /// Cosine of their embeddings.
+    pub cosine: f64,
+}
+
+/// What the canonical path gives on every machine, as bits of f64: depends on the weights and on nothing else.
+pub const KNOWN: Answers = Answers {
+    distance: f64::from_bits(0x3fd1_dd64_b53e_f910),
+    cosine: f64::from_bits(0x3feb_2aa6_e089_c663),
+};
+
+/// A drawn image of integers: discs and stripes in colour, the second with other phases.
+pub fn drawn(side: usize, phase: usize) -> RgbImage {
+    RgbImage::from_pixels(side, side, |x, y| {
+        // In 1/256 of the side, so that every size shows the same picture.
+        let (x, y) = (x * 256 / side, y * 256 / side);
+        let centre = 96 + 48 * phase;
+        let radius = x.abs_diff(centre).pow(2) + y.abs_diff(128).pow(2);
+        let inside = radius < 64 * 64;
+        let stripe = (x + y * (1 + phase)) / 16 % 2 * 80;
+        let red = if inside { 220 - radius / 32 } else { 40 + stripe };
+        let green = if inside { 60 + stripe } else { 90 + y / 2 };
+        let blue = if inside { 40 } else { 200 - x / 2 };
+        [red as u8, green as u8, blue as u8]
+    })
+}
+
+/// The quantities by an executor of each network.
+pub fn answers<P: Executor, E: Executor>(models: &Models, perceptual: &P, embedding: &E) -> Answers {
+    let of = |phase| {
+        features(
+            perceptual,
+            &models.perceptual.steps,
+            &models.perceptual_tone,
+            &drawn(PERCEPTUAL_SIDE, phase),
+        )
+    };
+    let (one, other) = (drawn(EMBEDDING_SIDE, 0), drawn(EMBEDDING_SIDE, 1));
+    let vectors = embeddings(embedding, &models.embedding.steps, &models.embedding_tone, &[&one, &other]);
+    Answers {
+        distance: distance(perceptual, &of(0), &of(1)),
+        // A device that returns fewer vectors has failed; its answer is no number.
+        cosine: if let [one, other] = &vectors[..] { cosine(one, other) } else { f64::NAN },
+    }
+}
+
+/// Checks that this machine's canonical path gives the known bits.
+///
+/// # Errors
+/// When it does not: a build or a processor that breaks IEEE 754.
+pub fn check_canonical(models: &Models) -> Result<(), EmbedError> {
+    let canonical = |network| CanonicalExecutor::new(network);
+    let got = answers(models, &canonical(&models.perceptual), &canonical(&models.embedding));
+    let pairs =
+        [(DISTANCE_NOISE.what, got.distance, KNOWN.distance), (COSINE_NOISE.what, got.cosine, KNOWN.cosine)];
+    for (what, got, expected) in pairs {
+        if got.to_bits() != expected.to_bits() {
+            let show = |value: f64| format!("{value} ({:#018x})", value.to_bits());
+            return Err(EmbedError::Canonical { what, got: show(got), expected: show(expected) });
+        }
+    }
+    Ok(())
+}
+
+/// Checks a device's answers against the known ones.
+///
+/// # Errors
+/// When one lies further away than a quarter of its noise floor.
+pub fn check_device(device: &str, got: Answers) -> Result<(), EmbedError> {
+    let part = |noise: NoiseFloor| NoiseFloor {
+        relative: noise.relative * PART,
+        absolute: noise.absolute * PART,
+        ..noise
+    };
+    check(device, &part(DISTANCE_NOISE), got.distance, KNOWN.distance)?;
+    check(device, &part(COSINE_NOISE), got.cosine, KNOWN.cosine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_off_by_more_than_a_part_of_the_floor_is_refused() {
+        assert_eq!(check_device("d", KNOWN), Ok(()));
+        let off = Answers { cosine: KNOWN.cosine + 0.3 * COSINE_NOISE.absolute, ..KNOWN };
+        assert!(matches!(check_device("d", off), Err(EmbedError::Disagrees { .. })));
+        let far = Answers { distance: KNOWN.distance * 1.01, ..KNOWN };
+        assert!(matches!(check_device("d", far), Err(EmbedError::Disagrees { .. })));
+        let nothing = Answers { cosine: f64::NAN, ..KNOWN };
+        assert!(matches!(check_device("d", nothing), Err(EmbedError::Disagrees { .. })));
+    }
+
+    #[test]
+    fn the_drawn_images_differ_and_use_the_range() {
+        let (one, other) = (drawn(96, 0), drawn(96, 1));
+        assert_ne!(one, other);
+        let (low, high) = (one.planes().iter().min(), one.planes().iter().max());
+        assert!(low < Some(&50) && high > Some(&200), "{low:?} {high:?}");
+    }
+}

@@ -1,0 +1,11 @@
+//! The embedding models with their real weights: parity with PyTorch, noise, and one digest everywhere.
+//!
+//! Weights and photos come from `scripts/fetch-assets.sh`. Where they are absent a test says so and passes;
+//! with `LEOMA_REQUIRE_ASSETS=1`, as in CI, it fails.
+
+mod determinism;
+mod lane;
+mod noise;
+mod parity;
+mod reordered;
+mod support;
