@@ -30,8 +30,9 @@ build: setup ## build the binary; its path is the last line
 demo: build ## whole rounds, end to end: chain, miners, scores, one winner paid
 	@scripts/demo.sh "$(LEOMA)" "$(DEMO_ROUNDS)"
 
-test: setup ## the test suite (stories on real clips skip with a word where clips cannot be fetched)
-	@scripts/fetch-assets.sh >/dev/null || echo "real clips could not be fetched: their stories are skipped"
+test: ## the test suite (stories on real clips skip with a word where clips cannot be fetched)
+	@scripts/setup.sh --tests
+	scripts/fetch-assets.sh >/dev/null || echo "real clips could not be fetched: their stories are skipped"
 	cargo test --locked
 
 lint: setup ## formatting and clippy

@@ -13,6 +13,7 @@ pub mod decode_worker;
 pub mod devnet;
 pub mod exit;
 pub mod run;
+pub mod score;
 pub mod sim;
 
 use crate::telemetry::build;
@@ -58,6 +59,7 @@ commands! {
     Config(config::ConfigCommand),
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
+    Score(score::ScoreCommand),
     Sim(sim::SimCommand),
     #[command(hide = true)]
     DecodeWorker(decode_worker::DecodeWorkerCommand),
