@@ -233,7 +233,7 @@ mod tests {
     use crate::domain::{
         ids::BlockNumber,
         outcome::Fault,
-        rules::{PayoutRule, PayoutRules},
+        rules::{PayoutRules, Rules},
         testing::{forfeit, hotkey, plan},
     };
 
@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn empty() -> Tournament {
-        Tournament::new(PayoutRules { rule: PayoutRule::Round, tie_band: 0, void_above_unjudged_percent: 34 })
+        Tournament::new(PayoutRules { tie_band: 0, ..Rules::embedded().payout })
     }
 
     fn events() -> Vec<Event> {

@@ -2,6 +2,7 @@
 
 mod golden;
 mod kernels;
+mod payout;
 mod rules;
 mod scenes;
 mod verdicts;
