@@ -111,8 +111,10 @@ mod tests {
     #[test]
     fn heat_runs_from_the_first_colour_to_the_last() {
         assert_eq!((heat(0), heat(255)), (HEAT[0], HEAT[4]));
-        let brightness: Vec<u32> =
-            (0..=255).map(|level| heat(level).iter().map(|v| u32::from(*v)).sum()).collect();
+        // Twice red, five times green and blue: near enough to luminance.
+        let brightness: Vec<u32> = (0..=255)
+            .map(|level| heat(level).iter().zip([2, 5, 1]).map(|(v, weight)| u32::from(*v) * weight).sum())
+            .collect();
         assert!(brightness.is_sorted(), "hotter is brighter");
     }
 
