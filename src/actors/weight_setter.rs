@@ -14,8 +14,8 @@ use crate::{
     chain::port::{Chain, ChainError, Head, Neuron, SubnetState, WeightsCall},
     domain::{
         event::{PayTarget, WeightsIntent},
-        ids::{BlockHash, BlockNumber, Hotkey, NetUid, Uid},
-        payout::{PayoutInput, payout},
+        ids::{BlockHash, BlockNumber, Digest, Hotkey, NetUid, Uid},
+        payout::{Decision, PayoutInput, decide, strict::Duel},
         rules::PayoutRules,
         weights::{Preflight, Refusal, preflight, winner_takes_all},
     },
@@ -42,6 +42,8 @@ pub struct SetterParts {
     pub netuid: NetUid,
     /// Who is paid.
     pub rules: PayoutRules,
+    /// Digest of the rules in force.
+    pub rules_digest: Digest,
     /// Highest version key that the operator vouches for.
     pub version_key: u64,
     /// Where decisions are journalled.
@@ -143,7 +145,16 @@ async fn run(parts: &SetterParts, message: &SubmitWeights) -> Result<WeightsEnd,
     if let Some(intent) = &message.open_intent {
         return reconcile(parts, &view, intent).await;
     }
-    let intent = match decide(parts, message, &view) {
+    let last_update = match check(parts, &view) {
+        Ok(last_update) => last_update,
+        Err(end) => return Ok(*end),
+    };
+    let Some(decision) = elect(parts, message, &view).await else {
+        let reason = "the payout rule was interrupted".into();
+        return Ok(WeightsEnd::Deferred { reason, retry_at: Some(view.later()) });
+    };
+    show_challenges(&decision.duels);
+    let intent = match intend(message, &view, decision.target, last_update) {
         Ok(intent) => intent,
         Err(end) => return Ok(*end),
     };
@@ -156,14 +167,13 @@ async fn run(parts: &SetterParts, message: &SubmitWeights) -> Result<WeightsEnd,
     submit(parts, &view, intent).await
 }
 
-/// Decides whom to pay at this block; `Err` says why nothing is submitted now.
-fn decide(
-    parts: &SetterParts,
-    message: &SubmitWeights,
-    view: &View,
-) -> Result<WeightsIntent, Box<WeightsEnd>> {
+fn deferred(reason: String, retry_at: Option<BlockNumber>) -> Box<WeightsEnd> {
+    Box::new(WeightsEnd::Deferred { reason, retry_at })
+}
+
+/// Our `LastUpdate` at this block; `Err` says why nothing is submitted now.
+fn check(parts: &SetterParts, view: &View) -> Result<BlockNumber, Box<WeightsEnd>> {
     let number = view.head.block.number;
-    let deferred = |reason: String, retry_at| Box::new(WeightsEnd::Deferred { reason, retry_at });
     let check = Preflight {
         now: number,
         me: view.my_neuron().map(|neuron| (neuron.validator_permit, neuron.last_update)),
@@ -172,20 +182,35 @@ fn decide(
         version_key_wanted: view.subnet.weights_version_key,
         version_key_ours: parts.version_key,
     };
-    let last_update = preflight(&check).map_err(|refusal| match refusal {
+    preflight(&check).map_err(|refusal| match refusal {
         Refusal::TooSoon { until } => deferred(refusal.to_string(), Some(until)),
         other => {
             deferred(other.to_string(), Some(BlockNumber(number.0 + view.subnet.weights_rate_limit.max(1))))
         }
-    })?;
+    })
+}
+
+/// Applies the payout rule off the async threads; `None` when it panicked or the process shuts down.
+async fn elect(parts: &SetterParts, message: &SubmitWeights, view: &View) -> Option<Decision> {
+    let (rules, rules_digest) = (parts.rules, parts.rules_digest);
+    let (settled, last_paid) = (message.settled.clone(), message.last_paid);
     let registered: BTreeSet<Hotkey> = view.neurons.iter().map(|neuron| neuron.hotkey).collect();
-    let input = PayoutInput {
-        settled: &message.settled,
-        last_epoch: view.subnet.last_epoch,
-        last_paid: message.last_paid,
-        registered: &registered,
-    };
-    let Some(target) = payout(&parts.rules, &input) else {
+    let last_epoch = view.subnet.last_epoch;
+    let elected = tokio::task::spawn_blocking(move || {
+        let (settled, registered) = (&settled[..], &registered);
+        decide(&rules, &PayoutInput { settled, last_epoch, last_paid, registered, rules_digest })
+    });
+    elected.await.ok()
+}
+
+/// The decision as it is journalled and submitted; `Err` says why nothing is submitted now.
+fn intend(
+    message: &SubmitWeights,
+    view: &View,
+    target: Option<PayTarget>,
+    last_update: BlockNumber,
+) -> Result<WeightsIntent, Box<WeightsEnd>> {
+    let Some(target) = target else {
         return Err(deferred("no round has settled yet".into(), None));
     };
     let hotkey = match target {
@@ -204,6 +229,21 @@ fn decide(
         decided_at: view.head.block,
         last_update,
     })
+}
+
+/// Says how the champion came about, and which lead would have been seen.
+fn show_challenges(duels: &[Duel]) {
+    for duel in duels {
+        tracing::info!(
+            champion = %duel.champion.short(),
+            challenger = %duel.challenger.short(),
+            pairs = duel.pairs,
+            lead = duel.sum / i64::from(duel.pairs.max(1)),
+            minimum_detectable = ?duel.minimum_detectable,
+            won = duel.won,
+            "window_strict challenge"
+        );
+    }
 }
 
 async fn submit(parts: &SetterParts, view: &View, intent: WeightsIntent) -> Result<WeightsEnd, ChainError> {

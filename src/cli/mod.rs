@@ -13,6 +13,7 @@ pub mod decode_worker;
 pub mod devnet;
 pub mod exit;
 pub mod run;
+pub mod score;
 pub mod selftest;
 pub mod sim;
 
@@ -59,6 +60,7 @@ commands! {
     Config(config::ConfigCommand),
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
+    Score(score::ScoreCommand),
     Sim(sim::SimCommand),
     Selftest(selftest::SelfTestCommand),
     #[command(hide = true)]

@@ -255,7 +255,7 @@ mod tests {
     use crate::domain::{
         ids::BlockNumber,
         outcome::Fault,
-        rules::PayoutRule,
+        rules::Rules,
         testing::{forfeit, hotkey, plan},
     };
 
@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn empty() -> Tournament {
-        Tournament::new(PayoutRules { rule: PayoutRule::Round, tie_band: 0, void_above_unjudged_percent: 34 })
+        Tournament::new(PayoutRules { tie_band: 0, ..Rules::embedded().payout })
     }
 
     fn events() -> Vec<Event> {

@@ -4,6 +4,7 @@ mod flow;
 mod flow_reference;
 mod golden;
 mod kernels;
+mod payout;
 mod rules;
 mod scenes;
 mod verdicts;

@@ -1,6 +1,6 @@
 //! Which rules files are refused, and that the refusal names the value.
 
-use leoma_core::domain::rules::{EMBEDDED_RULES, Rules};
+use leoma_core::domain::rules::{EMBEDDED_RULES, PayoutRule, Rules};
 
 #[test]
 fn contradictions_are_refused_by_name() {
@@ -16,6 +16,13 @@ fn contradictions_are_refused_by_name() {
         ("decode_seconds = 30", "decode_seconds = 0", "limits.decode_seconds"),
         ("decode_memory_mib = 1024", "decode_memory_mib = 100000", "limits.decode_memory_mib"),
         ("tie_band = 50", "tie_band = 10001", "payout.tie_band"),
+        ("rule = \"round\"", "rule = \"lottery\"", "lottery"),
+        ("window = 100", "window = 0", "payout.strict.window"),
+        ("min_pairs = 60", "min_pairs = 101", "payout.strict.min_pairs"),
+        ("coverage_percent = 80", "coverage_percent = 101", "payout.strict.coverage_percent"),
+        ("level_ppm = 50000", "level_ppm = 0", "payout.strict.level_ppm"),
+        ("challengers = 256", "challengers = 0", "payout.strict.challengers"),
+        ("resamples = 16384", "resamples = 1000", "resamples * level_ppm"),
         ("pass_overall = 7500", "pass_overall = 0", "pass_overall"),
         ("temporal = 30", "temporal = 0", "scoring.weights.temporal"),
         ("zero_below = 125", "zero_below = 500", "scoring.dynamics"),
@@ -29,6 +36,18 @@ fn contradictions_are_refused_by_name() {
         assert!(EMBEDDED_RULES.contains(from), "{from} is not in the embedded rules");
         let error = Rules::parse(&EMBEDDED_RULES.replacen(from, to, 1)).expect_err(to).to_string();
         assert!(error.contains(names), "{to}: {error}");
+    }
+}
+
+#[test]
+fn every_payout_rule_has_its_name() {
+    for (name, rule) in [
+        ("round", PayoutRule::Round),
+        ("window_strict", PayoutRule::WindowStrict),
+        ("window_compat", PayoutRule::WindowCompat),
+    ] {
+        let text = EMBEDDED_RULES.replacen("rule = \"round\"", &format!("rule = \"{name}\""), 1);
+        assert_eq!(Rules::parse(&text).expect(name).payout.rule, rule);
     }
 }
 

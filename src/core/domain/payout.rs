@@ -1,14 +1,24 @@
-//! Who is paid: the winner of one round, and the target of a weights vector. Integers only.
+//! Who is paid: the winner of one round, and the target of a weights vector by one of three rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     event::PayTarget,
-    ids::{BlockNumber, Hotkey, RoundId},
+    ids::{BlockNumber, Digest, Hotkey, RoundId},
     roster::Precedence,
     rules::{PayoutRule, PayoutRules},
     score::Score,
 };
+
+pub mod compat;
+pub mod history;
+pub mod strict;
+
+use history::{History, MinerResult};
+use strict::Duel;
 
 /// One miner's standing at the end of a round.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +42,8 @@ pub struct SettledRound {
     pub closed_at: BlockNumber,
     /// The round's winner, if anybody passed.
     pub winner: Option<Contender>,
+    /// How every miner of the roster fared: what the window rules look back on.
+    pub results: Arc<[MinerResult]>,
 }
 
 /// The best passing clip's miner. Scores at most `tie_band` below the best are a tie, which goes
@@ -56,12 +68,59 @@ pub struct PayoutInput<'a> {
     pub last_paid: Option<PayTarget>,
     /// Hotkeys in the metagraph: a winner that has left is not paid.
     pub registered: &'a BTreeSet<Hotkey>,
+    /// Digest of the rules in force: seeds what is drawn by lot.
+    pub rules_digest: Digest,
+}
+
+/// Who is paid, and how that came about.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Decision {
+    /// The target of the next weights vector; `None` when nothing was ever settled.
+    pub target: Option<PayTarget>,
+    /// The challenges of `window_strict`, in order of precedence; empty under the other rules.
+    pub duels: Vec<Duel>,
 }
 
 /// The target of the next weights vector; `None` when nothing was ever settled.
 pub fn payout(rules: &PayoutRules, input: &PayoutInput<'_>) -> Option<PayTarget> {
+    decide(rules, input).target
+}
+
+/// Decides by the rule in force. `window_strict` computes for half a second with a full subnet:
+/// not for a thread that must answer.
+pub fn decide(rules: &PayoutRules, input: &PayoutInput<'_>) -> Decision {
     match rules.rule {
-        PayoutRule::Round => pay_most_rounds(input),
+        PayoutRule::Round => Decision { target: pay_most_rounds(input), duels: Vec::new() },
+        PayoutRule::WindowStrict => {
+            let window = usize::from(rules.strict.window);
+            let history = History::of(input.settled, input.registered, 0, window);
+            let chain = strict::chain(&history, &rules.strict, &input.rules_digest);
+            let target = pay_elected(input, history.rounds.is_empty(), chain.champion);
+            Decision { target, duels: chain.duels }
+        }
+        PayoutRule::WindowCompat => {
+            let history = History::of(input.settled, input.registered, compat::SKIPPED, compat::WINDOW);
+            let elected = compat::elect(&history).map(|candidate| candidate.hotkey);
+            let target = pay_elected(input, history.rounds.is_empty(), elected);
+            Decision { target, duels: Vec::new() }
+        }
+    }
+}
+
+/// A window rule's winner, the owner without one; before the window has a round, whoever was paid last.
+fn pay_elected(input: &PayoutInput<'_>, window_is_empty: bool, elected: Option<Hotkey>) -> Option<PayTarget> {
+    match elected {
+        _ if window_is_empty => pay_again(input),
+        Some(hotkey) => Some(PayTarget::Miner { hotkey }),
+        None => Some(PayTarget::Owner),
+    }
+}
+
+/// The last target, the owner where that has left the metagraph.
+fn pay_again(input: &PayoutInput<'_>) -> Option<PayTarget> {
+    match input.last_paid {
+        Some(PayTarget::Miner { hotkey }) if !input.registered.contains(&hotkey) => Some(PayTarget::Owner),
+        other => other,
     }
 }
 
@@ -75,12 +134,7 @@ fn pay_most_rounds(input: &PayoutInput<'_>) -> Option<PayTarget> {
     }
     let counted: Vec<_> = input.settled.iter().filter(|round| round.closed_at > input.last_epoch).collect();
     if counted.is_empty() {
-        return match input.last_paid {
-            Some(PayTarget::Miner { hotkey }) if !input.registered.contains(&hotkey) => {
-                Some(PayTarget::Owner)
-            }
-            other => other,
-        };
+        return pay_again(input);
     }
     let mut tallies: BTreeMap<Hotkey, Tally> = BTreeMap::new();
     let winners = counted.iter().filter_map(|round| round.winner);
@@ -102,7 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::ids::Uid;
+    use crate::domain::{ids::Uid, rules::Rules};
 
     fn contender(key: u8, overall: i64, passed: bool) -> Contender {
         Contender {
@@ -118,7 +172,8 @@ mod tests {
     }
 
     fn settled(round: u64, winner: Option<Contender>) -> SettledRound {
-        SettledRound { round: RoundId(round), closed_at: BlockNumber(round * 100 + 50), winner }
+        let closed_at = BlockNumber(round * 100 + 50);
+        SettledRound { round: RoundId(round), closed_at, winner, results: Arc::from([]) }
     }
 
     fn everybody() -> BTreeSet<Hotkey> {
@@ -135,12 +190,13 @@ mod tests {
                 last_epoch: BlockNumber(last_epoch),
                 last_paid,
                 registered: &registered,
+                rules_digest: Digest([0; 32]),
             },
         )
     }
 
     fn rules() -> PayoutRules {
-        PayoutRules { rule: PayoutRule::Round, tie_band: 50, void_above_unjudged_percent: 34 }
+        PayoutRules { rule: PayoutRule::Round, tie_band: 50, ..Rules::embedded().payout }
     }
 
     fn miner(key: u8) -> Option<PayTarget> {
@@ -195,6 +251,7 @@ mod tests {
             last_epoch: BlockNumber(0),
             last_paid: None,
             registered: &registered,
+            rules_digest: Digest([0; 32]),
         };
         assert_eq!(payout(&rules, &input), miner(2));
         let gone = PayoutInput { settled: &[], last_paid: miner(1), ..input };

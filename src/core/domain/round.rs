@@ -10,7 +10,11 @@ use super::{
     identical::{ClipIdentity, find_identical},
     ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId},
     outcome::{Fault, Outcome, Stage},
-    payout::{Contender, SettledRound, round_winner},
+    payout::{
+        Contender, SettledRound,
+        history::{Judgement, MinerResult, model_id},
+        round_winner,
+    },
     plan::RoundPlan,
     roster::{RosterEntry, Standing},
     rules::PayoutRules,
@@ -179,6 +183,18 @@ impl Round {
         round_winner(&contenders, rules.tie_band)
     }
 
+    /// How every miner of the roster fared, as the payout rules remember it.
+    pub fn results(&self) -> Arc<[MinerResult]> {
+        let outcomes = self.final_outcomes();
+        let result = |entry: &RosterEntry| MinerResult {
+            hotkey: entry.hotkey,
+            model: model_id(entry.commitment.as_ref()),
+            precedence: entry.precedence,
+            judgement: Judgement::of(outcomes.get(&entry.hotkey)),
+        };
+        self.entries().iter().map(result).collect()
+    }
+
     /// Whether too many of the miners that could be asked went unjudged through no fault of
     /// their own.
     pub fn void_reason(&self, rules: &PayoutRules) -> Option<VoidReason> {
@@ -304,7 +320,8 @@ impl Tournament {
             return Err(ApplyError::WinnerDiffers { round: id, recorded, elected });
         }
         round.phase = Phase::Closed { at, winner: recorded };
-        self.settled.push(SettledRound { round: id, closed_at: at, winner });
+        let results = round.results();
+        self.settled.push(SettledRound { round: id, closed_at: at, winner, results });
         let surplus = self.settled.len().saturating_sub(ROUNDS_IN_MEMORY);
         self.settled.drain(..surplus);
         Ok(())

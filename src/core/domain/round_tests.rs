@@ -4,13 +4,28 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
+    commitment::Commitment,
     ids::Uid,
-    rules::PayoutRule,
+    payout::{PayoutInput, payout},
+    rules::{PayoutRule, StrictRules},
+    score::Score,
     testing::{forfeit, hotkey, plan, scored},
 };
 
-const RULES: PayoutRules =
-    PayoutRules { rule: PayoutRule::Round, tie_band: 50, void_above_unjudged_percent: 34 };
+const RULES: PayoutRules = PayoutRules {
+    rule: PayoutRule::Round,
+    tie_band: 50,
+    void_above_unjudged_percent: 34,
+    strict: StrictRules {
+        window: 100,
+        min_pairs: 60,
+        coverage_percent: 80,
+        margin: 100,
+        level_ppm: 50_000,
+        challengers: 256,
+        resamples: 16_384,
+    },
+};
 
 fn planned(round: u64, miners: u8) -> Event {
     Event::RoundPlanned { plan: Box::new(plan(round, miners)) }
@@ -142,6 +157,83 @@ fn weights_have_one_open_decision_at_a_time() {
     state.apply(&Event::WeightsFailed { seen_at: BlockNumber(1), reason: "x".into() }).expect("ends it");
     let landed = Event::WeightsLanded { seen_at: plan(8, 0).anchor };
     assert_eq!(state.apply(&landed), Err(ApplyError::NoIntent));
+}
+
+/// Rounds `1..=count` of three miners: the first never passes, the second always does, the third copies it.
+fn rounds_of_three(count: u64) -> Vec<Event> {
+    let round = |id: u64| {
+        let frames = id as u8 + 1;
+        [
+            planned(id, 3),
+            settled_event(id, 1, scored(6_000, false, 0)),
+            received(id, 2, frames),
+            settled_event(id, 2, scored(9_000, true, frames)),
+            received(id, 3, frames),
+            settled_event(id, 3, scored(9_000, true, frames)),
+            closed(id, Some(2)),
+        ]
+    };
+    (1..=count).flat_map(round).collect()
+}
+
+#[test]
+fn the_fold_remembers_what_the_window_rules_look_back_on() {
+    let mut events = rounds_of_three(70);
+    // A void round is planned, settled and forgotten.
+    events.extend([
+        planned(71, 3),
+        settled_event(71, 1, scored(9_999, true, 200)),
+        Event::RoundVoided {
+            round: RoundId(71),
+            at: BlockNumber(7_150),
+            reason: VoidReason::Unjudged { unjudged: 2, asked: 3 },
+        },
+        planned(72, 3),
+        settled_event(72, 1, forfeit(Fault::Platform)),
+        settled_event(72, 2, forfeit(Fault::Miner)),
+        settled_event(72, 3, Outcome::Expired { stage: Stage::Score }),
+        closed(72, None),
+    ]);
+    let state = fold(&events);
+    assert_eq!(state.settled().len(), 71);
+    let judgements = |round: &SettledRound| round.results.iter().map(|row| row.judgement).collect::<Vec<_>>();
+    let seen = |overall: i64, passed: bool| Judgement::Scored { overall: Score::clamped(overall), passed };
+    let usual = [seen(6_000, false), seen(9_000, true), Judgement::Gated];
+    assert_eq!(judgements(&state.settled()[0]), usual, "a copy counts nothing");
+    let last = [Judgement::Unjudged, Judgement::Forfeited, Judgement::Unjudged];
+    assert_eq!(judgements(&state.settled()[70]), last);
+
+    let registered = (1..=3).map(hotkey).collect();
+    for rule in [PayoutRule::WindowStrict, PayoutRule::WindowCompat] {
+        let input = PayoutInput {
+            settled: state.settled(),
+            last_epoch: BlockNumber(0),
+            last_paid: None,
+            registered: &registered,
+            rules_digest: Digest([4; 32]),
+        };
+        let target = payout(&PayoutRules { rule, ..RULES }, &input);
+        assert_eq!(target, Some(PayTarget::Miner { hotkey: hotkey(2) }), "{rule:?}");
+    }
+}
+
+#[test]
+fn another_revision_or_chute_is_another_model() {
+    let commitment = |revision: &str, chute: &str| Commitment {
+        model_name: "user/leoma".into(),
+        model_revision: revision.into(),
+        chute_id: chute.into(),
+    };
+    let with = |commitment: Option<Commitment>| {
+        let mut plan = plan(7, 1);
+        plan.roster[0].commitment = commitment;
+        Round::open(Arc::new(plan)).results()[0].model
+    };
+    let first = with(Some(commitment("a", "b")));
+    assert_eq!(first, with(Some(Commitment { model_name: "renamed".into(), ..commitment("a", "b") })));
+    for other in [None, Some(commitment("a", "c")), Some(commitment("c", "b")), Some(commitment("ab", ""))] {
+        assert_ne!(first, with(other));
+    }
 }
 
 fn any_event() -> impl Strategy<Value = Event> {

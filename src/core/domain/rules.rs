@@ -55,7 +55,7 @@ impl Rules {
         self.schedule.check()?;
         check_request(&self.request)?;
         self.limits.check()?;
-        at_most("payout.tie_band", self.payout.tie_band.into(), 0, 10_000)?;
+        check_payout(&self.payout)?;
         check_scoring(&self.scoring)
     }
 }
@@ -94,6 +94,26 @@ impl LimitRules {
         at_most("limits.decode_seconds", self.decode_seconds.into(), 1, 600)?;
         at_most("limits.decode_memory_mib", self.decode_memory_mib.into(), 128, 16_384)
     }
+}
+
+fn check_payout(payout: &PayoutRules) -> Result<(), RulesError> {
+    at_most("payout.tie_band", payout.tie_band.into(), 0, 10_000)?;
+    let strict = &payout.strict;
+    // Rounds in memory, two of which the deployed ranking leaves out.
+    at_most("payout.strict.window", strict.window.into(), 1, 198)?;
+    at_most("payout.strict.min_pairs", strict.min_pairs.into(), 2, strict.window.into())?;
+    at_most("payout.strict.coverage_percent", strict.coverage_percent.into(), 1, 100)?;
+    at_most("payout.strict.margin", strict.margin.into(), 0, 10_000)?;
+    at_most("payout.strict.level_ppm", strict.level_ppm.into(), 1, 500_000)?;
+    at_most("payout.strict.challengers", strict.challengers.into(), 1, 4_096)?;
+    at_most("payout.strict.resamples", strict.resamples.into(), 100, 100_000)?;
+    ensure(super::payout::strict::bound_rank(strict) >= 1, "payout.strict.resamples", || {
+        format!(
+            "{} resamples cannot tell a level of {} ppm over {} challengers: resamples * level_ppm must reach \
+             1000000 * challengers",
+            strict.resamples, strict.level_ppm, strict.challengers
+        )
+    })
 }
 
 fn check_request(spec: &ClipSpec) -> Result<(), RulesError> {
@@ -202,6 +222,30 @@ pub struct PayoutRules {
     /// A round is void when more than this share of the miners that were asked went unjudged
     /// through no fault of their own.
     pub void_above_unjudged_percent: u8,
+    /// Settings of the rule `window_strict`.
+    pub strict: StrictRules,
+}
+
+/// The rule `window_strict`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrictRules {
+    /// Settled rounds of the window.
+    pub window: u16,
+    /// Least number of rounds in which challenger and champion both have results.
+    pub min_pairs: u16,
+    /// Share of the window's rounds in which a miner must have results, in percent.
+    pub coverage_percent: u8,
+    /// Mean lead that a challenger must be shown to exceed, in 1/10000.
+    pub margin: u16,
+    /// Chance over all challenges of a window that a challenger which leads by no more than the margin is let
+    /// through, in millionths.
+    pub level_ppm: u32,
+    /// Challenges among which that chance is divided: a constant, not a count, so that nobody's presence
+    /// changes the level at which another is tested.
+    pub challengers: u16,
+    /// Resamples of the bootstrap.
+    pub resamples: u32,
 }
 
 /// The payout rules of the tournament.
@@ -210,6 +254,10 @@ pub struct PayoutRules {
 pub enum PayoutRule {
     /// The miner that won most of the rounds settled since the last epoch.
     Round,
+    /// The champion of a chain of paired challenges over a window of rounds.
+    WindowStrict,
+    /// The ranking of the deployed software over a window of rounds, flaws included.
+    WindowCompat,
 }
 
 /// Why a rules file was refused.

@@ -1,0 +1,142 @@
+//! The terms of a verdict with everything that made them: raw reading, limits, weight, score.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    domain::{score::Score, scoring::ScoringRules},
+    quality::{
+        frame::Yuv420Clip,
+        measure::ClipMeasures,
+        terms::{FirstFrameMeasures, RawTerms},
+    },
+};
+
+/// One term as the page shows it.
+pub(super) struct TermRow {
+    /// Its name.
+    pub(super) name: String,
+    /// The axis it belongs to, as the rules group it.
+    pub(super) axis: &'static str,
+    /// Raw reading in the unit of the rules.
+    pub(super) raw: Option<i64>,
+    /// `bad`, `good` and weight of the rules; `None` for a term with a curve of its own.
+    pub(super) rule: Option<(i64, i64, u64)>,
+    /// The score.
+    pub(super) score: Option<Score>,
+    /// What it reads and in which unit.
+    pub(super) meaning: &'static str,
+}
+
+/// Axes in the order of the page: key in the rules, name.
+const AXES: [(&str, &str); 4] = [
+    ("first_frame", "first frame"),
+    ("prompt", "prompt"),
+    ("temporal", "temporal"),
+    ("artifacts", "artifacts"),
+];
+
+/// The rows of a scored clip, grouped by axis.
+pub(super) fn rows(
+    scores: &BTreeMap<String, Option<Score>>,
+    raw: &BTreeMap<&'static str, Option<i64>>,
+    rules: &ScoringRules,
+) -> Vec<TermRow> {
+    // By the names of the rules file, so that a new term needs no line here to be shown.
+    let rules = serde_json::to_value(rules).unwrap_or_default();
+    let row = |(name, score): (&String, &Option<Score>)| {
+        let found = AXES.into_iter().find_map(|(key, axis)| Some((axis, rules.get(key)?.get(name)?)));
+        let number = |term: &serde_json::Value, key: &str| term.get(key).and_then(serde_json::Value::as_i64);
+        TermRow {
+            axis: found.map_or(axis_of_curve(name), |(axis, _)| axis),
+            raw: raw.get(name.as_str()).copied().flatten(),
+            rule: found.and_then(|(_, term)| {
+                Some((number(term, "bad")?, number(term, "good")?, term.get("weight")?.as_u64()?))
+            }),
+            score: *score,
+            meaning: meaning(name),
+            name: name.clone(),
+        }
+    };
+    let mut rows: Vec<TermRow> = scores.iter().map(row).collect();
+    rows.sort_by_key(|row| AXES.iter().position(|(_, axis)| *axis == row.axis).unwrap_or(AXES.len()));
+    rows
+}
+
+/// The axis of a term that stands outside the axes' tables.
+fn axis_of_curve(name: &str) -> &'static str {
+    if name == "dyn" { "temporal" } else { "" }
+}
+
+/// Raw readings by term name, computed by the CPU twins.
+pub(super) fn raw(
+    first_frame: &Yuv420Clip,
+    clip: &Yuv420Clip,
+    measures: (&ClipMeasures, Option<&ClipMeasures>),
+    rules: &ScoringRules,
+) -> BTreeMap<&'static str, Option<i64>> {
+    let first = FirstFrameMeasures::of(first_frame, clip);
+    let raw = RawTerms::of(&first, measures.0, measures.1, &rules.dynamics);
+    BTreeMap::from([
+        ("ssim0", raw.ssim0),
+        ("color0", raw.color0),
+        ("align0", raw.align0),
+        ("warp", raw.warp),
+        ("cut", raw.cut),
+        ("flicker", raw.flicker),
+        ("dyn", raw.dynamics),
+        ("blockiness", raw.blockiness),
+        ("blur", raw.blur),
+        ("noise", raw.noise),
+    ])
+}
+
+fn meaning(name: &str) -> &'static str {
+    match name {
+        "ssim0" => "SSIM of the given and the returned first frame, 1/10000",
+        "color0" => "colour distance of the first frames, 1/64 level",
+        "align0" => "shift of the first frame at its corners, 1/8 pixel",
+        "warp" => "mean matching error against the reference's, 1/1000",
+        "cut" => "largest matching error of a step against the reference's, 1/1000",
+        "flicker" => "pumping of mean luma beyond the reference's, 1/1024 level",
+        "dyn" => "motion beyond layers against the reference's, 1/1000",
+        "blockiness" => "grid lines beyond first frame and reference, 1/1024 of mean gradient",
+        "blur" => "detail at half size against the reference's, 1/1000",
+        "noise" => "detail at full size against the reference's, 1/1000",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::rules::Rules;
+
+    #[test]
+    fn terms_are_grouped_by_axis_with_the_limits_of_the_rules() {
+        let rules = Rules::embedded().scoring;
+        let scores = ["blur", "dyn", "later", "ssim0", "warp"].map(|name| (name.to_owned(), None)).into();
+        let rows = rows(&scores, &BTreeMap::from([("warp", Some(900))]), &rules);
+        let shown: Vec<_> = rows.iter().map(|row| (row.axis, row.name.as_str(), row.raw)).collect();
+        let wanted = [
+            ("first frame", "ssim0", None),
+            ("temporal", "dyn", None),
+            ("temporal", "warp", Some(900)),
+            ("artifacts", "blur", None),
+            ("", "later", None),
+        ];
+        assert_eq!(shown, wanted);
+        let warp = &rules.temporal.warp;
+        assert_eq!(rows[2].rule, Some((warp.bad, warp.good, u64::from(warp.weight))));
+        assert_eq!(rows[1].rule, None);
+    }
+
+    #[test]
+    fn every_term_of_the_embedded_rules_has_a_meaning() {
+        let rules = serde_json::to_value(Rules::embedded().scoring).expect("JSON");
+        for axis in ["first_frame", "temporal", "artifacts"] {
+            for name in rules[axis].as_object().expect("a table").keys() {
+                assert!(!meaning(name).is_empty(), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! `leoma score` as its caller meets it: the real binary on real files.
+
+mod browser;
+mod inputs;
+mod material;
+mod report;
+mod verdicts;
