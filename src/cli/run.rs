@@ -253,7 +253,7 @@ async fn house_parts(
 /// Opens the scorer and tests its kernels, off the async threads: drivers take their time.
 async fn scorer(config: &Config) -> Result<Arc<dyn Scorer>, Failure> {
     let choice = config.scorer.device.clone();
-    let opened = tokio::task::spawn_blocking(move || open_scorer(&choice)).await;
+    let opened = tokio::task::spawn_blocking(move || open_scorer(&choice, 0)).await;
     let OpenScorer { scorer, why, tested } =
         opened.context("starting the scorer")?.context("starting the scorer")?;
     let adapter = scorer.adapter();
@@ -270,12 +270,7 @@ async fn scorer(config: &Config) -> Result<Arc<dyn Scorer>, Failure> {
 fn decoder_options(limits: &LimitRules) -> Result<DecoderOptions, Failure> {
     let worker =
         std::env::current_exe().context("finding this program's own file, which decodes as a child")?;
-    Ok(DecoderOptions {
-        clip_wall: Duration::from_secs(limits.decode_seconds.into()),
-        memory_bytes: u64::from(limits.decode_memory_mib) << 20,
-        max_clip_bytes: limits.answer_bytes.into(),
-        ..DecoderOptions::with_worker(worker)
-    })
+    Ok(DecoderOptions::with_worker(worker).under(limits))
 }
 
 async fn connect(config: &Config) -> Result<SubtensorChain, Failure> {

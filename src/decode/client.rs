@@ -21,7 +21,10 @@ use super::{
     },
     reply::{PlaneSink, ReplySink, ScanSink},
 };
-use crate::{domain::plan::ClipSpec, quality::frame::Yuv420Clip};
+use crate::{
+    domain::{plan::ClipSpec, rules::LimitRules},
+    quality::frame::Yuv420Clip,
+};
 
 /// Bytes kept of what a worker writes to stderr.
 const STDERR_TAIL: usize = 400;
@@ -55,6 +58,18 @@ impl DecoderOptions {
             max_clip_bytes: 64 << 20,
             max_source_bytes: 256 << 20,
             memory_bytes: 2 << 30,
+        }
+    }
+}
+
+impl DecoderOptions {
+    /// The same with the limits of the rules for miners' files.
+    pub fn under(self, limits: &LimitRules) -> Self {
+        Self {
+            clip_wall: Duration::from_secs(limits.decode_seconds.into()),
+            memory_bytes: u64::from(limits.decode_memory_mib) << 20,
+            max_clip_bytes: limits.answer_bytes.into(),
+            ..self
         }
     }
 }

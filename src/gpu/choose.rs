@@ -69,17 +69,18 @@ pub struct OpenScorer {
     pub tested: SelfTest,
 }
 
-/// Opens the scorer of a choice and tests its kernels. Blocks for a second or so.
+/// Opens the scorer of a choice and tests its kernels. Blocks for a second or so. The processor takes `threads`
+/// threads, zero for one per core.
 ///
 /// `auto` falls back to the processor when there is no usable GPU, and never when there is one that computes wrongly:
 /// an operator must know that.
 ///
 /// # Errors
 /// `ScorerError::Device` when the choice cannot be met or a kernel does not give its known answer.
-pub fn open_scorer(choice: &ScorerChoice) -> Result<OpenScorer, ScorerError> {
+pub fn open_scorer(choice: &ScorerChoice, threads: usize) -> Result<OpenScorer, ScorerError> {
     let refused = |error: DeviceError| ScorerError::Device(error.to_string());
     match choice {
-        ScorerChoice::Cpu => on_cpu("asked for".to_owned()),
+        ScorerChoice::Cpu => on_cpu("asked for".to_owned(), threads),
         ScorerChoice::Gpu(name) => {
             let wish = name.clone().map_or(AdapterWish::Any, AdapterWish::Named);
             on_gpu(wish, "asked for".to_owned()).map_err(refused)
@@ -92,7 +93,7 @@ pub fn open_scorer(choice: &ScorerChoice) -> Result<OpenScorer, ScorerError> {
                     error @ (DeviceError::NoAdapter { .. }
                     | DeviceError::Unsuitable { .. }
                     | DeviceError::Refused { .. }),
-                ) => on_cpu(format!("{error}; the twins give the same digests")),
+                ) => on_cpu(format!("{error}; the twins give the same digests"), threads),
                 Err(error) => Err(refused(error)),
             }
         }
@@ -105,14 +106,14 @@ fn on_gpu(wish: AdapterWish, why: String) -> Result<OpenScorer, DeviceError> {
     Ok(OpenScorer { scorer: Arc::new(scorer), why, tested })
 }
 
-fn on_cpu(why: String) -> Result<OpenScorer, ScorerError> {
+fn on_cpu(why: String, threads: usize) -> Result<OpenScorer, ScorerError> {
     let tested = selftest::of_twins();
     if let Some(kernels) = tested.differing() {
         let text =
             format!("this build computes {kernels} otherwise than its committed answers: it must not score");
         return Err(ScorerError::Device(text));
     }
-    Ok(OpenScorer { scorer: Arc::new(CpuScorer::new(0)?), why, tested })
+    Ok(OpenScorer { scorer: Arc::new(CpuScorer::new(threads)?), why, tested })
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ fn a_kernel_that_does_not_compile_is_an_error_and_no_panic() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn choices_open_what_they_say() {
-    let open = |choice: ScorerChoice| tokio::task::spawn_blocking(move || open_scorer(&choice));
+    let open = |choice: ScorerChoice| tokio::task::spawn_blocking(move || open_scorer(&choice, 0));
     let cpu = open(ScorerChoice::Cpu).await.expect("no panic").expect("opens");
     assert_eq!((cpu.scorer.adapter().backend.as_str(), cpu.why.as_str()), ("cpu", "asked for"));
     let gpu = open(ScorerChoice::Gpu(None)).await.expect("no panic").expect("an adapter");

@@ -138,7 +138,9 @@ fn the_table_is_plain_text_away_from_a_terminal_and_says_which_scorer_and_why() 
     assert!(row("freeze.mp4").contains("rejected") && row("freeze.mp4").contains("G2 freeze"), "{table}");
     assert!(row(HOSTILE).contains("G13 undecodable"), "{table}");
     assert!(table.contains("terms of honest.mp4") && table.contains("ssim0"), "{table}");
-    assert!(notes.starts_with("scorer: ") && notes.contains("twins"), "{notes}");
+    // The Vulkan loader of a machine without a desktop adds a line of its own.
+    let scorer = notes.lines().find(|line| line.starts_with("scorer: "));
+    assert!(scorer.is_some_and(|line| line.contains("twins")), "{notes}");
     let quiet = Material::get().score(&["freeze.mp4"], &["--scorer", "cpu"]);
     assert_eq!(text(&quiet.stderr), "", "what was asked for needs no word");
 }

@@ -20,8 +20,6 @@ use crate::{
     quality::frame::Yuv420Clip,
 };
 
-/// Most bytes of a clip, as for a miner's answer (`services.max_clip_bytes`).
-const MAX_CLIP_BYTES: u64 = 64 << 20;
 /// Tries of a stage that fails by our own fault.
 const ATTEMPTS: u32 = 2;
 
@@ -95,9 +93,10 @@ async fn decode(
     scene: &Scene,
 ) -> Result<Result<Arc<Yuv420Clip>, ClipVerdict>, Failure> {
     let spec = scene.rules.rules.request;
-    let mut result = match read(path, MAX_CLIP_BYTES)? {
+    let most = u64::from(scene.rules.rules.limits.answer_bytes);
+    let mut result = match read(path, most)? {
         Content::TooLarge { bytes } => {
-            Err(DecodeError::TooLarge { job: DecodeJob::Clip, bytes, limit: MAX_CLIP_BYTES })
+            Err(DecodeError::TooLarge { job: DecodeJob::Clip, bytes, limit: most })
         }
         Content::Whole(file) => {
             let mut result = decoder.decode_clip(file.clone(), spec).await;

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     decode::{Decoder, DecoderOptions},
     domain::rules::ActiveRules,
-    gpu::port::AdapterInfo,
+    gpu::{
+        choose::{ScorerChoice, open_scorer},
+        port::AdapterInfo,
+    },
 };
 
 mod inputs;
@@ -20,12 +23,10 @@ mod judged;
 mod output;
 mod reference;
 mod report;
-mod scorer;
 
 use judged::Judged;
 use output::Output;
 use report::{ReportFile, ReportPage};
-use scorer::{ScorerChoice, scorer_of};
 
 /// Judge video files as a round would, against a first frame, a prompt and the real clip
 ///
@@ -55,7 +56,7 @@ pub struct ScoreCommand {
     /// Rules file; without one the rules built in
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// Where to compute: auto or cpu
+    /// Where to compute: auto, cpu, gpu or gpu:NAME
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     scorer: ScorerChoice,
     /// Threads of the CPU scorer, 0 for one per core; verdicts do not depend on it
@@ -98,11 +99,12 @@ async fn run(command: ScoreCommand) -> Result<(), Failure> {
     let report = command.report.clone().map(ReportFile::create).transpose()?;
     let worker =
         std::env::current_exe().context("finding this program's own file, which decodes as a child")?;
-    let decoder = Decoder::new(DecoderOptions::with_worker(worker));
-    let chosen = scorer_of(&command.scorer, command.threads.into()).context("starting the scorer")?;
-    if let Some(why) = &chosen.why {
+    let decoder = Decoder::new(DecoderOptions::with_worker(worker).under(&rules.rules.limits));
+    let chosen = tokio::task::block_in_place(|| open_scorer(&command.scorer, command.threads.into()))
+        .context("starting the scorer")?;
+    if command.scorer == ScorerChoice::Auto {
         let adapter = chosen.scorer.adapter();
-        eprintln!("scorer: {} ({}): {why}", adapter.name, adapter.backend);
+        eprintln!("scorer: {} ({}): {}", adapter.name, adapter.backend, chosen.why);
     }
     let scene = inputs::scene(&command, &decoder, rules, chosen.scorer.adapter()).await?;
     let mut page = report.map(|file| (file, ReportPage::new(&scene)));
