@@ -201,7 +201,7 @@ fn motion_kernels(bench: &mut Bench, frames: &Planes) {
         |_, i| drop(flow_twin::FlowPair::of(&bases[i], &bases[i + 1])),
         |device| {
             let levels = flow::Pyramid::of(device, &pyramid.half).expect("runs");
-            let mut field = |device: &mut Generation, direction| {
+            let field = |device: &mut Generation, direction| {
                 flow::flow(device, &levels, direction).expect("runs").pop().expect("a base level").field
             };
             let there = field(device, Direction::Forward);

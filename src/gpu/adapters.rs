@@ -20,7 +20,7 @@ pub enum AdapterWish {
 impl std::fmt::Display for AdapterWish {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Real => f.write_str("of its own hardware"),
+            Self::Real => f.write_str("that is real hardware"),
             Self::Any => f.write_str("at all"),
             Self::Named(name) => write!(f, "named `{name}`"),
         }
