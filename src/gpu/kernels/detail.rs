@@ -24,7 +24,10 @@ pub fn detail(device: &mut Generation, planes: &Planes) -> Staged<Vec<DetailSums
 ///
 /// # Errors
 /// What the device reports.
-pub fn chroma_detail(device: &mut Generation, frames: &Planes) -> Result<[Pending<Vec<DetailSums>>; 2], DeviceError> {
+pub fn chroma_detail(
+    device: &mut Generation,
+    frames: &Planes,
+) -> Result<[Pending<Vec<DetailSums>>; 2], DeviceError> {
     let size = [frames.width / 2, frames.height / 2];
     let area = frames.width * frames.height;
     Ok([sums_of(device, frames, size, area)?, sums_of(device, frames, size, area + area / 4)?])
