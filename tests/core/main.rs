@@ -6,4 +6,5 @@ mod golden;
 mod kernels;
 mod rules;
 mod scenes;
+mod temporal;
 mod verdicts;
