@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Bins of the luma histogram.
-const BINS: usize = 32;
+pub const BINS: usize = 32;
 /// Pairs whose fields are held at a time; a pair of 416x240 takes 1.4 MB.
 const CHUNK: usize = 8;
 /// Blocks with fewer pixels to judge by than this say nothing.
@@ -106,9 +106,37 @@ pub struct FlowMeasures {
     pub triples: Vec<TripleMeasures>,
 }
 
-/// What is made of a pair and needed by the triple that begins with it and the one before.
+/// Sums of one pair of frames, as kernels give them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PairSums {
+    /// Blocks of the frame against the next one.
+    pub blocks: Vec<MatchBlock>,
+    /// Samples of the flow to the next frame.
+    pub forward: Lattice,
+    /// Samples of the flow from the next frame, on its grid.
+    pub backward: Lattice,
+}
+
+/// Sums of a clip's flow, as kernels give them on any device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlowSums {
+    /// Pixels of a luma plane.
+    pub pixels: i64,
+    /// Pixels of the plane on which flow is measured.
+    pub flow_pixels: i64,
+    /// Plane sums per frame.
+    pub frames: Vec<FrameSums>,
+    /// Luma histogram of that plane per frame.
+    pub histograms: Vec<[u32; BINS]>,
+    /// Each frame against the next.
+    pub pairs: Vec<PairSums>,
+    /// Blocks of each frame but the first and last between its neighbours.
+    pub flicker: Vec<Vec<FlickerBlock>>,
+}
+
+/// What a pair gives, and what the flicker of the frames beside it needs.
 struct Pair {
-    measures: PairMeasures,
+    sums: PairSums,
     forward: Way,
     backward: Way,
 }
@@ -117,8 +145,6 @@ struct Pair {
 struct Way {
     warped: Warped,
     fates: Vec<u8>,
-    lattice: Lattice,
-    global: Global,
 }
 
 impl FlowMeasures {
@@ -126,30 +152,61 @@ impl FlowMeasures {
     pub fn of(clip: &Yuv420Clip, frames: usize) -> Self {
         let frames = frames.min(clip.len());
         let pyramids: Vec<Pyramid> = (0..frames).into_par_iter().map(|index| pyramid(clip, index)).collect();
-        let mut measures = Self {
-            frames,
+        let half = half_size(clip.width(), clip.height());
+        let mut sums = FlowSums {
             pixels: (clip.width() * clip.height()) as i64,
-            sums: (0..frames).into_par_iter().map(|index| frame_sums(clip, index)).collect(),
+            flow_pixels: (half.0 * half.1) as i64,
+            frames: (0..frames).into_par_iter().map(|index| frame_sums(clip, index)).collect(),
+            histograms: pyramids.par_iter().map(histogram).collect(),
             pairs: Vec::with_capacity(frames),
-            triples: Vec::with_capacity(frames),
+            flicker: Vec::with_capacity(frames),
         };
         let mut last: Option<Pair> = None;
         let indices: Vec<usize> = (0..frames.saturating_sub(1)).collect();
         for chunk in indices.chunks(CHUNK) {
             let pairs: Vec<Pair> =
-                chunk.par_iter().map(|&i| measure_pair(&pyramids[i], &pyramids[i + 1])).collect();
+                chunk.par_iter().map(|&i| sum_pair(&pyramids[i], &pyramids[i + 1])).collect();
             let chain: Vec<&Pair> = last.iter().chain(&pairs).collect();
             let first_frame = chunk[0] + 1 - usize::from(last.is_some());
-            let triples: Vec<TripleMeasures> = chain
+            let flicker: Vec<Vec<FlickerBlock>> = chain
                 .par_windows(2)
                 .enumerate()
-                .map(|(i, two)| measure_triple(&pyramids[first_frame + i], &two[0].backward, &two[1].forward))
+                .map(|(i, two)| {
+                    let (on, back) = (&two[1].forward, &two[0].backward);
+                    let (after, before) = ((&on.warped, &on.fates[..]), (&back.warped, &back.fates[..]));
+                    flicker_blocks(pyramids[first_frame + i].base(), after, before)
+                })
                 .collect();
-            measures.triples.extend(triples);
-            measures.pairs.extend(pairs.iter().map(|pair| pair.measures));
+            sums.flicker.extend(flicker);
+            sums.pairs.extend(pairs.iter().map(|pair| pair.sums.clone()));
             last = pairs.into_iter().next_back();
         }
-        measures
+        Self::of_sums(&sums)
+    }
+
+    /// Puts the sums of a clip into measures; equal sums give equal measures, whoever took them.
+    pub fn of_sums(sums: &FlowSums) -> Self {
+        let fit = |pair: &PairSums| [&pair.forward, &pair.backward].map(Global::fit);
+        let globals: Vec<[Global; 2]> = sums.pairs.par_iter().map(fit).collect();
+        let fitted: Vec<_> = sums.pairs.iter().zip(&globals).collect();
+        let triples = fitted.windows(2).zip(&sums.flicker).map(|(two, blocks)| {
+            let [(before, [_, back]), (after, [on, _])] = two else { unreachable!("windows of two") };
+            measure_triple(blocks, (&before.backward, back), (&after.forward, on))
+        });
+        let pairs = fitted.iter().zip(sums.histograms.windows(2));
+        Self {
+            frames: sums.frames.len(),
+            pixels: sums.pixels,
+            sums: sums.frames.clone(),
+            pairs: pairs
+                .map(|((pair, [forward, _]), two)| PairMeasures {
+                    pixels: sums.flow_pixels,
+                    histogram: histogram_distance(&two[0], &two[1]),
+                    ..measure_pair(pair, forward)
+                })
+                .collect(),
+            triples: triples.collect(),
+        }
     }
 }
 
@@ -164,34 +221,37 @@ fn frame_sums(clip: &Yuv420Clip, index: usize) -> FrameSums {
     FrameSums { luma: luma_sum(frame.y), blue: luma_sum(frame.u), red: luma_sum(frame.v) }
 }
 
-fn measure_pair(first: &Pyramid, second: &Pyramid) -> Pair {
+fn sum_pair(first: &Pyramid, second: &Pyramid) -> Pair {
     let flow = FlowPair::of(first, second);
-    let way = |field, other: &Pyramid, fates: Vec<u8>| {
-        let lattice = Lattice::of(field, &fates);
-        Way { warped: warp(other.base(), field), global: Global::fit(&lattice), lattice, fates }
+    let forward = Way { warped: warp(second.base(), &flow.forward), fates: flow.forward_fates };
+    let backward = Way { warped: warp(first.base(), &flow.backward), fates: flow.backward_fates };
+    let sums = PairSums {
+        blocks: match_blocks(first.base(), &forward.warped, &forward.fates),
+        forward: Lattice::of(&flow.forward, &forward.fates),
+        backward: Lattice::of(&flow.backward, &backward.fates),
     };
-    let forward = way(&flow.forward, second, flow.forward_fates);
-    let backward = way(&flow.backward, first, flow.backward_fates);
-    let blocks = match_blocks(first.base(), &forward.warped, &forward.fates);
+    Pair { sums, forward, backward }
+}
+
+/// Everything but the histogram and the size of the plane.
+fn measure_pair(sums: &PairSums, global: &Global) -> PairMeasures {
+    let PairSums { blocks, forward: lattice, .. } = sums;
     let total = |pick: fn(&MatchBlock) -> u32| blocks.iter().map(|block| i64::from(pick(block))).sum::<i64>();
-    let lengths =
-        |of: &dyn Fn(usize) -> (i32, i32)| seen(&forward.lattice).map(|i| length(of(i))).sum::<i64>();
-    let samples = &forward.lattice.samples;
-    let measures = PairMeasures {
-        pixels: forward.fates.len() as i64,
+    let lengths = |of: &dyn Fn(usize) -> (i32, i32)| seen(lattice).map(|i| length(of(i))).sum::<i64>();
+    let samples = &lattice.samples;
+    PairMeasures {
         seen: total(|block| block.seen),
         hidden: total(|block| block.hidden),
         error: total(|block| block.error),
-        relative_error: relative_error(&blocks),
+        relative_error: relative_error(blocks),
         census: total(|block| block.census),
-        histogram: histogram_distance(first, second),
-        seen_samples: seen(&forward.lattice).count() as i64,
+        seen_samples: seen(lattice).count() as i64,
         samples: samples.len() as i64,
-        members: forward.global.members,
+        members: global.members,
         motion: lengths(&|i| (samples[i].x, samples[i].y)),
-        residual: lengths(&|i| forward.global.left(&forward.lattice, i)),
-    };
-    Pair { measures, forward, backward }
+        residual: lengths(&|i| global.left(lattice, i)),
+        ..PairMeasures::default()
+    }
 }
 
 fn seen(lattice: &Lattice) -> impl Iterator<Item = usize> {
@@ -216,20 +276,22 @@ fn relative_error(blocks: &[MatchBlock]) -> i64 {
     div_round(judged.iter().sum(), judged.len() as i64)
 }
 
-fn histogram(pyramid: &Pyramid) -> [i64; BINS] {
+fn histogram(pyramid: &Pyramid) -> [u32; BINS] {
     let mut bins = [0; BINS];
     pyramid.base().rows().flatten().for_each(|&v| bins[usize::from(v) * BINS / 256] += 1);
     bins
 }
 
-fn histogram_distance(first: &Pyramid, second: &Pyramid) -> i64 {
-    let (a, b) = (histogram(first), histogram(second));
-    let distance = a.iter().zip(&b).map(|(p, q)| (p - q).abs()).sum::<i64>();
-    scale(distance, 500, a.iter().sum())
+fn histogram_distance(a: &[u32; BINS], b: &[u32; BINS]) -> i64 {
+    let distance = a.iter().zip(b).map(|(&p, &q)| i64::from(p.abs_diff(q))).sum::<i64>();
+    scale(distance, 500, a.iter().map(|&n| i64::from(n)).sum())
 }
 
-fn measure_triple(frame: &Pyramid, back: &Way, on: &Way) -> TripleMeasures {
-    let blocks = flicker_blocks(frame.base(), (&on.warped, &on.fates), (&back.warped, &back.fates));
+fn measure_triple(
+    blocks: &[FlickerBlock],
+    (back, back_global): (&Lattice, &Global),
+    (on, on_global): (&Lattice, &Global),
+) -> TripleMeasures {
     let seconds: Vec<i64> = blocks
         .iter()
         .filter(|block| block.seen >= LEAST_PIXELS)
@@ -240,8 +302,8 @@ fn measure_triple(frame: &Pyramid, back: &Way, on: &Way) -> TripleMeasures {
         mean_flicker: div_round(seconds.iter().sum(), seconds.len() as i64),
         ..TripleMeasures::default()
     };
-    for i in seen(&on.lattice).filter(|&i| back.lattice.samples[i].seen) {
-        let (there, back) = (on.global.left(&on.lattice, i), back.global.left(&back.lattice, i));
+    for i in seen(on).filter(|&i| back.samples[i].seen) {
+        let (there, back) = (on_global.left(on, i), back_global.left(back, i));
         triple.samples += 1;
         let path = length(there) + length(back);
         if path < MOVING {
