@@ -3,7 +3,10 @@
 //!
 //! `cargo bench --profile dev --bench gpu` prints a Markdown table; lavapipe is chosen where there is no GPU.
 
-use std::time::{Duration, Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use leoma_core::quality::{
     blockiness, border, color_distance as color_twin, detail as detail_twin, difference as difference_twin,
@@ -100,6 +103,10 @@ fn main() {
     bench.row("all measures of a clip of 9 frames", 1, whole, |device| {
         device.clip(&copy, FRAMES).expect("runs");
     });
+    let flow = |clip: &Yuv420Clip, _: usize| drop(FlowMeasures::of(clip, FRAMES));
+    bench.row("all flow measures of it", 1, flow, |device| {
+        device.flow_measures(&copy, FRAMES).expect("runs");
+    });
 }
 
 fn single_kernels(bench: &mut Bench, frames: &Planes) {
@@ -116,7 +123,9 @@ fn single_kernels(bench: &mut Bench, frames: &Planes) {
     bench.row(
         "difference",
         PAIRS,
-        |clip, i| drop(difference_twin::difference(&y(clip, i), &y(clip, i + 1), WIDTH, HEIGHT)),
+        |clip, i| {
+            black_box(difference_twin::difference(&y(clip, i), &y(clip, i + 1), WIDTH, HEIGHT));
+        },
         |device| drop(pair_differences(device, frames, 1).expect("runs").read(device).expect("runs")),
     );
     bench.row(
@@ -124,23 +133,23 @@ fn single_kernels(bench: &mut Bench, frames: &Planes) {
         FRAMES,
         |clip, i| {
             let plane = y(clip, i);
-            std::hint::black_box(
-                detail_twin::laplacian_energy(&plane, WIDTH, HEIGHT) + detail_twin::luma_sum(&plane),
-            );
+            black_box(detail_twin::laplacian_energy(&plane, WIDTH, HEIGHT) + detail_twin::luma_sum(&plane));
         },
         |device| drop(detail(device, frames).expect("runs").read(device).expect("runs")),
     );
     bench.row(
         "blockiness",
         FRAMES,
-        |clip, i| drop(blockiness::grid_sums(&y(clip, i), WIDTH, HEIGHT)),
+        |clip, i| {
+            black_box(blockiness::grid_sums(&y(clip, i), WIDTH, HEIGHT));
+        },
         |device| drop(grid_sums(device, frames, 1).expect("runs").read(device).expect("runs")),
     );
     bench.row(
         "border",
         FRAMES,
         |clip, i| {
-            std::hint::black_box(border::bars(&y(clip, i), WIDTH, HEIGHT));
+            black_box(border::bars(&y(clip, i), WIDTH, HEIGHT));
         },
         |device| drop(bars(device, frames, 1).expect("runs").read(device).expect("runs")),
     );
@@ -148,12 +157,7 @@ fn single_kernels(bench: &mut Bench, frames: &Planes) {
         "color_distance",
         1,
         |clip, i| {
-            std::hint::black_box(color_twin::color_distance(
-                &clip.frame(i),
-                &clip.frame(i + 1),
-                WIDTH,
-                HEIGHT,
-            ));
+            black_box(color_twin::color_distance(&clip.frame(i), &clip.frame(i + 1), WIDTH, HEIGHT));
         },
         |device| {
             color_distance(device, frames).expect("runs").read(device).expect("runs");
@@ -163,7 +167,7 @@ fn single_kernels(bench: &mut Bench, frames: &Planes) {
         "ssim",
         PAIRS,
         |clip, i| {
-            std::hint::black_box(ssim_twin::ssim(&y(clip, i), &y(clip, i + 1), WIDTH, HEIGHT));
+            black_box(ssim_twin::ssim(&y(clip, i), &y(clip, i + 1), WIDTH, HEIGHT));
         },
         |device| drop(ssim(device, frames).expect("runs").read(device).expect("runs")),
     );
@@ -188,7 +192,9 @@ fn motion_kernels(bench: &mut Bench, frames: &Planes) {
     bench.row(
         "layers, fit included",
         PAIRS,
-        |_, i| drop(layers_twin::explain(&pyramids[i], &pyramids[i + 1], &twins[i])),
+        |_, i| {
+            black_box(layers_twin::explain(&pyramids[i], &pyramids[i + 1], &twins[i]));
+        },
         |device| drop(explain(device, &pyramid.half, &fields).expect("runs")),
     );
     let bases: Vec<_> = pyramids

@@ -43,6 +43,14 @@ fn theirs(pair: u32, x: i32, y: i32) -> i32 {
     return i32((word >> (16u * (index & 1u))) & 0xffffu);
 }
 
+// (1, 2, 1) / 4 of warped less frame along a row, in 1/16 level; the caller clamps the row, this the columns.
+fn smooth_row(pair: u32, plane: u32, x: i32, y: i32) -> i32 {
+    let left = theirs(pair, x - 1, y) - ours(plane, x - 1, y);
+    let here = theirs(pair, x, y) - ours(plane, x, y);
+    let right = theirs(pair, x + 1, y) - ours(plane, x + 1, y);
+    return (left + 2 * here + right + 2) >> 2u;
+}
+
 @compute @workgroup_size(16, 16)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -62,7 +70,9 @@ fn main(
             let across = abs(ours(plane, x + 1, y) - ours(plane, x - 1, y));
             let down = abs(ours(plane, x, y + 1) - ours(plane, x, y - 1));
             atomicAdd(&totals[fate], 1u);
-            atomicAdd(&totals[2], u32(abs(there - here)));
+            let rows = smooth_row(pair, plane, x, y - 1) + 2 * smooth_row(pair, plane, x, y)
+                + smooth_row(pair, plane, x, y + 1);
+            atomicAdd(&totals[2], u32(abs((rows + 2) >> 2u)));
             atomicAdd(&totals[3], u32(across + down) >> 4u);
             if fate == 0u {
                 var bits = 0u;
