@@ -105,7 +105,7 @@ fn main() {
     });
     let flow = |clip: &Yuv420Clip, _: usize| drop(FlowMeasures::of(clip, FRAMES));
     bench.row("all flow measures of it", 1, flow, |device| {
-        device.flow_measures(&copy, FRAMES).expect("runs");
+        device.flow(&copy, FRAMES).expect("runs");
     });
 }
 

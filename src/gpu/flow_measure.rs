@@ -18,31 +18,29 @@ use super::{
     },
 };
 
-impl Generation {
-    /// Measures the flow of the first `frames` frames of a clip (all, when it has fewer): the same integers as
-    /// `FlowMeasures::of`.
-    ///
-    /// # Errors
-    /// What the device reports, or that the frames are too large for it.
-    pub fn flow_measures(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<FlowMeasures, DeviceError> {
-        let frames = frames.min(clip.len());
-        let window = window_frames(self, clip, frames)?;
-        let mut sums = empty_sums(clip);
-        let mut start = 0;
-        while sums.frames.len() < frames {
-            let count = window.min(frames - start);
-            let planes = Planes::of_clip(self, clip, start, count);
-            let half = downscale(self, &planes)?;
-            let known = sums.frames.len() - start;
-            measure_flow(self, &planes, &half, known, &mut sums)?;
-            start += count - OVERLAP.min(count);
-        }
-        Ok(FlowMeasures::of_sums(&sums))
+/// Measures the flow of the first `frames` frames of a clip (all, when it has fewer).
+pub(crate) fn flow_measures(
+    device: &mut Generation,
+    clip: &Yuv420Clip,
+    frames: usize,
+) -> Result<FlowMeasures, DeviceError> {
+    let frames = frames.min(clip.len());
+    let window = window_frames(device, clip, frames)?;
+    let mut sums = empty_sums(clip);
+    let mut start = 0;
+    while sums.frames.len() < frames {
+        let count = window.min(frames - start);
+        let planes = Planes::of_clip(device, clip, start, count);
+        let half = downscale(device, &planes)?;
+        let known = sums.frames.len() - start;
+        measure_flow(device, &planes, &half, known, &mut sums)?;
+        start += count - OVERLAP.min(count);
     }
+    Ok(FlowMeasures::of_sums(&sums))
 }
 
 /// The sums of no frame of a clip.
-pub(crate) fn empty_sums(clip: &Yuv420Clip) -> FlowSums {
+fn empty_sums(clip: &Yuv420Clip) -> FlowSums {
     let half = half_size(clip.width(), clip.height());
     FlowSums {
         pixels: (clip.width() * clip.height()) as i64,
@@ -69,7 +67,7 @@ impl Direct {
 
 /// Measures the frames of a window whose first `known` frames were measured before, and appends what is new. `half` are
 /// the frames' luma planes at half size.
-pub(crate) fn measure_flow(
+fn measure_flow(
     device: &mut Generation,
     frames: &Planes,
     half: &Planes,

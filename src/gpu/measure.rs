@@ -3,6 +3,7 @@
 use super::{
     device::Generation,
     error::DeviceError,
+    flow_measure::flow_measures,
     kernels::{
         Planes,
         blockiness::grid_sums,
@@ -17,6 +18,7 @@ use super::{
     quality::{
         frame::Yuv420Clip,
         measure::{BAR_STEP, ClipMeasures, ClipSums, FrameSums, GRID_STEP, LONGEST_CYCLE},
+        temporal::FlowMeasures,
         terms::{FirstFrameMeasures, FirstFrameSums},
         verdict::Measure,
     },
@@ -50,6 +52,10 @@ impl Measure for Generation {
             start += count - OVERLAP.min(count);
         }
         Ok(ClipMeasures::of_sums(sums))
+    }
+
+    fn flow(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<FlowMeasures, DeviceError> {
+        flow_measures(self, clip, frames)
     }
 
     fn first_frame(

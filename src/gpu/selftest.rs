@@ -23,6 +23,7 @@ use super::{
         ssim::ssim,
     },
     quality::{
+        canonical::canonical_json,
         detail::{flicker, laplacian_energy, luma_sum},
         difference,
         flow::{Pyramid, stages},
@@ -32,6 +33,8 @@ use super::{
             self, KERNELS, difference_values, grid_values, layer_values, motion_values, of, test_clip,
         },
         ssim::ssim as ssim_twin,
+        temporal::FlowMeasures,
+        verdict::Measure,
     },
 };
 
@@ -113,6 +116,10 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
         let expected = match twins.get(kernel) {
             Some(&digest) => digest,
             None if kernel == FLOW => flow_of_twins(),
+            None if kernel == FLOW_MEASURES => {
+                let clip = test_clip();
+                json_digest(&FlowMeasures::of(&clip, clip.len()))?
+            }
             None => extremes_of_twins(),
         };
         kernels.push(KernelCheck { kernel, expected, found, time: start.elapsed() });
@@ -130,9 +137,11 @@ type Stage = fn(&mut Generation) -> Result<Digest, DeviceError>;
 
 /// All flow stages of a pair, in both directions.
 const FLOW: &str = "flow_stages";
+/// All flow measures of the clip.
+const FLOW_MEASURES: &str = "flow_measures";
 
 /// Kernels in the order of their work. `clip` and `log2` of the twins never run on a device.
-pub const STAGES: [(&str, Stage); 12] = [
+pub const STAGES: [(&str, Stage); 13] = [
     ("downscale", |device| {
         let frames = test_frames(device);
         let half = downscale(device, &frames)?;
@@ -190,6 +199,10 @@ pub const STAGES: [(&str, Stage); 12] = [
         let frames = test_frames(device);
         Ok(named_digest(&flow::named(device, &frames)?))
     }),
+    (FLOW_MEASURES, |device| {
+        let clip = test_clip();
+        json_digest(&device.flow(&clip, clip.len())?)
+    }),
     ("extremes", extremes_of_device),
 ];
 
@@ -202,6 +215,12 @@ fn flow_of_twins() -> Digest {
     let clip = test_clip();
     let [first, second] = [0, 1].map(|i| Pyramid::new(clip.frame(i).y, clip.width(), clip.height()));
     named_digest(&stages::named(&first, &second))
+}
+
+fn json_digest(measures: &FlowMeasures) -> Result<Digest, DeviceError> {
+    // Integers and names only: it always has a canonical form.
+    let text = canonical_json(measures).map_err(|e| DeviceError::Fault(e.to_string()))?;
+    Ok(Digest::of(text.as_bytes()))
 }
 
 fn named_digest(all: &[stages::Named]) -> Digest {
