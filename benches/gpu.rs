@@ -11,7 +11,7 @@ use std::{
 use leoma_core::quality::{
     blockiness, border, color_distance as color_twin, detail as detail_twin, difference as difference_twin,
     flow as flow_twin, frame::Yuv420Clip, layers as layers_twin, measure::ClipMeasures,
-    motion as motion_twin, ssim as ssim_twin, verdict::Measure,
+    motion as motion_twin, ssim as ssim_twin, temporal::FlowMeasures, verdict::Measure,
 };
 use leoma_gpu::{
     adapters::AdapterWish,
@@ -37,8 +37,8 @@ const FRAMES: usize = 9;
 const PAIRS: usize = FRAMES - 1;
 
 /// Blocks of pseudo-random level that slide by their row: textured everywhere, moving everywhere.
-fn clip() -> Yuv420Clip {
-    let data = (0..FRAMES)
+fn clip(frames: usize) -> Yuv420Clip {
+    let data = (0..frames)
         .flat_map(|t| {
             (0..Yuv420Clip::frame_bytes(WIDTH, HEIGHT)).map(move |i| {
                 let (x, y) = (i % WIDTH + t * (1 + i / WIDTH / 160 % 3), i / WIDTH);
@@ -48,7 +48,7 @@ fn clip() -> Yuv420Clip {
             })
         })
         .collect();
-    Yuv420Clip::from_planes(WIDTH, HEIGHT, FRAMES, data).expect("sizes agree")
+    Yuv420Clip::from_planes(WIDTH, HEIGHT, frames, data).expect("sizes agree")
 }
 
 fn best(mut run: impl FnMut()) -> Duration {
@@ -94,19 +94,29 @@ fn main() {
         device.info().name
     );
     println!("|---|---|---|");
-    let mut bench = Bench { clip: clip(), device };
+    let mut bench = Bench { clip: clip(FRAMES), device };
     let frames = Planes::of_clip(&bench.device, &bench.clip, 0, FRAMES);
     single_kernels(&mut bench, &frames);
     motion_kernels(&mut bench, &frames);
-    let whole = |clip: &Yuv420Clip, _: usize| drop(ClipMeasures::of(clip, FRAMES));
-    let copy = bench.clip.clone();
-    bench.row("all measures of a clip of 9 frames", 1, whole, |device| {
-        device.clip(&copy, FRAMES).expect("runs");
-    });
-    let flow = |clip: &Yuv420Clip, _: usize| drop(FlowMeasures::of(clip, FRAMES));
-    bench.row("all flow measures of it", 1, flow, |device| {
-        device.flow(&copy, FRAMES).expect("runs");
-    });
+    drop(frames);
+    whole_clip(&mut bench.device);
+}
+
+/// Everything that a clip of 81 frames is measured by, upload included, once: milliseconds per clip.
+fn whole_clip(device: &mut Generation) {
+    let clip = clip(81);
+    let time = |run: &mut dyn FnMut()| {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_secs_f64() * 1e3
+    };
+    let host = time(&mut || drop(ClipMeasures::of(&clip, 81)));
+    let gpu = time(&mut || drop(device.clip(&clip, 81).expect("runs")));
+    println!("| clip of 81 frames, block measures | {host:.0} | {gpu:.0} |");
+    let host = time(&mut || drop(FlowMeasures::of(&clip, 81)));
+    let gpu = time(&mut || drop(device.flow(&clip, 81).expect("runs")));
+    println!("| clip of 81 frames, flow measures | {host:.0} | {gpu:.0} |");
+    println!("\ndevice buffers: {} MiB", device.buffer_bytes() >> 20);
 }
 
 fn single_kernels(bench: &mut Bench, frames: &Planes) {

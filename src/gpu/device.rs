@@ -154,7 +154,7 @@ impl Generation {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             Trouble::note(&seen.fault, error.to_string());
         }));
-        let pool = Pool::default();
+        let pool = Pool::new(device.limits().max_buffer_size);
         let parameters = pool.take(
             &device,
             (SLOT * SLOTS / 4) as usize,
@@ -199,6 +199,11 @@ impl Generation {
     /// Uses bindings of at most `bytes`, and of at most what the device allows: small clips then take several windows.
     pub fn limit_binding(&mut self, bytes: u64) {
         self.binding_bytes = self.device.limits().max_storage_buffer_binding_size.min(bytes);
+    }
+
+    /// Bytes of the device's buffers, in use or kept for the next clip.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.pool.bytes()
     }
 
     /// Destroys the device, as a driver reset would: every later use reports `DeviceError::Lost`. A drill.
