@@ -29,8 +29,8 @@ const QUEUE: usize = 4;
 
 type Reply = oneshot::Sender<Result<Verdict, ScorerError>>;
 
-/// A GPU that scores. Dropping it waits for the clip in work and closes the device: a driver that is torn down by the
-/// end of the process while its threads run may crash it.
+/// A GPU that scores. Dropping it waits for the clip in work and closes the device, so that no driver's thread runs into
+/// the end of the process.
 pub struct WgpuScorer {
     /// Only absent while dropping.
     jobs: Option<mpsc::Sender<(ScoreJob, Reply)>>,
