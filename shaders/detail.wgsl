@@ -9,6 +9,7 @@ struct Params {
     stride: u32,  // bytes from one plane to the next
     columns: u32, // tiles per row of tiles
     tiles: u32,   // per plane
+    offset: u32,  // bytes before the first plane
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -33,7 +34,7 @@ fn main(
     let x = group.x * 16u + place.x;
     let y = group.y * 16u + place.y;
     if x < params.width && y < params.height {
-        let at = plane * params.stride + y * params.width + x;
+        let at = params.offset + plane * params.stride + y * params.width + x;
         let here = pixel(at);
         atomicAdd(&luma, u32(here));
         if x >= 1u && y >= 1u && x + 1u < params.width && y + 1u < params.height {

@@ -5,7 +5,7 @@
 
 const UNIT: i32 = 32;
 const MAX_COMPONENT: i32 = 16352;
-const REGULAR: i32 = 128;
+const REGULAR: i32 = 1024;
 const LONGEST_STEP: i32 = 64;
 const NEW: i32 = 32;
 

@@ -1,5 +1,7 @@
 //! Which adapters there are, and which one is taken.
 
+use std::sync::LazyLock;
+
 use super::error::DeviceError;
 
 /// Adapters of the backends that we support.
@@ -20,7 +22,7 @@ pub enum AdapterWish {
 impl std::fmt::Display for AdapterWish {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Real => f.write_str("of its own hardware"),
+            Self::Real => f.write_str("that is real hardware"),
             Self::Any => f.write_str("at all"),
             Self::Named(name) => write!(f, "named `{name}`"),
         }
@@ -56,16 +58,20 @@ fn matches(wish: &AdapterWish, info: &wgpu::AdapterInfo) -> bool {
     }
 }
 
-/// Takes the best adapter that fits: discrete before integrated before software, then in the system's order.
-pub(crate) async fn choose(wish: &AdapterWish) -> Result<Chosen, DeviceError> {
-    let descriptor = wgpu::InstanceDescriptor {
+/// The process's way to the drivers. It is never closed: unloading a driver while the process ends was seen to crash it
+/// (lavapipe, on the main thread's exit handlers).
+static INSTANCE: LazyLock<wgpu::Instance> = LazyLock::new(|| {
+    wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: BACKENDS,
         // No validation layers and no debug markers: wgpu's own validation stays.
         flags: wgpu::InstanceFlags::empty(),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
-    };
-    let instance = wgpu::Instance::new(descriptor);
-    let mut found: Vec<Chosen> = instance
+    })
+});
+
+/// Takes the best adapter that fits: discrete before integrated before software, then in the system's order.
+pub(crate) async fn choose(wish: &AdapterWish) -> Result<Chosen, DeviceError> {
+    let mut found: Vec<Chosen> = INSTANCE
         .enumerate_adapters(BACKENDS)
         .await
         .into_iter()

@@ -74,9 +74,6 @@ pub struct DeviceOptions {
     pub wish: AdapterWish,
     /// Highest tier to use.
     pub tier: Tier,
-    /// Largest storage binding to use, in bytes; the device's own limit when it is smaller. Tests set it low, so
-    /// that small clips take several windows.
-    pub most_binding: u64,
     /// WGSL in the place of a kernel's own. A drill: the self-test must notice.
     pub replaced: Vec<(Kernel, String)>,
 }
@@ -84,7 +81,7 @@ pub struct DeviceOptions {
 impl DeviceOptions {
     /// The ordinary device for a wish.
     pub fn of(wish: AdapterWish) -> Self {
-        Self { wish, tier: Tier::Large, most_binding: u64::MAX, replaced: Vec::new() }
+        Self { wish, tier: Tier::Large, replaced: Vec::new() }
     }
 }
 
@@ -139,7 +136,7 @@ impl Generation {
     ) -> Result<Self, DeviceError> {
         let Chosen { adapter, info } = wait(adapters::choose(&options.wish))?;
         let capabilities = Capabilities::of(&adapter, options.tier)?;
-        let binding_bytes = capabilities.limits.max_storage_buffer_binding_size.min(options.most_binding);
+        let binding_bytes = capabilities.limits.max_storage_buffer_binding_size;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("leoma"),
             required_limits: capabilities.limits,
@@ -157,7 +154,7 @@ impl Generation {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             Trouble::note(&seen.fault, error.to_string());
         }));
-        let pool = Pool::default();
+        let pool = Pool::new(device.limits().max_buffer_size);
         let parameters = pool.take(
             &device,
             (SLOT * SLOTS / 4) as usize,
@@ -197,6 +194,16 @@ impl Generation {
     /// Largest storage binding in bytes.
     pub fn binding_bytes(&self) -> u64 {
         self.binding_bytes
+    }
+
+    /// Uses bindings of at most `bytes`, and of at most what the device allows: small clips then take several windows.
+    pub fn limit_binding(&mut self, bytes: u64) {
+        self.binding_bytes = self.device.limits().max_storage_buffer_binding_size.min(bytes);
+    }
+
+    /// Bytes of the device's buffers, in use or kept for the next clip.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.pool.bytes()
     }
 
     /// Destroys the device, as a driver reset would: every later use reports `DeviceError::Lost`. A drill.

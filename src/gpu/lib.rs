@@ -13,6 +13,7 @@ pub mod choose;
 pub mod cpu;
 pub mod device;
 pub mod error;
+mod flow_measure;
 pub mod kernels;
 pub mod measure;
 mod pacer;

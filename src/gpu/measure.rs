@@ -3,6 +3,7 @@
 use super::{
     device::Generation,
     error::DeviceError,
+    flow_measure::flow_measures,
     kernels::{
         Planes,
         blockiness::grid_sums,
@@ -17,6 +18,7 @@ use super::{
     quality::{
         frame::Yuv420Clip,
         measure::{BAR_STEP, ClipMeasures, ClipSums, FrameSums, GRID_STEP, LONGEST_CYCLE},
+        temporal::FlowMeasures,
         terms::{FirstFrameMeasures, FirstFrameSums},
         verdict::Measure,
     },
@@ -25,7 +27,7 @@ use super::{
 /// Windows start at multiples of this, so that sampled frames fall on the same places as in the twin.
 const ALIGNMENT: usize = 8;
 /// Frames that each window has in common with the one before: the longest lag.
-const OVERLAP: usize = LONGEST_CYCLE;
+pub(crate) const OVERLAP: usize = LONGEST_CYCLE;
 const _: () = assert!(OVERLAP.is_multiple_of(ALIGNMENT) && ALIGNMENT.is_multiple_of(GRID_STEP));
 const _: () = assert!(ALIGNMENT.is_multiple_of(BAR_STEP));
 
@@ -50,6 +52,10 @@ impl Measure for Generation {
             start += count - OVERLAP.min(count);
         }
         Ok(ClipMeasures::of_sums(sums))
+    }
+
+    fn flow(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<FlowMeasures, DeviceError> {
+        flow_measures(self, clip, frames)
     }
 
     fn first_frame(
@@ -85,7 +91,11 @@ impl Measure for Generation {
 }
 
 /// Frames per window: all of them, or as many as fit one binding, a multiple of the alignment.
-fn window_frames(device: &Generation, clip: &Yuv420Clip, frames: usize) -> Result<usize, DeviceError> {
+pub(crate) fn window_frames(
+    device: &Generation,
+    clip: &Yuv420Clip,
+    frames: usize,
+) -> Result<usize, DeviceError> {
     let (width, height) = (clip.width(), clip.height());
     let bytes = device.binding_bytes();
     let fit = (bytes / Yuv420Clip::frame_bytes(width, height) as u64) as usize;

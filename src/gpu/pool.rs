@@ -15,9 +15,10 @@ struct Shelf {
 }
 
 /// Free buffers of one device.
-#[derive(Clone, Default)]
 pub(crate) struct Pool {
     shelf: Arc<Mutex<Shelf>>,
+    /// Largest buffer of the device, in bytes.
+    most: u64,
 }
 
 /// A buffer that goes back to its pool when it is dropped. Its contents are whatever was there before.
@@ -30,10 +31,16 @@ pub(crate) struct Pooled {
 }
 
 impl Pool {
+    /// An empty pool for a device whose buffers are at most `most` bytes.
+    pub fn new(most: u64) -> Self {
+        Self { shelf: Arc::default(), most }
+    }
+
     /// A buffer of at least `words` 32-bit words.
     pub fn take(&self, device: &wgpu::Device, words: usize, usage: wgpu::BufferUsages) -> Pooled {
         let bytes = (words as u64 * 4).max(4);
-        let size = bytes.next_power_of_two().max(LEAST);
+        // Never rounded beyond the device's limit; what is larger by itself is refused by the device.
+        let size = bytes.next_power_of_two().max(LEAST).min(self.most).max(bytes);
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let known = shelf.free.iter().position(|free| free.size() == size && free.usage() == usage);
         let buffer = known.map(|at| shelf.free.swap_remove(at)).unwrap_or_else(|| {

@@ -23,13 +23,18 @@ use super::{
         ssim::ssim,
     },
     quality::{
+        canonical::canonical_json,
         detail::{flicker, laplacian_energy, luma_sum},
         difference,
         flow::{Pyramid, stages},
         frame::Yuv420Clip,
         motion::{LumaPyramid, motion_field},
-        selftest::{self, difference_values, grid_values, layer_values, motion_values, of, test_clip},
+        selftest::{
+            self, KERNELS, difference_values, grid_values, layer_values, motion_values, of, test_clip,
+        },
         ssim::ssim as ssim_twin,
+        temporal::FlowMeasures,
+        verdict::Measure,
     },
 };
 
@@ -79,13 +84,13 @@ impl SelfTest {
 
 /// Runs every twin against the committed digests.
 pub fn of_twins() -> SelfTest {
-    let start = Instant::now();
-    let found = selftest::digests();
-    // The twins run together: each is told its share.
-    let time = start.elapsed() / found.len().max(1) as u32;
     let committed: BTreeMap<&str, &str> =
         COMMITTED.lines().filter_map(|line| line.trim().split_once(' ')).collect();
-    let kernels = found.iter().map(|(&kernel, &found)| {
+    let clip = test_clip();
+    let kernels = KERNELS.iter().map(|&(kernel, answer)| {
+        let start = Instant::now();
+        let found = answer(&clip);
+        let time = start.elapsed();
         let expected = committed.get(kernel).and_then(|text| text.parse().ok());
         // A kernel without a committed answer does not agree.
         KernelCheck { kernel, expected: expected.unwrap_or(Digest([0; 32])), found, time }
@@ -111,6 +116,10 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
         let expected = match twins.get(kernel) {
             Some(&digest) => digest,
             None if kernel == FLOW => flow_of_twins(),
+            None if kernel == FLOW_MEASURES => {
+                let clip = test_clip();
+                json_digest(&FlowMeasures::of(&clip, clip.len()))?
+            }
             None => extremes_of_twins(),
         };
         kernels.push(KernelCheck { kernel, expected, found, time: start.elapsed() });
@@ -128,9 +137,11 @@ type Stage = fn(&mut Generation) -> Result<Digest, DeviceError>;
 
 /// All flow stages of a pair, in both directions.
 const FLOW: &str = "flow_stages";
+/// All flow measures of the clip.
+const FLOW_MEASURES: &str = "flow_measures";
 
 /// Kernels in the order of their work. `clip` and `log2` of the twins never run on a device.
-pub const STAGES: [(&str, Stage); 12] = [
+pub const STAGES: [(&str, Stage); 13] = [
     ("downscale", |device| {
         let frames = test_frames(device);
         let half = downscale(device, &frames)?;
@@ -188,6 +199,10 @@ pub const STAGES: [(&str, Stage); 12] = [
         let frames = test_frames(device);
         Ok(named_digest(&flow::named(device, &frames)?))
     }),
+    (FLOW_MEASURES, |device| {
+        let clip = test_clip();
+        json_digest(&device.flow(&clip, clip.len())?)
+    }),
     ("extremes", extremes_of_device),
 ];
 
@@ -200,6 +215,12 @@ fn flow_of_twins() -> Digest {
     let clip = test_clip();
     let [first, second] = [0, 1].map(|i| Pyramid::new(clip.frame(i).y, clip.width(), clip.height()));
     named_digest(&stages::named(&first, &second))
+}
+
+fn json_digest(measures: &FlowMeasures) -> Result<Digest, DeviceError> {
+    // Integers and names only: it always has a canonical form.
+    let text = canonical_json(measures).map_err(|e| DeviceError::Fault(e.to_string()))?;
+    Ok(Digest::of(text.as_bytes()))
 }
 
 fn named_digest(all: &[stages::Named]) -> Digest {

@@ -33,6 +33,16 @@ pub enum Kernel {
     FlowDensify,
     /// Where flow there and back agree.
     FlowFates,
+    /// A frame read where a flow field points.
+    Warp,
+    /// How well blocks are found in the warped frame.
+    MatchBlocks,
+    /// Second difference of brightness along the motion.
+    FlickerBlocks,
+    /// Flow vectors of one pixel in 64.
+    Lattice,
+    /// Luma histogram.
+    Histogram,
 }
 
 macro_rules! sources {
@@ -69,6 +79,11 @@ sources! {
     FlowImprove = "flow_improve",
     FlowDensify = "flow_densify",
     FlowFates = "flow_fates",
+    Warp = "warp",
+    MatchBlocks = "match_blocks",
+    FlickerBlocks = "flicker_blocks",
+    Lattice = "lattice",
+    Histogram = "histogram",
 }
 
 const SHARED: &[(&str, &str)] = &[

@@ -29,9 +29,13 @@ const QUEUE: usize = 4;
 
 type Reply = oneshot::Sender<Result<Verdict, ScorerError>>;
 
-/// A GPU that scores. Dropping it ends its thread after the clip in work.
+/// A GPU that scores. Dropping it waits for the clip in work and closes the device, so that no driver's thread runs into
+/// the end of the process.
 pub struct WgpuScorer {
-    jobs: mpsc::Sender<(ScoreJob, Reply)>,
+    /// Only absent while dropping.
+    jobs: Option<mpsc::Sender<(ScoreJob, Reply)>>,
+    /// Only absent while dropping.
+    thread: Option<thread::JoinHandle<()>>,
     adapter: AdapterInfo,
     tested: SelfTest,
     counters: Arc<Counters>,
@@ -47,7 +51,7 @@ impl WgpuScorer {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (opened, outcome) = std::sync::mpsc::channel();
         let mut lane = Lane { options, counters: Arc::clone(&counters), device: None, reference: None };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("gpu".to_owned())
             .spawn(move || {
                 let outcome = lane.open();
@@ -60,7 +64,7 @@ impl WgpuScorer {
         let gone = |_| DeviceError::Thread("it ended before the device was open".to_owned());
         let tested = outcome.recv().map_err(gone)??;
         let adapter = AdapterInfo { name: tested.adapter.clone(), backend: tested.backend.clone() };
-        Ok(Self { jobs, adapter, tested, counters })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), adapter, tested, counters })
     }
 
     /// What the self-test at the start found.
@@ -71,6 +75,17 @@ impl WgpuScorer {
     /// Drill: the device is destroyed before its `submissions`-th submission from now, as a driver reset would.
     pub fn destroy_device_after(&self, submissions: u64) {
         self.counters.destroy_in.store(submissions, Ordering::Relaxed);
+    }
+}
+
+impl Drop for WgpuScorer {
+    fn drop(&mut self) {
+        // Without senders the thread ends.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic outside of a clip has been printed; there is nothing left to save.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -188,7 +203,8 @@ impl Scorer for WgpuScorer {
     async fn score(&self, job: ScoreJob) -> Result<Verdict, ScorerError> {
         let gone = || ScorerError::Device("the GPU's thread has ended".to_owned());
         let (reply, verdict) = oneshot::channel();
-        self.jobs.send((job, reply)).await.map_err(|_| gone())?;
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send((job, reply)).await.map_err(|_| gone())?;
         verdict.await.map_err(|_| gone())?
     }
 

@@ -85,8 +85,8 @@ impl Patch<'_> {
         let sum = |value: &dyn Fn((i64, i64)) -> i64| self.pixels().map(value).sum::<i64>();
         let (gx, gy) = (|p| self.gradient(p).0, |p| self.gradient(p).1);
         let (sum_x, sum_y, mean) = (sum(&gx), sum(&gy), self.mean(v));
-        let xx = sum(&|p| gx(p) * gx(p)) - sum_x * sum_x / 64 + 128;
-        let yy = sum(&|p| gy(p) * gy(p)) - sum_y * sum_y / 64 + 128;
+        let xx = sum(&|p| gx(p) * gx(p)) - sum_x * sum_x / 64 + 1024;
+        let yy = sum(&|p| gy(p) * gy(p)) - sum_y * sum_y / 64 + 1024;
         let xy = sum(&|p| gx(p) * gy(p)) - sum_x * sum_y / 64;
         let mut shift = 0;
         while xx.max(yy) >> shift >= 1 << 12 {

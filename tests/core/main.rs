@@ -7,4 +7,5 @@ mod kernels;
 mod payout;
 mod rules;
 mod scenes;
+mod temporal;
 mod verdicts;

@@ -8,6 +8,7 @@ use leoma_core::quality::{
 };
 use leoma_gpu::{
     adapters::AdapterWish,
+    caps::Tier,
     choose::{ScorerChoice, open_scorer},
     device::{DeviceOptions, Generation},
     error::DeviceError,
@@ -88,6 +89,15 @@ async fn futures_join<F: Future + Send>(all: Vec<F>) -> Vec<F::Output> {
         std::task::Poll::Pending
     })
     .await
+}
+
+#[test]
+fn webgpus_default_limits_are_enough() {
+    let options = DeviceOptions { tier: Tier::Baseline, ..DeviceOptions::of(AdapterWish::Any) };
+    let mut device = Generation::open(&options).expect("an adapter");
+    assert_eq!((device.tier(), device.binding_bytes()), (Tier::Baseline, 128 << 20));
+    let tested = leoma_gpu::selftest::of_device(&mut device).expect("runs");
+    assert_eq!(tested.differing(), None, "{tested:#?}");
 }
 
 #[test]

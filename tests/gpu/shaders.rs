@@ -20,17 +20,17 @@ fn validated(kernel: Kernel) -> (naga::Module, ModuleInfo) {
 #[test]
 fn every_shader_translates_to_spirv_msl_and_hlsl() {
     for &kernel in Kernel::ALL {
-        let (module, info) = validated(kernel);
-        let words = spv::write_vec(&module, &info, &spv::Options::default(), None).expect(kernel.name());
-        assert_eq!(words[0], 0x0723_0203, "{} is SPIR-V", kernel.name());
+        let ((module, info), name) = (validated(kernel), kernel.name());
+        let words = spv::write_vec(&module, &info, &spv::Options::default(), None).expect(name);
+        assert_eq!(words[0], 0x0723_0203, "{} is SPIR-V", name);
         let metal = msl::Options { fake_missing_bindings: true, ..msl::Options::default() };
         let (text, _) =
-            msl::write_string(&module, &info, &metal, &msl::PipelineOptions::default()).expect(kernel.name());
+            msl::write_string(&module, &info, &metal, &msl::PipelineOptions::default()).expect(name);
         assert!(text.contains("kernel void"), "{} is MSL", kernel.name());
         let options = hlsl::Options::default();
         let pipeline = hlsl::PipelineOptions::default();
         let mut text = String::new();
-        hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None).expect(kernel.name());
+        hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None).expect(name);
         assert!(text.contains("[numthreads("), "{} is HLSL", kernel.name());
     }
 }

@@ -11,25 +11,26 @@ use leoma_core::quality::{
     measure::ClipMeasures,
     motion::{LumaPyramid, motion_field},
     plane, ssim as ssim_twin,
+    temporal::{FlowMeasures, affine as affine_twin, warp as warp_twin},
     terms::FirstFrameMeasures,
     verdict::Measure,
 };
 use leoma_gpu::{
     adapters::AdapterWish,
-    caps::Tier,
     device::{DeviceOptions, Generation},
     kernels::{
         Planes,
         blockiness::grid_sums,
         border::bars,
         color_distance::color_distance,
-        detail::detail,
+        detail::{chroma_detail, detail},
         difference::{full_differences, pair_differences},
         downscale::{downscale, pixels},
-        flow as flow_kernels,
+        flow::{self as flow_kernels, Direction},
         layers::explain,
         motion::{Pyramid, motion_fields},
         ssim::ssim,
+        temporal,
     },
     selftest,
 };
@@ -206,30 +207,27 @@ fn color_distance_gives_the_twins_means() {
 
 #[test]
 fn clips_are_measured_alike_whole_and_in_windows() {
+    let mut device = shared();
+    let device = &mut *device;
     let frame = Yuv420Clip::frame_bytes(50, 38) as u64;
-    // All frames at once, and windows of 16 frames that have 8 in common, on WebGPU's default limits.
-    let whole = (u64::MAX, Tier::Large, [1, 2, 17]);
-    for (most_binding, tier, lengths) in [whole, (17 * frame, Tier::Baseline, [9, 18, 29])] {
-        let options = DeviceOptions { most_binding, tier, ..DeviceOptions::of(AdapterWish::Any) };
-        let mut device = Generation::open(&options).expect("an adapter");
+    // All frames at once, and windows of 16 frames that have 8 in common.
+    for (most, lengths) in [(u64::MAX, [1, 2, 17]), (17 * frame, [9, 18, 29])] {
+        device.limit_binding(most);
         for frames in lengths {
             let clip = clip(50, 38, frames);
-            let found = device.clip(&clip, frames).expect("runs");
-            assert_eq!(
-                found,
-                ClipMeasures::of(&clip, frames),
-                "{frames} frames, at most {most_binding} bytes"
-            );
+            let name = format!("{frames} frames, at most {most} bytes");
+            assert_eq!(device.clip(&clip, frames), Ok(ClipMeasures::of(&clip, frames)), "{name}");
+            let flow = device.flow(&clip, frames);
+            assert_eq!(flow, Ok(FlowMeasures::of(&clip, frames)), "flow of {name}");
         }
-        let pair = clip(50, 38, 2);
-        let other =
-            Yuv420Clip::from_planes(50, 38, 1, pair.as_bytes()[frame as usize..].to_vec()).expect("fits");
-        assert_eq!(device.first_frame(&pair, &other), Ok(FirstFrameMeasures::of(&pair, &other)));
     }
-    let options = DeviceOptions { most_binding: 15 * frame, ..DeviceOptions::of(AdapterWish::Any) };
-    let mut small = Generation::open(&options).expect("an adapter");
-    let refused = small.clip(&clip(50, 38, 29), 29).expect_err("windows of 16 do not fit");
+    device.limit_binding(15 * frame);
+    let refused = device.clip(&clip(50, 38, 29), 29).expect_err("windows of 16 do not fit");
+    device.limit_binding(u64::MAX);
     assert!(refused.to_string().contains("50x38"), "{refused}");
+    let pair = clip(50, 38, 2);
+    let other = Yuv420Clip::from_planes(50, 38, 1, pair.as_bytes()[frame as usize..].to_vec()).expect("fits");
+    assert_eq!(device.first_frame(&pair, &other), Ok(FirstFrameMeasures::of(&pair, &other)));
 }
 
 #[test]
@@ -260,4 +258,70 @@ fn every_flow_stage_gives_the_twins_vectors() {
         }
         assert_eq!(found.len(), twin.len(), "{}", input.name);
     });
+}
+
+#[test]
+fn every_temporal_stage_gives_the_twins_blocks_and_samples() {
+    each(|device, input, planes| {
+        let (name, area) = (&input.name, input.width * input.height);
+        let luma: Vec<_> =
+            input.planes.iter().map(|p| flow::Luma::new(p, input.width, input.height)).collect();
+        let twins: Vec<_> =
+            input.planes.iter().map(|p| flow::Pyramid::new(p, input.width, input.height)).collect();
+        let pairs: Vec<_> = twins.windows(2).map(|two| flow::FlowPair::of(&two[0], &two[1])).collect();
+        let levels = flow_kernels::Pyramid::of(device, planes).expect("runs");
+        let field = |device: &mut Generation, direction| {
+            flow_kernels::flow(device, &levels, direction).expect("runs").pop().expect("a base").field
+        };
+        let (there, back) = (field(device, Direction::Forward), field(device, Direction::Backward));
+        let fates = flow_kernels::fates(device, &there, &back).expect("runs");
+        let back_fates = flow_kernels::fates(device, &back, &there).expect("runs");
+        let warped = temporal::warp(device, planes, &there, Direction::Forward).expect("runs");
+        let back_warped = temporal::warp(device, planes, &back, Direction::Backward).expect("runs");
+        let forward: Vec<_> =
+            pairs.iter().zip(&luma[1..]).map(|(pair, other)| warp_twin::warp(other, &pair.forward)).collect();
+        let backward: Vec<_> =
+            pairs.iter().zip(&luma).map(|(pair, other)| warp_twin::warp(other, &pair.backward)).collect();
+        for (found, twin) in [(&warped, &forward), (&back_warped, &backward)] {
+            let twin: Vec<_> = twin.iter().map(|warped| warped.values().to_vec()).collect();
+            assert_eq!(found.values(device, area).expect("runs"), twin, "warp of {name}");
+        }
+        let found = temporal::match_blocks(device, planes, &warped, &fates).expect("runs");
+        let twin: Vec<_> =
+            (0..2).map(|i| warp_twin::match_blocks(&luma[i], &forward[i], &pairs[i].forward_fates)).collect();
+        assert_eq!(found.read(device).expect("runs"), twin, "match_blocks of {name}");
+        let on = temporal::Way { warped: &warped, fates: &fates };
+        let from = temporal::Way { warped: &back_warped, fates: &back_fates };
+        let found = temporal::flicker_blocks(device, planes, &on, &from).expect("runs");
+        let after = (&forward[1], pairs[1].forward_fates.as_slice());
+        let before = (&backward[0], pairs[0].backward_fates.as_slice());
+        let twin = vec![warp_twin::flicker_blocks(&luma[1], after, before)];
+        assert_eq!(found.read(device).expect("runs"), twin, "flicker_blocks of {name}");
+        let found = temporal::lattices(device, &back, &back_fates).expect("runs");
+        let twin: Vec<_> =
+            pairs.iter().map(|p| affine_twin::Lattice::of(&p.backward, &p.backward_fates)).collect();
+        assert_eq!(found.read(device).expect("runs"), twin, "lattice of {name}");
+        let found = temporal::histograms(device, planes).expect("runs").read(device).expect("runs");
+        for (bins, plane) in found.iter().zip(&input.planes) {
+            let twin = std::array::from_fn(|bin| {
+                plane.iter().filter(|&&v| usize::from(v) / 8 == bin).count() as u32
+            });
+            assert_eq!(*bins, twin, "histogram of {name}");
+        }
+    });
+}
+
+#[test]
+fn chroma_is_summed_as_the_twin_sums_it() {
+    let mut device = shared();
+    let device = &mut *device;
+    let clip = clip(50, 38, 2);
+    let planes = Planes::of_clip(device, &clip, 0, 2);
+    let found =
+        chroma_detail(device, &planes).expect("runs").map(|chroma| chroma.read(device).expect("runs"));
+    for index in 0..2 {
+        let frame = clip.frame(index);
+        let twin = [frame.u, frame.v].map(detail_twin::luma_sum);
+        assert_eq!(found.each_ref().map(|chroma| chroma[index].luma), twin);
+    }
 }

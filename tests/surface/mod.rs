@@ -2,4 +2,5 @@
 
 mod config;
 mod metrics_page;
+mod selftest;
 mod web;

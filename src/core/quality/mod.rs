@@ -19,5 +19,6 @@ pub mod plane;
 pub mod resample;
 pub mod selftest;
 pub mod ssim;
+pub mod temporal;
 pub mod terms;
 pub mod verdict;

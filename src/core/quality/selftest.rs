@@ -68,33 +68,49 @@ fn value_noise(x: i64, y: i64) -> i64 {
     (upper * (8 - fy) + lower * fy) / 64
 }
 
+/// A kernel's digest on the test clip.
+pub type Answer = fn(&Yuv420Clip) -> Digest;
+
+/// Every kernel by name, in the order of the names.
+pub const KERNELS: &[(&str, Answer)] = &[
+    ("blockiness", |clip| of(grid_values(&grid_sums(clip.frame(0).y, WIDTH, HEIGHT)))),
+    ("border", |clip| {
+        let edges = bars(clip.frame(0).y, WIDTH, HEIGHT);
+        of([i64::from(edges.letterbox), i64::from(edges.pillarbox)])
+    }),
+    ("clip", Yuv420Clip::digest),
+    ("color_distance", |clip| of(color_distance(&clip.frame(0), &clip.frame(1), WIDTH, HEIGHT))),
+    ("detail", |clip| {
+        of((0..FRAMES).map(|index| laplacian_energy(clip.frame(index).y, WIDTH, HEIGHT) as i64))
+    }),
+    ("difference", |clip| {
+        of(difference_values(&difference(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT)))
+    }),
+    ("downscale", |clip| Digest::of(&downscale(clip.frame(0).y, WIDTH, HEIGHT))),
+    ("flicker", |clip| {
+        let sums: Vec<u64> = (0..FRAMES).map(|index| luma_sum(clip.frame(index).y)).collect();
+        of([flicker(&sums, (WIDTH * HEIGHT) as u64)])
+    }),
+    ("layers", |clip| {
+        let [a, b] = pyramids(clip);
+        of(layer_values(&explain(&a, &b, &motion_field(&a, &b))))
+    }),
+    ("log2", |_| of((1..=10_000).map(log2))),
+    ("motion", |clip| {
+        let [a, b] = pyramids(clip);
+        of(motion_values(&motion_field(&a, &b)))
+    }),
+    ("ssim", |clip| of(ssim(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT))),
+];
+
+fn pyramids(clip: &Yuv420Clip) -> [LumaPyramid; 2] {
+    [0, 1].map(|index| LumaPyramid::new(clip.frame(index).y, WIDTH, HEIGHT))
+}
+
 /// Digest of every kernel's outputs on the test clip, by kernel name.
 pub fn digests() -> BTreeMap<&'static str, Digest> {
     let clip = test_clip();
-    let frames: Vec<_> = (0..FRAMES).map(|index| clip.frame(index)).collect();
-    let (a, b) = (&frames[0], &frames[1]);
-    let found = difference(a.y, b.y, WIDTH, HEIGHT);
-    let pyramids: Vec<_> = frames.iter().map(|f| LumaPyramid::new(f.y, WIDTH, HEIGHT)).collect();
-    let field = motion_field(&pyramids[0], &pyramids[1]);
-    let told = explain(&pyramids[0], &pyramids[1], &field);
-    let layers = layer_values(&told);
-    let grid = grid_sums(a.y, WIDTH, HEIGHT);
-    let edges = bars(a.y, WIDTH, HEIGHT);
-    let sums: Vec<u64> = frames.iter().map(|f| luma_sum(f.y)).collect();
-    BTreeMap::from([
-        ("clip", clip.digest()),
-        ("downscale", Digest::of(&downscale(a.y, WIDTH, HEIGHT))),
-        ("difference", of(difference_values(&found))),
-        ("motion", of(motion_values(&field))),
-        ("layers", of(layers)),
-        ("ssim", of(ssim(a.y, b.y, WIDTH, HEIGHT))),
-        ("color_distance", of(color_distance(a, b, WIDTH, HEIGHT))),
-        ("blockiness", of(grid_values(&grid))),
-        ("detail", of(frames.iter().map(|f| laplacian_energy(f.y, WIDTH, HEIGHT) as i64))),
-        ("flicker", of([flicker(&sums, (WIDTH * HEIGHT) as u64)])),
-        ("border", of([i64::from(edges.letterbox), i64::from(edges.pillarbox)])),
-        ("log2", of((1..=10_000).map(log2))),
-    ])
+    KERNELS.iter().map(|&(name, answer)| (name, answer(&clip))).collect()
 }
 
 /// What the digest of a difference covers.

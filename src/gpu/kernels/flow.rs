@@ -21,7 +21,7 @@ pub enum Direction {
 
 impl Direction {
     /// Planes of the first and second frame, beyond the pair's number.
-    fn planes(self) -> [u32; 2] {
+    pub(super) fn planes(self) -> [u32; 2] {
         match self {
             Self::Forward => [0, 1],
             Self::Backward => [1, 0],

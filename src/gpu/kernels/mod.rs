@@ -11,6 +11,7 @@ pub mod layers;
 pub mod motion;
 pub mod ssim;
 mod sum;
+pub mod temporal;
 
 use super::{
     device::{Dispatch, Generation},

@@ -15,8 +15,9 @@ pub const SIDE: usize = 8;
 pub const STRIDE: usize = 4;
 /// Pixels of a patch.
 pub const AREA: usize = SIDE * SIDE;
-/// Added to both diagonal entries of the structure tensor, in squared (levels per two pixels).
-const REGULAR: i32 = 128;
+/// Added to both diagonal entries of the structure tensor, in squared (levels per two pixels): where there is nothing
+/// but noise of a level or two, steps stay short.
+const REGULAR: i32 = 1024;
 /// Longest step of one iteration per component, in units.
 const LONGEST_STEP: i32 = 2 * UNIT;
 
