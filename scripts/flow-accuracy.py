@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -194,7 +195,8 @@ def table(binary, pairs):
         times.append(f"| {label} | " + " | ".join(f"{one:.1f}, {two:.1f}" for one, two in spent) + " |")
         print(rows[-1], times[-1], sep="\n", file=sys.stderr)
     rows += ["", f"Time of one direction in milliseconds, the best of {REPEATS}: one thread, then per pair with two "
-             f"threads (leoma: pairs side by side; OpenCV {cv2.__version__}: inside a pair).", "",
+             f"threads (leoma: pairs side by side; OpenCV {cv2.__version__}: inside a pair). {os.cpu_count()} processors; "
+             f"load average {os.getloadavg()[0]:.1f}: with other work going on, times mean little.", "",
              f"| pair | {' | '.join(names)} |", "|---|" + "---|" * len(names), *times]
     return "\n".join(rows)
 

@@ -5,12 +5,13 @@ use rayon::prelude::*;
 use super::{
     blockiness::{GridSums, grid_sums},
     border::{self, Bars},
-    detail::{flicker, laplacian_energy, luma_sum},
+    detail::laplacian_energy,
     difference::{Difference, difference},
     fixed::{div_round, scale},
     frame::Yuv420Clip,
     layers::{Explanation, explain},
     motion::{LumaPyramid, motion_field},
+    temporal::FlowMeasures,
 };
 
 /// Every so many frames the grid sums are taken.
@@ -40,7 +41,6 @@ struct FrameMeasures {
     pyramid: LumaPyramid,
     detail: u64,
     half_detail: u64,
-    luma: u64,
     grid: Option<GridSums>,
     bars: Option<Bars>,
 }
@@ -60,8 +60,8 @@ pub struct ClipMeasures {
     pub detail: i64,
     /// The same on the half-size plane.
     pub half_detail: i64,
-    /// Mean absolute second difference of mean luma, in 1/1024 level.
-    pub flicker: i64,
+    /// What rests on dense flow.
+    pub flow: FlowMeasures,
     /// Blockiness of every fourth frame together.
     pub blockiness: i64,
     /// Thinnest bars over sampled frames.
@@ -91,7 +91,6 @@ impl ClipMeasures {
         single.iter().filter_map(|f| f.grid.as_ref()).for_each(|sums| grid.add(sums));
         let half = single.first().map_or(1, |f| f.pyramid.half().width() * f.pyramid.half().height());
         let per_pixel = |sum: u64, pixels: usize| scale(sum as i64, 256, (pixels * frames.max(1)) as i64);
-        let luma: Vec<u64> = single.iter().map(|f| f.luma).collect();
         Self {
             frames,
             steps,
@@ -99,7 +98,7 @@ impl ClipMeasures {
             motion,
             detail: per_pixel(single.iter().map(|f| f.detail).sum(), width * height),
             half_detail: per_pixel(single.iter().map(|f| f.half_detail).sum(), half),
-            flicker: flicker(&luma, (width * height) as u64),
+            flow: FlowMeasures::of(clip, frames),
             blockiness: grid.blockiness(),
             bars: thinnest(single.iter().filter_map(|f| f.bars)),
         }
@@ -126,12 +125,6 @@ impl ClipMeasures {
         self.per_pair(|pair| scale(pair.motion, 16, pair.textured))
     }
 
-    /// Motion-compensated error per pair, in 1/256 level a pixel.
-    pub fn match_errors(&self) -> Vec<i64> {
-        // Errors are in 1/16 level over 256 pixels a block.
-        self.motion.iter().map(|pair| scale(pair.error, 256, pair.blocks * 16 * 256)).collect()
-    }
-
     fn per_pair(&self, value: impl Fn(&Explanation) -> i64) -> i64 {
         div_round(self.motion.iter().map(value).sum(), self.motion.len() as i64)
     }
@@ -145,7 +138,6 @@ fn measure_frame(clip: &Yuv420Clip, index: usize) -> FrameMeasures {
     FrameMeasures {
         detail: laplacian_energy(y, width, height),
         half_detail: laplacian_energy(&half, pyramid.half().width(), pyramid.half().height()),
-        luma: luma_sum(y),
         grid: index.is_multiple_of(GRID_STEP).then(|| grid_sums(y, width, height)),
         bars: index.is_multiple_of(BAR_STEP).then(|| border::bars(y, width, height)),
         pyramid,

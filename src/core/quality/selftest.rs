@@ -10,15 +10,18 @@ use crate::domain::ids::Digest;
 use super::{
     blockiness::grid_sums,
     border::bars,
+    canonical::canonical_json,
     color_distance::color_distance,
-    detail::{flicker, laplacian_energy, luma_sum},
+    detail::laplacian_energy,
     difference::difference,
     fixed::log2,
+    flow::{Pyramid, stages},
     frame::Yuv420Clip,
     layers::explain,
     motion::{LumaPyramid, motion_field},
-    plane::downscale,
+    plane::{downscale, half_size},
     ssim::ssim,
+    temporal::FlowMeasures,
 };
 
 /// Size of the test clip: not a multiple of any block, so that edges are exercised.
@@ -91,7 +94,10 @@ pub fn digests() -> BTreeMap<&'static str, Digest> {
     ];
     let grid = grid_sums(a.y, WIDTH, HEIGHT);
     let edges = bars(a.y, WIDTH, HEIGHT);
-    let sums: Vec<u64> = frames.iter().map(|f| luma_sum(f.y)).collect();
+    let half = half_size(WIDTH, HEIGHT);
+    let levels = [a, b].map(|f| Pyramid::new(&downscale(f.y, WIDTH, HEIGHT), half.0, half.1));
+    let flow = stages::named(&levels[0], &levels[1]);
+    let temporal = canonical_json(&FlowMeasures::of(&clip, FRAMES)).unwrap_or_default();
     let histogram = found.histogram.iter().map(|&n| i64::from(n));
     BTreeMap::from([
         ("clip", clip.digest()),
@@ -106,7 +112,8 @@ pub fn digests() -> BTreeMap<&'static str, Digest> {
             of(grid.columns.into_iter().chain(grid.rows).chain([grid.gradient, grid.blockiness()])),
         ),
         ("detail", of(frames.iter().map(|f| laplacian_energy(f.y, WIDTH, HEIGHT) as i64))),
-        ("flicker", of([flicker(&sums, (WIDTH * HEIGHT) as u64)])),
+        ("flow", of(flow.into_iter().flat_map(|stage| stage.values).map(i64::from))),
+        ("temporal", Digest::of(temporal.as_bytes())),
         ("border", of([i64::from(edges.letterbox), i64::from(edges.pillarbox)])),
         ("log2", of((1..=10_000).map(log2))),
     ])

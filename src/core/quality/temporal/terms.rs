@@ -101,7 +101,8 @@ pub fn steady_motion(clip: &FlowMeasures) -> i64 {
 /// were left out of fast motion read like a small cut.
 pub fn cut(clip: &FlowMeasures) -> i64 {
     let lost = |pair: &PairMeasures| scale(pair.hidden, 1000, pair.seen + pair.hidden);
-    let middle = |pick: &dyn Fn(&PairMeasures) -> i64| median(&clip.pairs.iter().map(pick).collect::<Vec<_>>());
+    let middle =
+        |pick: &dyn Fn(&PairMeasures) -> i64| median(&clip.pairs.iter().map(pick).collect::<Vec<_>>());
     let (error, loss, jump) = (middle(&|p| p.relative_error), middle(&lost), middle(&|p| p.histogram));
     let strength = |pair: &PairMeasures| {
         let times = scale(pair.relative_error, 1000, error + CUT_FLOOR);
