@@ -18,7 +18,6 @@ use super::{
     quality::{
         frame::Yuv420Clip,
         measure::{BAR_STEP, ClipMeasures, ClipSums, FrameSums, GRID_STEP, LONGEST_CYCLE},
-        temporal::FlowMeasures,
         terms::{FirstFrameMeasures, FirstFrameSums},
         verdict::Measure,
     },
@@ -44,6 +43,7 @@ impl Measure for Generation {
             steps: Vec::new(),
             lags: vec![Vec::new(); LONGEST_CYCLE - 1],
             motion: Vec::new(),
+            flow: flow_measures(self, clip, frames)?,
         };
         let mut start = 0;
         while sums.frames.len() < frames {
@@ -52,10 +52,6 @@ impl Measure for Generation {
             start += count - OVERLAP.min(count);
         }
         Ok(ClipMeasures::of_sums(sums))
-    }
-
-    fn flow(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<FlowMeasures, DeviceError> {
-        flow_measures(self, clip, frames)
     }
 
     fn first_frame(
@@ -134,7 +130,6 @@ fn measure_window(
     sums.frames.extend((known..count).map(|index| FrameSums {
         detail: whole[index].energy,
         half_detail: half[index].energy,
-        luma: whole[index].luma,
         grid: sampled(index, GRID_STEP).map(|at| grids[at].clone()),
         bars: sampled(index, BAR_STEP).map(|at| edges[at]),
     }));

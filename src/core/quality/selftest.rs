@@ -10,15 +10,18 @@ use crate::domain::ids::Digest;
 use super::{
     blockiness::{GridSums, grid_sums},
     border::bars,
+    canonical::canonical_json,
     color_distance::color_distance,
-    detail::{flicker, laplacian_energy, luma_sum},
+    detail::laplacian_energy,
     difference::{Difference, difference},
     fixed::log2,
+    flow::{Pyramid, stages},
     frame::Yuv420Clip,
     layers::{Explanation, explain},
     motion::{BlockMotion, LumaPyramid, MotionField, motion_field},
-    plane::downscale,
+    plane::{downscale, half_size},
     ssim::ssim,
+    temporal::FlowMeasures,
 };
 
 /// Size of the test clip: not a multiple of any block, so that edges are exercised.
@@ -87,9 +90,12 @@ pub const KERNELS: &[(&str, Answer)] = &[
         of(difference_values(&difference(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT)))
     }),
     ("downscale", |clip| Digest::of(&downscale(clip.frame(0).y, WIDTH, HEIGHT))),
-    ("flicker", |clip| {
-        let sums: Vec<u64> = (0..FRAMES).map(|index| luma_sum(clip.frame(index).y)).collect();
-        of([flicker(&sums, (WIDTH * HEIGHT) as u64)])
+    ("flow", |clip| {
+        let half = half_size(WIDTH, HEIGHT);
+        let levels =
+            [0, 1].map(|index| Pyramid::new(&downscale(clip.frame(index).y, WIDTH, HEIGHT), half.0, half.1));
+        let stages = stages::named(&levels[0], &levels[1]);
+        of(stages.into_iter().flat_map(|stage| stage.values).map(i64::from))
     }),
     ("layers", |clip| {
         let [a, b] = pyramids(clip);
@@ -101,6 +107,10 @@ pub const KERNELS: &[(&str, Answer)] = &[
         of(motion_values(&motion_field(&a, &b)))
     }),
     ("ssim", |clip| of(ssim(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT))),
+    ("temporal", |clip| {
+        // Integers and names only: it always has a canonical form.
+        Digest::of(canonical_json(&FlowMeasures::of(clip, FRAMES)).unwrap_or_default().as_bytes())
+    }),
 ];
 
 fn pyramids(clip: &Yuv420Clip) -> [LumaPyramid; 2] {
