@@ -12,6 +12,7 @@ pub mod corpus;
 pub mod decode_worker;
 pub mod devnet;
 pub mod exit;
+pub mod models;
 pub mod run;
 pub mod sim;
 
@@ -58,6 +59,7 @@ commands! {
     Config(config::ConfigCommand),
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
+    Models(models::ModelsCommand),
     Sim(sim::SimCommand),
     #[command(hide = true)]
     DecodeWorker(decode_worker::DecodeWorkerCommand),
