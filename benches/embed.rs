@@ -35,6 +35,25 @@ fn image(width: usize, height: usize) -> RgbImage {
     RgbImage::from_pixels(width, height, |x, y| [(x * 3) as u8, (y * 5) as u8, (x * y) as u8])
 }
 
+/// Time that all threads of this process were at work so far, in ms, in steps of 10; none off Linux.
+fn processor_ms() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // After the name in brackets: user and system time are fields 14 and 15 of proc(5), in ticks of 10 ms.
+    let fields: Vec<&str> = text.rsplit(')').next()?.split_whitespace().collect();
+    Some((fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?) * 10)
+}
+
+/// Prints the processor time of one run, the mean of ten: unlike the wall clock's it hardly depends on what else
+/// the machine does.
+fn processor_time<T>(name: &str, mut work: impl FnMut() -> T) {
+    black_box(work());
+    let start = processor_ms();
+    (0..10).for_each(|_| drop(black_box(work())));
+    if let (Some(start), Some(end)) = (start, processor_ms()) {
+        println!("{name}: {} ms of processor time", (end - start) / 10);
+    }
+}
+
 fn networks(c: &mut Criterion, models: &Models) {
     let device = Device::flex();
     let perceptual = TensorExecutor::new(&models.perceptual, &device);
@@ -45,6 +64,9 @@ fn networks(c: &mut Criterion, models: &Models) {
     c.bench_function("flex: perceptual features of one 416x240 image", |bench| {
         bench.iter(|| features(&perceptual, steps, tone, black_box(&half)))
     });
+    processor_time("flex: perceptual features of one 416x240 image", || {
+        features(&perceptual, steps, tone, &half)
+    });
     c.bench_function("flex: perceptual distance of two 416x240 images", |bench| {
         bench.iter(|| {
             let of = || features(&perceptual, steps, tone, black_box(&half));
@@ -53,6 +75,9 @@ fn networks(c: &mut Criterion, models: &Models) {
     });
     for count in [1, 6] {
         let batch = vec![&square; count];
+        processor_time(&format!("flex: {count} embeddings"), || {
+            embeddings(&embedding, &models.embedding.steps, &models.embedding_tone, &batch)
+        });
         c.bench_function(&format!("flex: {count} embeddings"), |bench| {
             bench.iter(|| {
                 embeddings(&embedding, &models.embedding.steps, &models.embedding_tone, black_box(&batch))
@@ -60,6 +85,9 @@ fn networks(c: &mut Criterion, models: &Models) {
         });
     }
     let exact = CanonicalExecutor::new(&models.perceptual);
+    processor_time("canonical: perceptual features of one 416x240 image", || {
+        features(&exact, steps, tone, &half)
+    });
     c.bench_function("canonical: perceptual features of one 416x240 image", |bench| {
         bench.iter(|| features(&exact, steps, tone, black_box(&half)))
     });
@@ -82,16 +110,17 @@ fn whole(c: &mut Criterion, models: &Arc<Models>) {
     let embedder =
         Embedder::with_models(DeviceChoice::Cpu, Arc::clone(models)).expect("the CPU answers the probe");
     let mut turn = 0;
-    c.bench_function("a clip by the embedder: distance and six cosines", |bench| {
-        bench.iter(|| {
-            // Turns, so that no frame but the given one is remembered for long.
-            turn += 1;
-            let clip = &clips[turn % 2];
-            let shifted: Vec<usize> = AT.iter().map(|at| at - turn / 2 % 6).collect();
-            let distance = embedder.first_frame_distance(&given, black_box(clip)).expect("a distance");
-            (distance, embedder.drift(&given, clip, &shifted).expect("cosines"))
-        })
-    });
+    let mut judge = || {
+        // Turns, so that no frame but the given one is remembered for long.
+        turn += 1;
+        let clip = &clips[turn % 2];
+        let shifted: Vec<usize> = AT.iter().map(|at| at - turn / 2 % 6).collect();
+        let distance = embedder.first_frame_distance(&given, black_box(clip)).expect("a distance");
+        (distance, embedder.drift(&given, clip, &shifted).expect("cosines"))
+    };
+    let name = "a clip by the embedder: distance and six cosines";
+    processor_time(name, &mut judge);
+    c.bench_function(name, |bench| bench.iter(&mut judge));
     println!("{:?}", embedder.counts());
 }
 

@@ -141,15 +141,9 @@ fn photos_stay_within_a_quarter_of_the_floor() {
     let exact = CanonicalExecutor::new(&models.perceptual);
     let mut worst = Worst::new("flex", DISTANCE_NOISE);
     for (photo, clip) in photos().iter().take(2) {
-        for variant in ["dark"] {
-            let other = damaged(clip, variant);
-            let canonical = distance_by(&models, &exact, clip, &other);
-            worst.see(
-                &format!("{} {variant}", photo.name),
-                distance_by(&models, &fast, clip, &other),
-                canonical,
-            );
-        }
+        let other = damaged(clip, "dark");
+        let canonical = distance_by(&models, &exact, clip, &other);
+        worst.see(&photo.name, distance_by(&models, &fast, clip, &other), canonical);
     }
     worst.check();
 }
