@@ -31,7 +31,7 @@ demo: build ## whole rounds, end to end: chain, miners, scores, one winner paid
 	@scripts/demo.sh "$(LEOMA)" "$(DEMO_ROUNDS)"
 
 test: setup ## the test suite (stories on real clips skip with a word where clips cannot be fetched)
-	@scripts/fetch-assets.sh >/dev/null || echo "real clips could not be fetched: their stories are skipped"
+	@scripts/fetch-assets.sh >/dev/null || echo "real clips or models could not be fetched: their tests are skipped"
 	cargo test --locked
 
 lint: setup ## formatting and clippy
