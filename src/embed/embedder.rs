@@ -54,6 +54,8 @@ pub struct Counts {
     pub by_device: u64,
     /// By the canonical path, because the device's value lay near a boundary.
     pub by_canonical: u64,
+    /// Largest distance of the two paths where both ran, in 1/1000 of the noise floor; 1000 would be refused.
+    pub noise_permille: u64,
 }
 
 /// One frame of a clip.
@@ -70,13 +72,14 @@ pub struct Embedder {
     device: String,
     requests: Option<SyncSender<Request>>,
     thread: Option<JoinHandle<()>>,
-    tally: Arc<Tally>,
+    tally: Tally,
 }
 
 #[derive(Default)]
 struct Tally {
     by_device: AtomicU64,
     by_canonical: AtomicU64,
+    noise_permille: AtomicU64,
 }
 
 struct Request {
@@ -114,13 +117,12 @@ impl Embedder {
     pub fn with_models(choice: DeviceChoice, models: Arc<Models>) -> Result<Self, EmbedError> {
         let (requests, inbox) = sync_channel(QUEUE);
         let (ready, started) = sync_channel(1);
-        let tally = Arc::new(Tally::default());
         let thread = std::thread::Builder::new()
             .name("embedder".into())
             .spawn(move || serve(choice, models, &ready, &inbox))
             .map_err(|error| EmbedError::Stopped(format!("it could not be started: {error}")))?;
         let device = started.recv().map_err(|_| EmbedError::Stopped("it ended at its start".into()))??;
-        Ok(Self { device, requests: Some(requests), thread: Some(thread), tally })
+        Ok(Self { device, requests: Some(requests), thread: Some(thread), tally: Tally::default() })
     }
 
     /// Name of the device: `cpu-flex`, or `wgpu-` with the backend and the adapter's name.
@@ -133,6 +135,7 @@ impl Embedder {
         Counts {
             by_device: self.tally.by_device.load(Ordering::Relaxed),
             by_canonical: self.tally.by_canonical.load(Ordering::Relaxed),
+            noise_permille: self.tally.noise_permille.load(Ordering::Relaxed),
         }
     }
 
@@ -211,11 +214,13 @@ impl Embedder {
         requests.send(Request { work, reply }).map_err(|_| gone())?;
         let settled = answer.recv().map_err(|_| gone())??;
         for value in &settled {
-            let counter = match value {
-                Settled::ByDevice(_) => &self.tally.by_device,
-                Settled::ByCanonical(_) => &self.tally.by_canonical,
+            match *value {
+                Settled::ByDevice(_) => self.tally.by_device.fetch_add(1, Ordering::Relaxed),
+                Settled::ByCanonical { noise_permille, .. } => {
+                    self.tally.noise_permille.fetch_max(noise_permille.into(), Ordering::Relaxed);
+                    self.tally.by_canonical.fetch_add(1, Ordering::Relaxed)
+                }
             };
-            counter.fetch_add(1, Ordering::Relaxed);
         }
         Ok(settled.into_iter().map(Settled::value).collect())
     }

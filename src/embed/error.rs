@@ -21,7 +21,7 @@ pub enum EmbedError {
     },
     /// The file of weights is not the pinned one.
     #[error(
-        "{path} has {bytes} bytes with sha256 {got}, not the pinned {expected}: remove it and run `leoma models fetch`"
+        "{path} has {bytes} bytes with sha256 {got}, not the pinned {expected}: run `leoma models fetch`"
     )]
     Digest {
         /// The file.

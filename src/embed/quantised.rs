@@ -71,14 +71,19 @@ pub enum Settled {
     /// The device's own value, far from every boundary.
     ByDevice(Quantised),
     /// The canonical path's, because the device's lay within the noise floor of a boundary.
-    ByCanonical(Quantised),
+    ByCanonical {
+        /// The value.
+        value: Quantised,
+        /// How far the two paths lay apart, in 1/1000 of the floor.
+        noise_permille: u16,
+    },
 }
 
 impl Settled {
     /// The value.
     pub fn value(self) -> Quantised {
         match self {
-            Self::ByDevice(value) | Self::ByCanonical(value) => value,
+            Self::ByDevice(value) | Self::ByCanonical { value, .. } => value,
         }
     }
 }
@@ -98,7 +103,9 @@ pub fn settle(
     }
     let exact = canonical();
     check(device, noise, raw, exact)?;
-    Ok(Settled::ByCanonical(Quantised::nearest(exact)))
+    // At most 1000, as `check` found.
+    let noise_permille = ((raw - exact).abs() / noise.around(exact) * 1000.0) as u16;
+    Ok(Settled::ByCanonical { value: Quantised::nearest(exact), noise_permille })
 }
 
 /// Refuses a device whose value lies further from the canonical one than the floor.
@@ -140,10 +147,10 @@ mod tests {
         let boundary = 300.5 / STEPS;
         let far = settle("d", &NOISE, boundary + 2e-5, || unreachable!("far from the boundary"));
         assert_eq!(far, Ok(Settled::ByDevice(Quantised(301))));
-        let above = settle("d", &NOISE, boundary + 9e-6, || boundary - 1e-7);
-        assert_eq!(above, Ok(Settled::ByCanonical(Quantised(300))));
+        let above = settle("d", &NOISE, boundary + 8.99e-6, || boundary - 1.05e-7);
+        assert_eq!(above, Ok(Settled::ByCanonical { value: Quantised(300), noise_permille: 909 }));
         let below = settle("d", &NOISE, boundary - 9e-6, || boundary);
-        assert_eq!(below, Ok(Settled::ByCanonical(Quantised(301))));
+        assert_eq!(below.map(Settled::value), Ok(Quantised(301)));
     }
 
     #[test]

@@ -48,12 +48,29 @@ fn raw_cosine<E: Executor>(models: &Models, executor: &E, pair: &Pair) -> f64 {
     cosine(&vectors[0], &vectors[1])
 }
 
-fn distances() -> Vec<Pair> {
-    NEAR_DISTANCE.into_iter().chain(ORDINARY).map(pair).collect()
+/// Which pairs a digest covers: software adapters and the reordered sums are slow.
+#[derive(Clone, Copy)]
+enum Series {
+    Whole,
+    Short,
 }
 
-fn cosines() -> Vec<Pair> {
-    NEAR_COSINE.into_iter().chain(ORDINARY).map(pair).collect()
+impl Series {
+    fn distances(self) -> Vec<Pair> {
+        let near = match self {
+            Self::Whole => &NEAR_DISTANCE[..],
+            Self::Short => &NEAR_DISTANCE[..2],
+        };
+        near.iter().chain(&ORDINARY[..1]).map(|&seed| pair(seed)).collect()
+    }
+
+    fn cosines(self) -> Vec<Pair> {
+        let (near, ordinary) = match self {
+            Self::Whole => (&NEAR_COSINE[..], &ORDINARY[1..]),
+            Self::Short => (&NEAR_COSINE[..2], &[][..]),
+        };
+        near.iter().chain(ordinary).map(|&seed| pair(seed)).collect()
+    }
 }
 
 fn digest_of(values: impl IntoIterator<Item = Quantised>) -> String {
@@ -62,32 +79,27 @@ fn digest_of(values: impl IntoIterator<Item = Quantised>) -> String {
 }
 
 /// The digest by the canonical path alone.
-fn canonical_digest(models: &Models) -> String {
+fn canonical_digest(models: &Models, series: Series) -> String {
     let (one, two) = (CanonicalExecutor::new(&models.perceptual), CanonicalExecutor::new(&models.embedding));
-    let distances = distances();
-    let cosines = cosines();
+    let distances = series.distances();
+    let cosines = series.cosines();
     let raw = distances.iter().map(|pair| raw_distance(models, &one, pair));
     digest_of(raw.chain(cosines.iter().map(|pair| raw_cosine(models, &two, pair))).map(Quantised::nearest))
 }
 
 /// The digest by an embedder, and how it came about.
-fn digest_by(choice: DeviceChoice, models: Arc<Models>) -> String {
+fn digest_by(choice: DeviceChoice, models: Arc<Models>, series: Series) -> String {
     let embedder = Embedder::with_models(choice, models).expect("the device answers the probe");
     let mut values = Vec::new();
-    for [given, returned] in &distances() {
+    for [given, returned] in &series.distances() {
         values.push(embedder.first_frame_distance(given, returned).expect("a distance"));
     }
-    for [given, clip] in &cosines() {
+    for [given, clip] in &series.cosines() {
         values.extend(embedder.drift(given, clip, &[0]).expect("a cosine"));
     }
     let counts = embedder.counts();
-    eprintln!(
-        "{}: {} values by the device, {} by the canonical path",
-        embedder.device(),
-        counts.by_device,
-        counts.by_canonical
-    );
-    assert!(counts.by_canonical >= 6 && counts.by_device >= 1, "{counts:?}");
+    eprintln!("{}: values by the device and by the canonical path: {counts:?}", embedder.device());
+    assert!(counts.by_canonical >= 4 && counts.by_device >= 1, "{counts:?}");
     digest_of(values)
 }
 
@@ -142,27 +154,32 @@ fn another_order_of_sums_gives_the_digest() {
     let other = (Reordered(&models.perceptual), Reordered(&models.embedding));
     let mut differ = 0;
     let mut values = Vec::new();
-    for pair in &distances() {
+    for pair in &Series::Short.distances() {
         let (raw, canonical) = (raw_distance(&models, &other.0, pair), raw_distance(&models, &exact.0, pair));
         differ += usize::from(raw.to_bits() != canonical.to_bits());
         values
             .push(settle("reordered", &DISTANCE_NOISE, raw, || canonical).expect("within the floor").value());
     }
-    for pair in &cosines() {
+    for pair in &Series::Short.cosines() {
         let (raw, canonical) = (raw_cosine(&models, &other.1, pair), raw_cosine(&models, &exact.1, pair));
         differ += usize::from(raw.to_bits() != canonical.to_bits());
         values.push(settle("reordered", &COSINE_NOISE, raw, || canonical).expect("within the floor").value());
     }
     assert!(differ > values.len() / 2, "the paths must differ in bits for this to show anything: {differ}");
-    assert_eq!(digest_of(values), canonical_digest(&models));
+    assert_eq!(digest_of(values), canonical_digest(&models, Series::Short));
 }
 
 /// Not a test of its own: what the children of the next ones run.
 #[test]
 fn child() {
     let Ok(device) = std::env::var("LEOMA_EMBED_CHILD") else { return };
-    let choice = if device == "gpu" { DeviceChoice::Gpu } else { DeviceChoice::Cpu };
-    println!("digest={}", digest_by(choice, models().expect("models in the child")));
+    let (choice, series) = match device.as_str() {
+        "gpu" => (DeviceChoice::Gpu, Series::Short),
+        // By hand, under an emulator of another processor: docs/models.md.
+        "cpu-short" => (DeviceChoice::Cpu, Series::Short),
+        _ => (DeviceChoice::Cpu, Series::Whole),
+    };
+    println!("digest={}", digest_by(choice, models().expect("models in the child"), series));
 }
 
 /// The digest of a child process with these variables.
@@ -183,8 +200,8 @@ fn in_child(device: &str, variables: &BTreeMap<&str, &str>) -> String {
 #[test]
 fn threads_do_not_change_the_digest() {
     let Some(models) = models() else { return };
-    let expected = canonical_digest(&models);
-    for threads in ["1", "2", "5"] {
+    let expected = canonical_digest(&models, Series::Whole);
+    for threads in ["1", "2"] {
         assert_eq!(in_child("cpu", &[("RAYON_NUM_THREADS", threads)].into()), expected, "{threads} threads");
     }
 }
@@ -193,7 +210,7 @@ fn threads_do_not_change_the_digest() {
 #[test]
 fn adapters_do_not_change_the_digest() {
     let Some(models) = models() else { return };
-    let expected = canonical_digest(&models);
+    let expected = canonical_digest(&models, Series::Short);
     let drivers =
         ["/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "/usr/lib/chromium/vk_swiftshader_icd.json"];
     let there: Vec<_> = drivers.into_iter().filter(|driver| Path::new(driver).exists()).collect();
@@ -201,6 +218,8 @@ fn adapters_do_not_change_the_digest() {
         crate::support::skip("no software Vulkan adapter is installed");
     }
     for driver in there {
+        let start = std::time::Instant::now();
         assert_eq!(in_child("gpu", &[("VK_DRIVER_FILES", driver)].into()), expected, "{driver}");
+        eprintln!("took {:?}", start.elapsed());
     }
 }

@@ -110,7 +110,7 @@ fn embeddings_stay_within_a_quarter_of_the_floor_on_every_path() {
     let mut worst = [Worst::new("flex", COSINE_NOISE), Worst::new("another order, fused", COSINE_NOISE)];
     let mut pictures: Vec<_> = extremes(96, 64);
     pictures.extend((0..3).map(|seed| ("textured", textured(96, 64, seed))));
-    pictures.extend(photos().iter().map(|(photo, clip)| (photo.name.as_str(), clip.clone())));
+    pictures.extend(photos().iter().take(2).map(|(photo, clip)| (photo.name.as_str(), clip.clone())));
     let vectors: Vec<_> = pictures
         .iter()
         .map(|(_, clip)| {
@@ -141,15 +141,9 @@ fn photos_stay_within_a_quarter_of_the_floor() {
     let exact = CanonicalExecutor::new(&models.perceptual);
     let mut worst = Worst::new("flex", DISTANCE_NOISE);
     for (photo, clip) in photos().iter().take(2) {
-        for variant in ["shifted", "dark"] {
-            let other = damaged(clip, variant);
-            let canonical = distance_by(&models, &exact, clip, &other);
-            worst.see(
-                &format!("{} {variant}", photo.name),
-                distance_by(&models, &fast, clip, &other),
-                canonical,
-            );
-        }
+        let other = damaged(clip, "dark");
+        let canonical = distance_by(&models, &exact, clip, &other);
+        worst.see(&photo.name, distance_by(&models, &fast, clip, &other), canonical);
     }
     worst.check();
 }

@@ -6,7 +6,7 @@ use leoma_embed::{
     Models,
     canonical::CanonicalExecutor,
     image::{RgbImage, embedding_image, perceptual_image},
-    models::{cosine, embeddings, features, levels},
+    models::{Features, cosine, embeddings, features, levels},
     network::Executor,
     probe::drawn,
     tensors::TensorExecutor,
@@ -14,7 +14,7 @@ use leoma_embed::{
 
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{Expected, Summary, damaged, golden, models, photos};
+use crate::support::{Drawn, Expected, Summary, damaged, golden, models, photos};
 
 /// Largest error of a number relative to PyTorch's.
 const RELATIVE: f64 = 1e-3;
@@ -38,19 +38,28 @@ struct Path<P, E> {
     embedding: E,
 }
 
+/// What a path makes of one picture.
+struct Seen<M> {
+    features: Features<M>,
+    vector: Vec<f32>,
+}
+
 impl<P: Executor, E: Executor> Path<P, E> {
-    fn levels(&self, models: &Models, one: &RgbImage, other: &RgbImage) -> Vec<f64> {
-        let of = |image| features(&self.perceptual, &models.perceptual.steps, &models.perceptual_tone, image);
-        levels(&self.perceptual, &of(one), &of(other))
+    /// `image` for the perceptual distance, `small` for the embedding.
+    fn see(&self, models: &Models, image: &RgbImage, small: &RgbImage) -> Seen<P::Maps> {
+        Seen {
+            features: features(&self.perceptual, &models.perceptual.steps, &models.perceptual_tone, image),
+            vector: embeddings(&self.embedding, &models.embedding.steps, &models.embedding_tone, &[small])
+                .remove(0),
+        }
     }
 
-    fn vector(&self, models: &Models, image: &RgbImage) -> Vec<f32> {
-        embeddings(&self.embedding, &models.embedding.steps, &models.embedding_tone, &[image]).remove(0)
+    fn levels(&self, one: &Seen<P::Maps>, other: &Seen<P::Maps>) -> Vec<f64> {
+        levels(&self.perceptual, &one.features, &other.features)
     }
 
-    fn compare(&self, models: &Models, what: &str, images: [&RgbImage; 4], expected: &Expected) {
-        let [one, other, one_small, other_small] = images;
-        let got = self.levels(models, one, other);
+    fn compare(&self, what: &str, one: &Seen<P::Maps>, other: &Seen<P::Maps>, expected: &Expected) {
+        let got = self.levels(one, other);
         let close = |name: &str, got: f64, expected: f64| {
             let error = (got - expected).abs() / expected.abs();
             assert!(error <= RELATIVE, "{} {what} {name}: {got}, PyTorch {expected}", self.name);
@@ -59,12 +68,11 @@ impl<P: Executor, E: Executor> Path<P, E> {
         for (level, (&got, &expected)) in got.iter().zip(&expected.levels).enumerate() {
             close(&format!("level {level}"), got, expected);
         }
-        let cosine = cosine(&self.vector(models, one_small), &self.vector(models, other_small));
-        close("cosine", cosine, expected.cosine);
+        close("cosine", cosine(&one.vector, &other.vector), expected.cosine);
     }
 
-    fn compare_vector(&self, models: &Models, what: &str, image: &RgbImage, expected: &Summary) {
-        let vector = self.vector(models, image);
+    fn compare_vector(&self, what: &str, seen: &Seen<P::Maps>, expected: &Summary) {
+        let vector = &seen.vector;
         let length = vector.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let error = (length - expected.length).abs() / expected.length;
         assert!(error <= RELATIVE, "{} {what}: length {length}, PyTorch {}", self.name, expected.length);
@@ -113,16 +121,19 @@ fn preprocessing_is_the_independent_one_to_the_bit() {
 fn photos_score_as_in_pytorch() {
     let Some(models) = models() else { return };
     let fast = fast(&models);
+    let see = |clip: &Yuv420Clip| fast.see(&models, &perceptual(clip), &embedding(clip));
+    let mut first = None;
     for (photo, clip) in photos() {
-        fast.compare_vector(&models, &photo.name, &embedding(clip), &photo.embedding);
+        let seen = see(clip);
+        fast.compare_vector(&photo.name, &seen, &photo.embedding);
         for (variant, expected) in &photo.variants {
-            let other = match variant.as_str() {
-                "other" => photos()[0].1.clone(),
-                damage => damaged(clip, damage),
-            };
-            let images = [&perceptual(clip), &perceptual(&other), &embedding(clip), &embedding(&other)];
-            fast.compare(&models, &format!("{} {variant}", photo.name), images, expected);
+            let what = format!("{} {variant}", photo.name);
+            match (variant.as_str(), &first) {
+                ("other", Some(other)) => fast.compare(&what, &seen, other, expected),
+                (damage, _) => fast.compare(&what, &seen, &see(&damaged(clip, damage)), expected),
+            }
         }
+        first.get_or_insert(seen);
     }
 }
 
@@ -131,32 +142,19 @@ fn drawn_images_score_as_in_pytorch_on_both_paths() {
     let Some(models) = models() else { return };
     let golden = golden().drawn;
     let images = [&drawn(96, 0), &drawn(96, 1), &drawn(224, 0), &drawn(224, 1)];
-    let (fast, exact) = (fast(&models), exact(&models));
-    fast.compare(&models, "drawn", images, &golden.expected);
-    exact.compare(&models, "drawn", images, &golden.expected);
-    fast.compare_vector(&models, "drawn", images[2], &golden.embedding);
-    exact.compare_vector(&models, "drawn", images[2], &golden.embedding);
-}
-
-#[test]
-fn a_photo_scores_as_in_pytorch_on_the_canonical_path() {
-    let Some(models) = models() else { return };
-    let Some((photo, clip)) = photos().first() else { return };
-    let exact = exact(&models);
-    let other = damaged(clip, "mosaic");
-    let images = [&perceptual(clip), &perceptual(&other), &embedding(clip), &embedding(&other)];
-    exact.compare(&models, &photo.name, images, &photo.variants["mosaic"]);
-}
-
-#[test]
-fn equal_images_have_distance_zero_and_cosine_one() {
-    let Some(models) = models() else { return };
-    let (fast, exact) = (fast(&models), exact(&models));
-    let (image, small) = (drawn(96, 0), drawn(224, 0));
-    for distance in [fast.levels(&models, &image, &image), exact.levels(&models, &image, &image)] {
-        assert_eq!(distance.iter().sum::<f64>(), 0.0);
+    fn check<P: Executor, E: Executor>(
+        path: &Path<P, E>,
+        models: &Models,
+        images: [&RgbImage; 4],
+        golden: &Drawn,
+    ) {
+        let (one, other) = (path.see(models, images[0], images[2]), path.see(models, images[1], images[3]));
+        path.compare("drawn", &one, &other, &golden.expected);
+        path.compare_vector("drawn", &one, &golden.embedding);
+        // Equal images: no distance at all, and a cosine of one.
+        assert_eq!(path.levels(&one, &one).iter().sum::<f64>(), 0.0);
+        assert!((cosine(&one.vector, &one.vector) - 1.0).abs() < 1e-12);
     }
-    for vector in [fast.vector(&models, &small), exact.vector(&models, &small)] {
-        assert!((cosine(&vector, &vector) - 1.0).abs() < 1e-12);
-    }
+    check(&fast(&models), &models, images, &golden);
+    check(&exact(&models), &models, images, &golden);
 }

@@ -205,9 +205,8 @@ def golden(packages, corpus):
 
 
 def times(packages, corpus):
-    """Best of 5 in ms, on 2 threads: what benches/embed.rs times."""
+    """Milliseconds, [best wall time of 5, mean processor time], by threads: what benches/embed.rs times."""
     perceptual, embedder, utils = load(packages)
-    torch.set_num_threads(2)
     planes = decode(corpus, *PHOTOS[0][1:])
     one, other = perceptual_image(planes), perceptual_image(damaged(planes, "shifted"))
     tensors = utils.im2tensor(one), utils.im2tensor(other)
@@ -216,21 +215,23 @@ def times(packages, corpus):
     def best(work):
         with torch.no_grad():
             work()
-            taken = []
+            taken, begin = [], time.process_time()
             for _ in range(5):
                 start = time.perf_counter()
                 work()
                 taken.append(time.perf_counter() - start)
-        return round(min(taken) * 1000, 1)
+        return [round(min(taken) * 1000, 1), round((time.process_time() - begin) / 5 * 1000, 1)]
 
-    trunk = perceptual.net
-    return {
-        "torch": torch.__version__, "threads": 2,
-        "perceptual distance of two 416x240 images": best(lambda: perceptual(*tensors)),
-        "perceptual features of one 416x240 image": best(lambda: trunk(tensors[0])),
-        "6 embeddings": best(lambda: embedder(batch)),
-        "1 embedding": best(lambda: embedder(batch[:1])),
-    }
+    def all_works(threads):
+        torch.set_num_threads(threads)
+        return {
+            "perceptual distance of two 416x240 images": best(lambda: perceptual(*tensors)),
+            "perceptual features of one 416x240 image": best(lambda: perceptual.net(tensors[0])),
+            "6 embeddings": best(lambda: embedder(batch)),
+            "1 embedding": best(lambda: embedder(batch[:1])),
+        }
+
+    return {"torch": torch.__version__, **{f"{threads} threads": all_works(threads) for threads in (1, 2)}}
 
 
 def main():
