@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parent
 WHEEL = ("scikit-image==0.16.2", "41e28db0136f29ecd305bef0408fdfc64be9d415e54f5099a95555c65f5c1865")
 MOTORCYCLE = ["motorcycle_left.png", "motorcycle_right.png", "motorcycle_disp.npz"]
 ALOE = ["aloeL.jpg", "aloeR.jpg", "aloeGT.png"]
-REPEATS = 15
+REPEATS = 10
 MARK = ("<!-- flow-accuracy: begin -->", "<!-- flow-accuracy: end -->")
 
 
@@ -146,13 +147,13 @@ def methods():
     yield "Farneback", cv2.calcOpticalFlowFarneback, (None, 0.5, 5, 15, 3, 5, 1.2, 0)
 
 
-def timed(call, threads, clock):
+def timed(call, threads):
     cv2.setNumThreads(threads)
     best = float("inf")
-    for _ in range(REPEATS if threads else 1):
-        start = clock()
+    for _ in range(REPEATS):
+        start = time.perf_counter()
         result = call()
-        best = min(best, clock() - start)
+        best = min(best, time.perf_counter() - start)
     return result, best * 1e3
 
 
@@ -162,7 +163,7 @@ def ours(binary, first, second):
         names = [folder + "/" + name for name in ("first", "second", "out")]
         first.tofile(names[0])
         second.tofile(names[1])
-        told = subprocess.run([binary, str(width), str(height), *names, "5"], check=True, capture_output=True, text=True)
+        told = subprocess.run([binary, str(width), str(height), *names, str(REPEATS)], check=True, capture_output=True, text=True)
         field = np.fromfile(names[2], "<i2").reshape(height, width, 2) / 32
     return field, [float(value) for value in told.stdout.split()]
 
@@ -184,8 +185,8 @@ def table(binary, pairs):
         cells, spent = [errors(field, truth)], [(alone, together)]
         for _, call, rest in methods():
             run = lambda: call(first, second, *rest)
-            found, one = timed(run, 1, time.thread_time)
-            _, two = timed(run, 2, time.perf_counter)
+            found, one = timed(run, 1)
+            _, two = timed(run, 2)
             cells.append(errors(found, truth))
             spent.append((one, two))
         height, width = first.shape
@@ -193,8 +194,9 @@ def table(binary, pairs):
         rows.append(f"| {label} | {errors(np.zeros_like(truth), truth)} | {' | '.join(cells)} |")
         times.append(f"| {label} | " + " | ".join(f"{one:.1f}, {two:.1f}" for one, two in spent) + " |")
         print(rows[-1], times[-1], sep="\n", file=sys.stderr)
-    rows += ["", f"Time of one direction in milliseconds, the best of {REPEATS}: processor time with one thread, then elapsed per pair "
-             f"with two (leoma: pairs side by side; OpenCV {cv2.__version__}: inside a pair).", "",
+    rows += ["", f"Time of one direction in milliseconds, the best of {REPEATS}: one thread, then per pair with two "
+             f"threads (leoma: pairs side by side; OpenCV {cv2.__version__}: inside a pair). {os.cpu_count()} processors; "
+             f"load average {os.getloadavg()[0]:.1f}: with other work going on, times mean little.", "",
              f"| pair | {' | '.join(names)} |", "|---|" + "---|" * len(names), *times]
     return "\n".join(rows)
 

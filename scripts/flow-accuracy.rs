@@ -2,7 +2,7 @@
 //!
 //! `flow-accuracy WIDTH HEIGHT FIRST SECOND OUT [REPEATS]`: FIRST and SECOND are `[height, width]` bytes; OUT gets
 //! `[height, width, 2]` little-endian i16 in 1/32 pixel. Prints the best time of one direction in milliseconds,
-//! pyramids included: mean processor time of one pair alone, and elapsed time per pair where two threads take pairs.
+//! pyramids included: one pair alone, and per pair where two threads take pairs.
 
 use std::{error::Error, fs, hint::black_box, time::Instant};
 
@@ -24,10 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build()?;
     let (mut alone, mut together) = (f64::MAX, f64::MAX);
     for _ in 0..repeats {
-        // The system tells processor time in steps of some milliseconds.
-        let start = processor_seconds();
-        (0..BATCH).for_each(|_| drop(black_box(run())));
-        alone = alone.min((processor_seconds() - start) / BATCH as f64);
+        let start = Instant::now();
+        black_box(run());
+        alone = alone.min(start.elapsed().as_secs_f64());
         let start = Instant::now();
         pool.install(|| {
             (0..PAIRS).into_par_iter().for_each(|_| {
@@ -40,15 +39,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Runs of one pair between two readings of the clock.
-const BATCH: usize = 25;
 /// Pairs that are taken together.
 const PAIRS: usize = 4;
-
-/// Processor time of this thread where the system tells (Linux), else elapsed time.
-fn processor_seconds() -> f64 {
-    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    let told = fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let spent = told.and_then(|text| text.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok()));
-    spent.map_or_else(|| START.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
-}

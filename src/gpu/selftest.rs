@@ -23,17 +23,15 @@ use super::{
         ssim::ssim,
     },
     quality::{
-        canonical::canonical_json,
-        detail::{flicker, laplacian_energy, luma_sum},
+        detail::{laplacian_energy, luma_sum},
         difference,
-        flow::{Pyramid, stages},
         frame::Yuv420Clip,
         motion::{LumaPyramid, motion_field},
         selftest::{
-            self, KERNELS, difference_values, grid_values, layer_values, motion_values, of, test_clip,
+            self, KERNELS, difference_values, flow_values, grid_values, layer_values, motion_values, of,
+            temporal_digest, test_clip,
         },
         ssim::ssim as ssim_twin,
-        temporal::FlowMeasures,
         verdict::Measure,
     },
 };
@@ -115,11 +113,6 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
         let found = stage(device)?;
         let expected = match twins.get(kernel) {
             Some(&digest) => digest,
-            None if kernel == FLOW => flow_of_twins(),
-            None if kernel == FLOW_MEASURES => {
-                let clip = test_clip();
-                json_digest(&FlowMeasures::of(&clip, clip.len()))?
-            }
             None => extremes_of_twins(),
         };
         kernels.push(KernelCheck { kernel, expected, found, time: start.elapsed() });
@@ -135,13 +128,8 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
 
 type Stage = fn(&mut Generation) -> Result<Digest, DeviceError>;
 
-/// All flow stages of a pair, in both directions.
-const FLOW: &str = "flow_stages";
-/// All flow measures of the clip.
-const FLOW_MEASURES: &str = "flow_measures";
-
 /// Kernels in the order of their work. `clip` and `log2` of the twins never run on a device.
-pub const STAGES: [(&str, Stage); 13] = [
+pub const STAGES: [(&str, Stage); 12] = [
     ("downscale", |device| {
         let frames = test_frames(device);
         let half = downscale(device, &frames)?;
@@ -157,13 +145,6 @@ pub const STAGES: [(&str, Stage); 13] = [
         let frames = test_frames(device);
         let found = detail(device, &frames)?.read(device)?;
         Ok(of(found.iter().map(|sums| sums.energy as i64)))
-    }),
-    ("flicker", |device| {
-        let frames = test_frames(device);
-        let area = u64::from(frames.width) * u64::from(frames.height);
-        let found = detail(device, &frames)?.read(device)?;
-        let luma: Vec<u64> = found.iter().map(|sums| sums.luma).collect();
-        Ok(of([flicker(&luma, area)]))
     }),
     ("blockiness", |device| {
         let frames = test_frames(device);
@@ -195,13 +176,14 @@ pub const STAGES: [(&str, Stage); 13] = [
         let fields = motion_fields(device, &pyramid)?;
         Ok(of(layer_values(&explain(device, &pyramid.half, &fields)?[0])))
     }),
-    (FLOW, |device| {
+    ("flow", |device| {
         let frames = test_frames(device);
-        Ok(named_digest(&flow::named(device, &frames)?))
+        let half = downscale(device, &frames)?;
+        Ok(of(flow_values(&flow::named(device, &half)?)))
     }),
-    (FLOW_MEASURES, |device| {
+    ("temporal", |device| {
         let clip = test_clip();
-        json_digest(&device.flow(&clip, clip.len())?)
+        Ok(temporal_digest(&device.clip(&clip, clip.len())?.flow))
     }),
     ("extremes", extremes_of_device),
 ];
@@ -209,22 +191,6 @@ pub const STAGES: [(&str, Stage); 13] = [
 fn test_frames(device: &Generation) -> Planes {
     let clip = test_clip();
     Planes::of_clip(device, &clip, 0, clip.len())
-}
-
-fn flow_of_twins() -> Digest {
-    let clip = test_clip();
-    let [first, second] = [0, 1].map(|i| Pyramid::new(clip.frame(i).y, clip.width(), clip.height()));
-    named_digest(&stages::named(&first, &second))
-}
-
-fn json_digest(measures: &FlowMeasures) -> Result<Digest, DeviceError> {
-    // Integers and names only: it always has a canonical form.
-    let text = canonical_json(measures).map_err(|e| DeviceError::Fault(e.to_string()))?;
-    Ok(Digest::of(text.as_bytes()))
-}
-
-fn named_digest(all: &[stages::Named]) -> Digest {
-    of(all.iter().flat_map(|one| one.values.iter().map(|&value| i64::from(value))))
 }
 
 /// Side of the extreme planes: not a multiple of a block.

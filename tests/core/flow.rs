@@ -95,15 +95,17 @@ fn light_that_changes_evenly_is_no_motion() {
     assert_eq!(moved, 0);
 }
 
-/// Sizes and pictures at the limits.
-fn extremes() -> Vec<(String, usize, usize, Vec<u8>, Vec<u8>)> {
+/// Two pictures at the limits, with their name, width and height.
+type Extreme = (String, usize, usize, Vec<u8>, Vec<u8>);
+
+fn extremes() -> Vec<Extreme> {
     let mut all = Vec::new();
     for (width, height) in [(1, 1), (3, 7), (17, 33), (53, 24), (64, 48), (101, 26)] {
         let coin = |seed| noise(width, height, seed, |h| if h & 1 == 0 { 0 } else { 255 });
         let grain = |seed| noise(width, height, seed, |h| (h >> 24) as u8);
         let flat = |value| vec![value; width * height];
         let steps = |from: usize| -> Vec<u8> {
-            (0..width * height).map(|i| if (i % width + from) / 9 % 2 == 0 { 0 } else { 255 }).collect()
+            (0..width * height).map(|i| if (i % width + from) / 9 & 1 == 0 { 0 } else { 255 }).collect()
         };
         for (name, first, second) in [
             ("grain", grain(1), grain(2)),

@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 use leoma_core::quality::{
     canonical::canonical_json,
     frame::Yuv420Clip,
+    measure::ClipMeasures,
     temporal::{FlowMeasures, terms},
+    verdict::{JudgeInput, Verdict, judge_measured},
 };
 
 use super::scenes::*;
@@ -75,32 +77,41 @@ fn jerk_worsens_with_frames_in_the_wrong_order() {
     worsens("order", terms::jerk, [8, 3].map(|every| frames(clip, order(every))));
 }
 
+/// The honest clip's motion, elsewhere in its picture, under a smooth warp of `amount` pixels that is new in every frame
+/// but the first.
+fn living_at(place: (f64, f64), amount: f64) -> Yuv420Clip {
+    draw(SEED, FRAMES, move |x, y, t| {
+        let grow = (t / 3.0).min(1.0);
+        let dx = 5.0 * grow * (x / 17.0 + t * 0.35).sin() * (y / 23.0 + 0.4).cos();
+        let dy = 5.0 * grow * (y / 15.0 - t * 0.3).sin() * (x / 21.0 + t * 0.1).cos();
+        let phase = f64::from(mix(t as i64, 1, 5) % 628) / 100.0;
+        let wave = |v: f64| if t == 0.0 { 0.0 } else { amount * (v / 40.0 + phase).sin() };
+        (place.0 + x + dx + wave(y), place.1 + y + dy + wave(x + 31.0))
+    })
+}
+
+fn wobbling(amount: f64) -> Yuv420Clip {
+    living_at((0.0, 0.0), amount)
+}
+
 #[test]
 fn jerk_worsens_with_a_warp_that_changes_in_every_frame() {
-    let wobbling = |amount: f64| {
-        draw(SEED, FRAMES, move |x, y, t| {
-            let grow = (t / 3.0).min(1.0);
-            let dx = 5.0 * grow * (x / 17.0 + t * 0.35).sin() * (y / 23.0 + 0.4).cos();
-            let dy = 5.0 * grow * (y / 15.0 - t * 0.3).sin() * (x / 21.0 + t * 0.1).cos();
-            let phase = f64::from(mix(t as i64, 1, 5) % 628) / 100.0;
-            let wave = |v: f64| amount * (v / 40.0 + phase).sin();
-            (x + dx + wave(y), y + dy + wave(x + 31.0))
-        })
-    };
     worsens("wobble", terms::jerk, [0.8, 2.5].map(wobbling));
+}
+
+/// The honest clip whose second half shows another place, and another picture in other light.
+fn cuts() -> [Yuv420Clip; 2] {
+    let joined = |rest: &Yuv420Clip| {
+        let half = frames(&honest().0, 0..FRAMES / 2);
+        let data = [half.as_bytes(), frames(rest, FRAMES / 2..FRAMES).as_bytes()].concat();
+        Yuv420Clip::from_planes(WIDTH, HEIGHT, FRAMES, data).expect("whole frames")
+    };
+    [joined(&living_at((60.0, 20.0), 0.0)), joined(&each_byte(&living(SEED + 1, 1.0), |v, _| v / 2 + 100))]
 }
 
 #[test]
 fn a_cut_stands_out_and_a_harder_one_more() {
-    let clip = &honest().0;
-    let other = living(SEED + 1, 1.0);
-    let joined = |rest: &Yuv420Clip| {
-        let half = frames(clip, 0..FRAMES / 2);
-        let data = [half.as_bytes(), frames(rest, FRAMES / 2..FRAMES).as_bytes()].concat();
-        Yuv420Clip::from_planes(WIDTH, HEIGHT, FRAMES, data).expect("whole frames")
-    };
-    let moved = draw(SEED, FRAMES, |x, y, t| (x + 60.0 + t * 0.5, y + 20.0));
-    let values = worsens("cut", terms::cut, [joined(&moved), joined(&each_byte(&other, |v, _| v / 2 + 100))]);
+    let values = worsens("cut", terms::cut, cuts());
     assert!(values[2] > 5 * values[0].max(100), "{values:?}");
 }
 
@@ -156,6 +167,35 @@ fn other_honest_motion_and_light_noise_are_no_damage() {
         assert!((500..2_000).contains(&motion), "{name}: motion {motion}");
     }
     assert_eq!(clip.len(), FRAMES);
+}
+
+#[test]
+fn the_temporal_axis_falls_with_every_damage() {
+    let (clip, rules) = (&honest().0, rules());
+    let (first_frame, measures) = (frame(clip, 0), ClipMeasures::of(clip, FRAMES));
+    let axis = |clip: &Yuv420Clip| {
+        let reference = Some(&honest().0);
+        let input = JudgeInput { clip, first_frame: &first_frame, reference, prompt: "", rules: &rules };
+        match judge_measured(&input, Some(&measures)).expect("our planes fit the rules") {
+            Verdict::Scored(card) => card.axes.temporal.expect("the reference moves").get(),
+            Verdict::Gated { gate, .. } => panic!("gated by {gate:?}"),
+        }
+    };
+    let best = axis(clip);
+    assert_eq!(best, 10_000);
+    for (name, levels) in [
+        ("whole flicker", [2, 8].map(|percent| flickering(clip, percent, 10_000))),
+        ("local flicker", [3, 12].map(|percent| flickering(clip, percent, 64))),
+        ("order", [8, 3].map(|every| frames(clip, order(every)))),
+        ("wobble", [0.8, 2.5].map(wobbling)),
+    ] {
+        let [mild, strong] = [0, 1].map(|level| axis(&levels[level]));
+        assert!(best > mild && mild > strong, "{name}: {best}, {mild}, {strong}");
+        assert!(strong < 8_000, "{name}: {best}, {mild}, {strong}");
+    }
+    // Both lose nearly all: how much is left depends on the motion of what follows.
+    let after_cuts = cuts().map(|clip| axis(&clip));
+    assert!(after_cuts.iter().all(|&left| left < 2_000), "{after_cuts:?}");
 }
 
 #[test]

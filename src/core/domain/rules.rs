@@ -103,7 +103,7 @@ fn check_scoring(scoring: &ScoringRules) -> Result<(), RulesError> {
     ensure(w.temporal > 0, "scoring.weights.temporal", || "must not be zero: stillness would win".into())?;
     let (f, t, a) = (&scoring.first_frame, &scoring.temporal, &scoring.artifacts);
     check_terms("scoring.first_frame", &[f.ssim0, f.color0, f.align0])?;
-    check_terms("scoring.temporal", &[t.warp, t.cut, t.flicker])?;
+    check_terms("scoring.temporal", &[t.warp, t.cut, t.flicker, t.jerk])?;
     check_terms("scoring.artifacts", &[a.blockiness, a.blur, a.noise])?;
     check_dynamics(&scoring.dynamics)?;
     check_gates(&scoring.gates)

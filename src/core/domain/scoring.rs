@@ -66,12 +66,14 @@ pub struct FirstFrameTerms {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemporalTerms {
-    /// Mean motion-compensated error against the reference's, in 1/1000.
+    /// Mean motion-compensated error relative to local contrast, against the reference's, in 1/1000.
     pub warp: TermRule,
-    /// Largest motion-compensated error of a pair against the reference's, in 1/1000.
+    /// Strongest sign of a cut beyond the reference's, in 1/1000.
     pub cut: TermRule,
-    /// Second difference of mean luma beyond the reference's, in 1/1024 level.
+    /// Second difference of brightness along the motion or of whole planes beyond the reference's, in 1/256 level.
     pub flicker: TermRule,
+    /// Acceleration of residual motion against the motion itself beyond the reference's, in 1/1000.
+    pub jerk: TermRule,
 }
 
 /// Terms of the artifacts axis.

@@ -5,12 +5,13 @@ use rayon::prelude::*;
 use super::{
     blockiness::{GridSums, grid_sums},
     border::{self, Bars},
-    detail::{flicker, laplacian_energy, luma_sum},
+    detail::laplacian_energy,
     difference::{Difference, difference},
     fixed::{div_round, scale},
     frame::Yuv420Clip,
     layers::{Explanation, explain},
     motion::{LumaPyramid, motion_field},
+    temporal::FlowMeasures,
 };
 
 /// Every so many frames the grid sums are taken.
@@ -42,8 +43,6 @@ pub struct FrameSums {
     pub detail: u64,
     /// Laplacian energy of the half-size plane.
     pub half_detail: u64,
-    /// Sum of luma.
-    pub luma: u64,
     /// Grid sums, every fourth frame.
     pub grid: Option<GridSums>,
     /// Bars, every eighth frame.
@@ -65,6 +64,8 @@ pub struct ClipSums {
     pub lags: Vec<Vec<PairDifference>>,
     /// Motion of each frame to the next.
     pub motion: Vec<Explanation>,
+    /// What rests on dense flow.
+    pub flow: FlowMeasures,
 }
 
 /// Integer measures of one clip; equal planes give equal measures on every machine and thread count.
@@ -82,8 +83,8 @@ pub struct ClipMeasures {
     pub detail: i64,
     /// The same on the half-size plane.
     pub half_detail: i64,
-    /// Mean absolute second difference of mean luma, in 1/1024 level.
-    pub flicker: i64,
+    /// What rests on dense flow.
+    pub flow: FlowMeasures,
     /// Blockiness of every fourth frame together.
     pub blockiness: i64,
     /// Thinnest bars over sampled frames.
@@ -114,18 +115,18 @@ impl ClipMeasures {
             .map(|i| (&difference(clip.frame(i).y, clip.frame(i + 1).y, width, height)).into())
             .collect();
         let lags = (2..=LONGEST_CYCLE).map(|lag| lagged(&pyramids, lag)).collect();
-        Self::of_sums(ClipSums { width, height, frames: single, steps, lags, motion })
+        let flow = FlowMeasures::of(clip, frames);
+        Self::of_sums(ClipSums { width, height, frames: single, steps, lags, motion, flow })
     }
 
     /// Puts the sums of a clip into measures; equal sums give equal measures, whoever took them.
     pub fn of_sums(sums: ClipSums) -> Self {
-        let ClipSums { width, height, frames: single, steps, lags, motion } = sums;
+        let ClipSums { width, height, frames: single, steps, lags, motion, flow } = sums;
         let frames = single.len();
         let mut grid = GridSums::default();
         single.iter().filter_map(|f| f.grid.as_ref()).for_each(|sums| grid.add(sums));
         let half = width.div_ceil(2) * height.div_ceil(2);
         let per_pixel = |sum: u64, pixels: usize| scale(sum as i64, 256, (pixels * frames.max(1)) as i64);
-        let luma: Vec<u64> = single.iter().map(|f| f.luma).collect();
         Self {
             frames,
             steps,
@@ -133,7 +134,7 @@ impl ClipMeasures {
             motion,
             detail: per_pixel(single.iter().map(|f| f.detail).sum(), width * height),
             half_detail: per_pixel(single.iter().map(|f| f.half_detail).sum(), half),
-            flicker: flicker(&luma, (width * height) as u64),
+            flow,
             blockiness: grid.blockiness(),
             bars: thinnest(single.iter().filter_map(|f| f.bars)),
         }
@@ -160,12 +161,6 @@ impl ClipMeasures {
         self.per_pair(|pair| scale(pair.motion, 16, pair.textured))
     }
 
-    /// Motion-compensated error per pair, in 1/256 level a pixel.
-    pub fn match_errors(&self) -> Vec<i64> {
-        // Errors are in 1/16 level over 256 pixels a block.
-        self.motion.iter().map(|pair| scale(pair.error, 256, pair.blocks * 16 * 256)).collect()
-    }
-
     fn per_pair(&self, value: impl Fn(&Explanation) -> i64) -> i64 {
         div_round(self.motion.iter().map(value).sum(), self.motion.len() as i64)
     }
@@ -178,7 +173,6 @@ fn sum_frame(clip: &Yuv420Clip, index: usize, pyramid: &LumaPyramid) -> FrameSum
     FrameSums {
         detail: laplacian_energy(y, width, height),
         half_detail: laplacian_energy(&half, pyramid.half().width(), pyramid.half().height()),
-        luma: luma_sum(y),
         grid: index.is_multiple_of(GRID_STEP).then(|| grid_sums(y, width, height)),
         bars: index.is_multiple_of(BAR_STEP).then(|| border::bars(y, width, height)),
     }

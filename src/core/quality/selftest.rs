@@ -10,15 +10,18 @@ use crate::domain::ids::Digest;
 use super::{
     blockiness::{GridSums, grid_sums},
     border::bars,
+    canonical::canonical_json,
     color_distance::color_distance,
-    detail::{flicker, laplacian_energy, luma_sum},
+    detail::laplacian_energy,
     difference::{Difference, difference},
     fixed::log2,
+    flow::{Pyramid, stages},
     frame::Yuv420Clip,
     layers::{Explanation, explain},
     motion::{BlockMotion, LumaPyramid, MotionField, motion_field},
-    plane::downscale,
+    plane::{downscale, half_size},
     ssim::ssim,
+    temporal::FlowMeasures,
 };
 
 /// Size of the test clip: not a multiple of any block, so that edges are exercised.
@@ -87,10 +90,7 @@ pub const KERNELS: &[(&str, Answer)] = &[
         of(difference_values(&difference(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT)))
     }),
     ("downscale", |clip| Digest::of(&downscale(clip.frame(0).y, WIDTH, HEIGHT))),
-    ("flicker", |clip| {
-        let sums: Vec<u64> = (0..FRAMES).map(|index| luma_sum(clip.frame(index).y)).collect();
-        of([flicker(&sums, (WIDTH * HEIGHT) as u64)])
-    }),
+    ("flow", |clip| of(flow_values(&stages::named(&level(clip, 0), &level(clip, 1))))),
     ("layers", |clip| {
         let [a, b] = pyramids(clip);
         of(layer_values(&explain(&a, &b, &motion_field(&a, &b))))
@@ -101,7 +101,24 @@ pub const KERNELS: &[(&str, Answer)] = &[
         of(motion_values(&motion_field(&a, &b)))
     }),
     ("ssim", |clip| of(ssim(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT))),
+    ("temporal", |clip| temporal_digest(&FlowMeasures::of(clip, FRAMES))),
 ];
+
+fn level(clip: &Yuv420Clip, index: usize) -> Pyramid {
+    let half = half_size(WIDTH, HEIGHT);
+    Pyramid::new(&downscale(clip.frame(index).y, WIDTH, HEIGHT), half.0, half.1)
+}
+
+/// What the digest of flow stages covers.
+pub fn flow_values(all: &[stages::Named]) -> Vec<i64> {
+    all.iter().flat_map(|stage| stage.values.iter().map(|&value| i64::from(value))).collect()
+}
+
+/// Digest of flow measures.
+pub fn temporal_digest(measures: &FlowMeasures) -> Digest {
+    // Integers and names only: they always have a canonical form.
+    Digest::of(canonical_json(measures).unwrap_or_default().as_bytes())
+}
 
 fn pyramids(clip: &Yuv420Clip) -> [LumaPyramid; 2] {
     [0, 1].map(|index| LumaPyramid::new(clip.frame(index).y, WIDTH, HEIGHT))

@@ -17,10 +17,9 @@ use super::{
     measure::ClipMeasures,
     motion::{LumaPyramid, MotionField, motion_field},
     ssim::{SSIM_BITS, ssim},
+    temporal,
 };
 
-/// Added to match errors before a ratio is taken: 1/4 level a pixel, below every codec's noise.
-const ERROR_FLOOR: i64 = 64;
 /// Added to Laplacian energies before a ratio is taken: 8 squared levels a pixel.
 const DETAIL_FLOOR: i64 = 8 * 256;
 /// Added to residual motion before a ratio is taken: 1/64 of a pixel in one block of ten.
@@ -109,6 +108,7 @@ pub struct RawTerms {
     pub warp: Option<i64>,
     pub cut: Option<i64>,
     pub flicker: Option<i64>,
+    pub jerk: Option<i64>,
     /// Residual motion against the reference's, in 1/1000.
     pub dynamics: Option<i64>,
     pub blockiness: Option<i64>,
@@ -127,14 +127,18 @@ impl RawTerms {
         let budget =
             |given: i64, of_reference: fn(&ClipMeasures) -> i64| reference.map_or(given, of_reference);
         let ratio = |value: i64, budget: i64, floor: i64| scale(value + floor, 1000, budget + floor);
+        let beyond = |term: fn(&temporal::FlowMeasures) -> i64| {
+            reference.map(|r| (term(&clip.flow) - term(&r.flow)).max(0))
+        };
         let grid = first.blockiness.max(reference.map_or(0, |r| r.blockiness));
         Self {
             ssim0: first.ssim,
             color0: first.color,
             align0: Some(first.shift),
-            warp: reference.map(|r| ratio(mean(&clip.match_errors()), mean(&r.match_errors()), ERROR_FLOOR)),
-            cut: reference.map(|r| ratio(peak(&clip.match_errors()), peak(&r.match_errors()), ERROR_FLOOR)),
-            flicker: reference.map(|r| (clip.flicker - r.flicker).max(0)),
+            warp: reference.map(|r| temporal::terms::warp(&clip.flow, &r.flow)),
+            cut: beyond(temporal::terms::cut),
+            flicker: beyond(temporal::terms::flicker),
+            jerk: beyond(temporal::terms::jerk),
             dynamics: reference.and_then(|r| residual_ratio(clip, r, rule)),
             blockiness: Some((clip.blockiness - grid).max(0)),
             blur: Some(ratio(clip.half_detail, budget(first.half_detail, |r| r.half_detail), DETAIL_FLOOR)),
@@ -153,14 +157,6 @@ pub fn residual_ratio(clip: &ClipMeasures, reference: &ClipMeasures, rule: &Dyna
     can_judge_motion(reference, rule).then(|| {
         scale(clip.layer_residual() + RESIDUAL_FLOOR, 1000, reference.layer_residual() + RESIDUAL_FLOOR)
     })
-}
-
-fn mean(values: &[i64]) -> i64 {
-    fixed::div_round(values.iter().sum(), values.len() as i64)
-}
-
-fn peak(values: &[i64]) -> i64 {
-    values.iter().copied().max().unwrap_or(0)
 }
 
 /// Score of a motion ratio: 10000 inside the full range, 0 outside the zero points, linear in the
@@ -202,7 +198,12 @@ pub fn score_terms(raw: &RawTerms, rules: &ScoringRules) -> TermScores {
     );
     let consistency = axis(
         &mut terms,
-        &[("warp", raw.warp, t.warp), ("cut", raw.cut, t.cut), ("flicker", raw.flicker, t.flicker)],
+        &[
+            ("warp", raw.warp, t.warp),
+            ("cut", raw.cut, t.cut),
+            ("flicker", raw.flicker, t.flicker),
+            ("jerk", raw.jerk, t.jerk),
+        ],
     );
     let artifacts = axis(
         &mut terms,
@@ -280,6 +281,7 @@ mod tests {
             warp: Some(0),
             cut: Some(0),
             flicker: Some(0),
+            jerk: Some(0),
             dynamics: Some(1_000),
             ..RawTerms::default()
         };

@@ -14,7 +14,6 @@ use super::{
     frame::Yuv420Clip,
     gates::{self, GateFinding},
     measure::ClipMeasures,
-    temporal::FlowMeasures,
     terms::{self, FirstFrameMeasures, RawTerms, TermScores},
 };
 
@@ -74,8 +73,6 @@ pub trait Measure {
     type Error;
     /// The measures of a clip's first `frames` frames.
     fn clip(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<ClipMeasures, Self::Error>;
-    /// The flow measures of a clip's first `frames` frames.
-    fn flow(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<FlowMeasures, Self::Error>;
     /// How frame 0 of `clip` compares with frame 0 of `given`; both have one size.
     fn first_frame(
         &mut self,
@@ -93,11 +90,6 @@ impl Measure for Twins {
     fn clip(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<ClipMeasures, Self::Error> {
         Ok(ClipMeasures::of(clip, frames))
     }
-
-    fn flow(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<FlowMeasures, Self::Error> {
-        Ok(FlowMeasures::of(clip, frames))
-    }
-
     fn first_frame(
         &mut self,
         given: &Yuv420Clip,

@@ -4,7 +4,7 @@
 
 use super::{
     UNIT,
-    patch::{Match, SIDE, STRIDE, Template, bounded, grid, origin, residuals},
+    patch::{AREA, Match, SIDE, STRIDE, Template, bounded, grid, origin, residuals},
     raster::{Field, Luma},
 };
 
@@ -115,19 +115,14 @@ pub fn densify(first: &Luma, second: &Luma, patches: &Patches) -> Field {
     let (mut weights, mut sums_x, mut sums_y) = (vec![0i32; size], vec![0i32; size], vec![0i32; size]);
     for (index, found) in patches.found.iter().enumerate() {
         let (column, row) = (index % patches.columns, index / patches.columns);
-        let residuals = residuals(first, second, origin(column, row), (found.x, found.y));
+        let weight = nearness(&residuals(first, second, origin(column, row), (found.x, found.y)));
         let (vector_x, vector_y) = (found.x as i16, found.y as i16);
         for line in 0..SIDE {
             let start = (row * STRIDE + line) * stride + column * STRIDE;
-            let weight = &mut weights[start..][..SIDE];
-            let (sum_x, sum_y) = (&mut sums_x[start..][..SIDE], &mut sums_y[start..][..SIDE]);
-            for i in 0..SIDE {
-                let near = 32i16.wrapping_sub(residuals[line * SIDE + i].wrapping_abs() >> 4).max(1);
-                let value = i32::from(near.wrapping_mul(near));
-                weight[i] = weight[i].wrapping_add(value);
-                sum_x[i] = sum_x[i].wrapping_add(value.wrapping_mul(i32::from(vector_x)));
-                sum_y[i] = sum_y[i].wrapping_add(value.wrapping_mul(i32::from(vector_y)));
-            }
+            let weight = &weight[line * SIDE..][..SIDE];
+            add_products(&mut weights[start..][..SIDE], weight, 1);
+            add_products(&mut sums_x[start..][..SIDE], weight, vector_x);
+            add_products(&mut sums_y[start..][..SIDE], weight, vector_y);
         }
     }
     let mut field = Field::still(width, height);
@@ -143,6 +138,29 @@ pub fn densify(first: &Luma, second: &Luma, patches: &Patches) -> Field {
         }
     }
     field
+}
+
+/// `max(1, 32 - |r| in whole levels)^2` for every residual.
+#[inline(always)]
+fn nearness(residuals: &[i16; AREA]) -> [i16; AREA] {
+    let mut out = [0i16; AREA];
+    for i in 0..AREA {
+        let near = 32i16.wrapping_sub(residuals[i].wrapping_abs() >> 4).max(1);
+        out[i] = near.wrapping_mul(near);
+    }
+    out
+}
+
+/// `sums += weights * factor`, in passes of their own so that they become vector code.
+#[inline(always)]
+fn add_products(sums: &mut [i32], weights: &[i16], factor: i16) {
+    let mut products = [0i32; SIDE];
+    for i in 0..SIDE {
+        products[i] = i32::from(weights[i]).wrapping_mul(i32::from(factor));
+    }
+    for i in 0..SIDE {
+        sums[i] = sums[i].wrapping_add(products[i]);
+    }
 }
 
 /// Division to nearest, halves away from zero; the denominator is positive.

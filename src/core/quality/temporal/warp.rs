@@ -35,6 +35,7 @@ impl Warped {
 
 /// Kernel `warp`: the other frame read where `field` points, `other(p + field(p))`, bilinear as
 /// [`crate::quality::flow::patch::sample`] with every tap's coordinates clamped.
+#[allow(clippy::needless_range_loop)] // one index into three rows
 pub fn warp(other: &Luma, field: &Field) -> Warped {
     let (width, height) = (field.width, field.height);
     let margin = MARGIN as i32;
@@ -92,6 +93,7 @@ pub struct MatchBlock {
 ///
 /// # Panics
 /// When frame, warped frame and fates differ in size: they come from one pair.
+#[allow(clippy::needless_range_loop)] // one index into five rows
 pub fn match_blocks(frame: &Luma, warped: &Warped, fates: &[u8]) -> Vec<MatchBlock> {
     let (width, height) = (frame.width(), frame.height());
     assert_eq!(
