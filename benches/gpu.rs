@@ -11,7 +11,7 @@ use std::{
 use leoma_core::quality::{
     blockiness, border, color_distance as color_twin, detail as detail_twin, difference as difference_twin,
     flow as flow_twin, frame::Yuv420Clip, layers as layers_twin, measure::ClipMeasures,
-    motion as motion_twin, ssim as ssim_twin, temporal::FlowMeasures, verdict::Measure,
+    motion as motion_twin, ssim as ssim_twin, verdict::Measure,
 };
 use leoma_gpu::{
     adapters::AdapterWish,
@@ -112,10 +112,7 @@ fn whole_clip(device: &mut Generation) {
     };
     let host = time(&mut || drop(ClipMeasures::of(&clip, 81)));
     let gpu = time(&mut || drop(device.clip(&clip, 81).expect("runs")));
-    println!("| clip of 81 frames, block measures | {host:.0} | {gpu:.0} |");
-    let host = time(&mut || drop(FlowMeasures::of(&clip, 81)));
-    let gpu = time(&mut || drop(device.flow(&clip, 81).expect("runs")));
-    println!("| clip of 81 frames, flow measures | {host:.0} | {gpu:.0} |");
+    println!("| clip of 81 frames | {host:.0} | {gpu:.0} |");
     println!("\ndevice buffers: {} MiB", device.buffer_bytes() >> 20);
 }
 

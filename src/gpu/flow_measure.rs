@@ -6,41 +6,18 @@ use super::{
     kernels::{
         Planes,
         detail::{chroma_detail, detail},
-        downscale::downscale,
         flow::{Direction, Fates, Field, Pyramid, fates, flow},
         temporal::{Warped, Way, flicker_blocks, histograms, lattices, match_blocks, warp},
     },
-    measure::{OVERLAP, window_frames},
     quality::{
         frame::Yuv420Clip,
         plane::half_size,
-        temporal::measures::{FlowMeasures, FlowSums, FrameSums, PairSums},
+        temporal::measures::{FlowSums, FrameSums, PairSums},
     },
 };
 
-/// Measures the flow of the first `frames` frames of a clip (all, when it has fewer).
-pub(crate) fn flow_measures(
-    device: &mut Generation,
-    clip: &Yuv420Clip,
-    frames: usize,
-) -> Result<FlowMeasures, DeviceError> {
-    let frames = frames.min(clip.len());
-    let window = window_frames(device, clip, frames)?;
-    let mut sums = empty_sums(clip);
-    let mut start = 0;
-    while sums.frames.len() < frames {
-        let count = window.min(frames - start);
-        let planes = Planes::of_clip(device, clip, start, count);
-        let half = downscale(device, &planes)?;
-        let known = sums.frames.len() - start;
-        measure_flow(device, &planes, &half, known, &mut sums)?;
-        start += count - OVERLAP.min(count);
-    }
-    Ok(FlowMeasures::of_sums(&sums))
-}
-
 /// The sums of no frame of a clip.
-fn empty_sums(clip: &Yuv420Clip) -> FlowSums {
+pub(crate) fn empty_sums(clip: &Yuv420Clip) -> FlowSums {
     let half = half_size(clip.width(), clip.height());
     FlowSums {
         pixels: (clip.width() * clip.height()) as i64,
@@ -67,7 +44,7 @@ impl Direct {
 
 /// Measures the frames of a window whose first `known` frames were measured before, and appends what is new. `half` are
 /// the frames' luma planes at half size.
-fn measure_flow(
+pub(crate) fn measure_flow(
     device: &mut Generation,
     frames: &Planes,
     half: &Planes,

@@ -3,7 +3,7 @@
 use super::{
     device::Generation,
     error::DeviceError,
-    flow_measure::flow_measures,
+    flow_measure::{empty_sums, measure_flow},
     kernels::{
         Planes,
         blockiness::grid_sums,
@@ -26,7 +26,7 @@ use super::{
 /// Windows start at multiples of this, so that sampled frames fall on the same places as in the twin.
 const ALIGNMENT: usize = 8;
 /// Frames that each window has in common with the one before: the longest lag.
-pub(crate) const OVERLAP: usize = LONGEST_CYCLE;
+const OVERLAP: usize = LONGEST_CYCLE;
 const _: () = assert!(OVERLAP.is_multiple_of(ALIGNMENT) && ALIGNMENT.is_multiple_of(GRID_STEP));
 const _: () = assert!(ALIGNMENT.is_multiple_of(BAR_STEP));
 
@@ -45,12 +45,14 @@ impl Measure for Generation {
             motion: Vec::new(),
             flow: flow_measures(self, clip, frames)?,
         };
+        let mut flow = empty_sums(clip);
         let mut start = 0;
         while sums.frames.len() < frames {
             let count = window.min(frames - start);
-            measure_window(self, clip, start, count, &mut sums)?;
+            measure_window(self, clip, start, count, (&mut sums, &mut flow))?;
             start += count - OVERLAP.min(count);
         }
+        sums.flow = FlowMeasures::of_sums(&flow);
         Ok(ClipMeasures::of_sums(sums))
     }
 
@@ -87,11 +89,7 @@ impl Measure for Generation {
 }
 
 /// Frames per window: all of them, or as many as fit one binding, a multiple of the alignment.
-pub(crate) fn window_frames(
-    device: &Generation,
-    clip: &Yuv420Clip,
-    frames: usize,
-) -> Result<usize, DeviceError> {
+fn window_frames(device: &Generation, clip: &Yuv420Clip, frames: usize) -> Result<usize, DeviceError> {
     let (width, height) = (clip.width(), clip.height());
     let bytes = device.binding_bytes();
     let fit = (bytes / Yuv420Clip::frame_bytes(width, height) as u64) as usize;
@@ -109,7 +107,7 @@ fn measure_window(
     clip: &Yuv420Clip,
     start: usize,
     count: usize,
-    sums: &mut ClipSums,
+    (sums, flow): (&mut ClipSums, &mut FlowSums),
 ) -> Result<(), DeviceError> {
     let frames = Planes::of_clip(device, clip, start, count);
     let pyramid = Pyramid::of(device, &frames)?;
@@ -126,6 +124,7 @@ fn measure_window(
     let (whole, half, grids, edges) =
         (whole.read(device)?, half.read(device)?, grids.read(device)?, edges.read(device)?);
     let known = sums.frames.len() - start;
+    measure_flow(device, &frames, &pyramid.half, known, flow)?;
     let sampled = |index: usize, step: usize| index.is_multiple_of(step).then_some(index / step);
     sums.frames.extend((known..count).map(|index| FrameSums {
         detail: whole[index].energy,

@@ -31,7 +31,8 @@ use super::{
         frame::Yuv420Clip,
         motion::{LumaPyramid, motion_field},
         selftest::{
-            self, KERNELS, difference_values, grid_values, layer_values, motion_values, of, test_clip,
+            self, KERNELS, difference_values, flow_values, grid_values, layer_values, motion_values, of,
+            temporal_digest, test_clip,
         },
         ssim::ssim as ssim_twin,
         temporal::FlowMeasures,

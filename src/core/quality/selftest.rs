@@ -113,6 +113,22 @@ pub const KERNELS: &[(&str, Answer)] = &[
     }),
 ];
 
+fn level(clip: &Yuv420Clip, index: usize) -> Pyramid {
+    let half = half_size(WIDTH, HEIGHT);
+    Pyramid::new(&downscale(clip.frame(index).y, WIDTH, HEIGHT), half.0, half.1)
+}
+
+/// What the digest of flow stages covers.
+pub fn flow_values(all: &[stages::Named]) -> Vec<i64> {
+    all.iter().flat_map(|stage| stage.values.iter().map(|&value| i64::from(value))).collect()
+}
+
+/// Digest of flow measures.
+pub fn temporal_digest(measures: &FlowMeasures) -> Digest {
+    // Integers and names only: they always have a canonical form.
+    Digest::of(canonical_json(measures).unwrap_or_default().as_bytes())
+}
+
 fn pyramids(clip: &Yuv420Clip) -> [LumaPyramid; 2] {
     [0, 1].map(|index| LumaPyramid::new(clip.frame(index).y, WIDTH, HEIGHT))
 }
