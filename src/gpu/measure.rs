@@ -18,6 +18,7 @@ use super::{
     quality::{
         frame::Yuv420Clip,
         measure::{BAR_STEP, ClipMeasures, ClipSums, FrameSums, GRID_STEP, LONGEST_CYCLE},
+        temporal::{FlowMeasures, measures::FlowSums},
         terms::{FirstFrameMeasures, FirstFrameSums},
         verdict::Measure,
     },
@@ -43,7 +44,7 @@ impl Measure for Generation {
             steps: Vec::new(),
             lags: vec![Vec::new(); LONGEST_CYCLE - 1],
             motion: Vec::new(),
-            flow: flow_measures(self, clip, frames)?,
+            flow: FlowMeasures::of_sums(&empty_sums(clip)),
         };
         let mut flow = empty_sums(clip);
         let mut start = 0;

@@ -9,7 +9,6 @@ use super::{
     device::Generation,
     domain::ids::Digest,
     error::DeviceError,
-    flow_measure::flow_measures,
     kernels::{
         Planes,
         blockiness::grid_sums,
@@ -24,10 +23,8 @@ use super::{
         ssim::ssim,
     },
     quality::{
-        canonical::canonical_json,
         detail::{laplacian_energy, luma_sum},
         difference,
-        flow::stages,
         frame::Yuv420Clip,
         motion::{LumaPyramid, motion_field},
         selftest::{
@@ -35,7 +32,7 @@ use super::{
             temporal_digest, test_clip,
         },
         ssim::ssim as ssim_twin,
-        temporal::FlowMeasures,
+        verdict::Measure,
     },
 };
 
@@ -182,11 +179,11 @@ pub const STAGES: [(&str, Stage); 12] = [
     ("flow", |device| {
         let frames = test_frames(device);
         let half = downscale(device, &frames)?;
-        Ok(named_digest(&flow::named(device, &half)?))
+        Ok(of(flow_values(&flow::named(device, &half)?)))
     }),
     ("temporal", |device| {
         let clip = test_clip();
-        json_digest(&flow_measures(device, &clip, clip.len())?)
+        Ok(temporal_digest(&device.clip(&clip, clip.len())?.flow))
     }),
     ("extremes", extremes_of_device),
 ];
@@ -194,16 +191,6 @@ pub const STAGES: [(&str, Stage); 12] = [
 fn test_frames(device: &Generation) -> Planes {
     let clip = test_clip();
     Planes::of_clip(device, &clip, 0, clip.len())
-}
-
-fn json_digest(measures: &FlowMeasures) -> Result<Digest, DeviceError> {
-    // Integers and names only: it always has a canonical form.
-    let text = canonical_json(measures).map_err(|e| DeviceError::Fault(e.to_string()))?;
-    Ok(Digest::of(text.as_bytes()))
-}
-
-fn named_digest(all: &[stages::Named]) -> Digest {
-    of(all.iter().flat_map(|one| one.values.iter().map(|&value| i64::from(value))))
 }
 
 /// Side of the extreme planes: not a multiple of a block.

@@ -90,13 +90,7 @@ pub const KERNELS: &[(&str, Answer)] = &[
         of(difference_values(&difference(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT)))
     }),
     ("downscale", |clip| Digest::of(&downscale(clip.frame(0).y, WIDTH, HEIGHT))),
-    ("flow", |clip| {
-        let half = half_size(WIDTH, HEIGHT);
-        let levels =
-            [0, 1].map(|index| Pyramid::new(&downscale(clip.frame(index).y, WIDTH, HEIGHT), half.0, half.1));
-        let stages = stages::named(&levels[0], &levels[1]);
-        of(stages.into_iter().flat_map(|stage| stage.values).map(i64::from))
-    }),
+    ("flow", |clip| of(flow_values(&stages::named(&level(clip, 0), &level(clip, 1))))),
     ("layers", |clip| {
         let [a, b] = pyramids(clip);
         of(layer_values(&explain(&a, &b, &motion_field(&a, &b))))
@@ -107,10 +101,7 @@ pub const KERNELS: &[(&str, Answer)] = &[
         of(motion_values(&motion_field(&a, &b)))
     }),
     ("ssim", |clip| of(ssim(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT))),
-    ("temporal", |clip| {
-        // Integers and names only: it always has a canonical form.
-        Digest::of(canonical_json(&FlowMeasures::of(clip, FRAMES)).unwrap_or_default().as_bytes())
-    }),
+    ("temporal", |clip| temporal_digest(&FlowMeasures::of(clip, FRAMES))),
 ];
 
 fn level(clip: &Yuv420Clip, index: usize) -> Pyramid {

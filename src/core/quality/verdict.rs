@@ -90,7 +90,6 @@ impl Measure for Twins {
     fn clip(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<ClipMeasures, Self::Error> {
         Ok(ClipMeasures::of(clip, frames))
     }
-
     fn first_frame(
         &mut self,
         given: &Yuv420Clip,
