@@ -152,7 +152,7 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
         rounds: Arc::new(RoundsArchive {
             book: Arc::clone(&surfaces.book),
             folder: config.state.dir.clone(),
-            payout: rules.rules.payout,
+            rules: Arc::clone(&rules),
         }),
         readiness: Arc::clone(&surfaces.health) as _,
     };

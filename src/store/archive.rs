@@ -6,7 +6,12 @@ use super::{
     book::RoundsBook,
     journal::{Journal, JournalError},
 };
-use crate::domain::{ids::RoundId, report::RoundReport, round::ROUNDS_IN_MEMORY, rules::PayoutRules};
+use crate::domain::{
+    ids::RoundId,
+    report::RoundReport,
+    round::{ROUNDS_IN_MEMORY, Tournament},
+    rules::ActiveRules,
+};
 
 /// Where the rounds of one validator are found.
 pub struct RoundsArchive {
@@ -14,8 +19,8 @@ pub struct RoundsArchive {
     pub book: Arc<RoundsBook>,
     /// The state folder.
     pub folder: PathBuf,
-    /// The payout rules in force.
-    pub payout: PayoutRules,
+    /// The rules in force.
+    pub rules: Arc<ActiveRules>,
 }
 
 impl RoundsArchive {
@@ -33,7 +38,8 @@ impl RoundsArchive {
         if newest.len() < ROUNDS_IN_MEMORY || newest.last().is_some_and(|oldest| round > oldest.round) {
             return Ok(None);
         }
-        let found = Journal::open_read_only(&self.folder)?.round(round, self.payout)?;
+        let found = Journal::open_read_only(&self.folder)?
+            .round(round, Tournament::under(self.rules.rules.payout, self.rules.digest))?;
         Ok(found.map(|found| RoundReport::of(round, &found)))
     }
 }
@@ -45,8 +51,6 @@ mod tests {
         event::Event,
         ids::BlockNumber,
         outcome::Fault,
-        round::Tournament,
-        rules::Rules,
         testing::{forfeit, hotkey, plan},
     };
 
@@ -69,10 +73,10 @@ mod tests {
     fn a_round_that_left_memory_is_read_from_the_journal() {
         let folder = tempfile::tempdir().expect("folder");
         let identity = JournalIdentity { genesis: "0x00".into(), netuid: "99".into(), hotkey: "none".into() };
-        let payout = Rules::embedded().payout;
+        let rules = Arc::new(ActiveRules::embedded().expect("embedded rules"));
         let mut journal = Journal::open(folder.path(), &identity).expect("new");
         let book = Arc::new(RoundsBook::default());
-        let mut live = Tournament::new(payout);
+        let mut live = Tournament::new(rules.rules.payout);
         let mut first = None;
         for number in 1..=ROUNDS_IN_MEMORY as u64 + 1 {
             for event in round(number) {
@@ -84,7 +88,7 @@ mod tests {
             book.put(report);
         }
         assert!(book.get(RoundId(1)).is_none(), "the oldest has left memory");
-        let archive = RoundsArchive { book, folder: folder.path().to_owned(), payout };
+        let archive = RoundsArchive { book, folder: folder.path().to_owned(), rules };
         assert_eq!(archive.get(RoundId(1)).expect("read"), first);
         assert_eq!(archive.get(RoundId(0)).expect("read"), None);
         assert_eq!(archive.get(RoundId(5_000)).expect("read"), None);

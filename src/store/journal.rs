@@ -11,7 +11,6 @@ use crate::domain::{
     event::Event,
     ids::RoundId,
     round::{ApplyError, Round, Tournament},
-    rules::PayoutRules,
 };
 
 const SCHEMA_VERSION: i64 = 1;
@@ -205,10 +204,9 @@ impl Journal {
         state.apply(event).map_err(|source| JournalError::Inconsistent { path: path(), seq, source })
     }
 
-    /// One round folded alone, whatever became of the weights that rest on it; `None` when no event
+    /// One round folded alone onto an empty state, whatever became of the weights that rest on it; `None` when no event
     /// names it.
-    pub fn round(&self, round: RoundId, rules: PayoutRules) -> Result<Option<Round>, JournalError> {
-        let mut state = Tournament::new(rules);
+    pub fn round(&self, round: RoundId, mut state: Tournament) -> Result<Option<Round>, JournalError> {
         self.read(EVENTS_OF_ROUND, [round.0 as i64], |seq, event| match event {
             Event::WeightsIntended { .. } => Ok(()),
             event => self.follow(&mut state, seq, &event),
@@ -255,7 +253,7 @@ mod tests {
     use crate::domain::{
         ids::BlockNumber,
         outcome::Fault,
-        rules::Rules,
+        rules::{PayoutRules, Rules},
         testing::{forfeit, hotkey, plan},
     };
 

@@ -134,7 +134,7 @@ impl RoundClock {
     /// Opens the journal and folds it into the state that the actor goes on from.
     pub fn recover(parts: ClockParts, stats: Arc<ActorStats>, life: LifeGuard) -> Result<Self, JournalError> {
         let journal = Journal::open(&parts.state_dir, &parts.identity)?;
-        let state = journal.replay(Tournament::new(parts.rules.rules.payout))?;
+        let state = journal.replay(Tournament::under(parts.rules.rules.payout, parts.rules.digest))?;
         for (id, round) in state.rounds() {
             parts.book.put(RoundReport::of(id, round));
         }

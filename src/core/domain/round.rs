@@ -166,21 +166,27 @@ impl Round {
 
     /// The round's winner by the rules, from the outcomes so far.
     pub fn winner(&self, rules: &PayoutRules) -> Option<Contender> {
+        round_winner(&self.contenders(), rules.tie_band)
+    }
+
+    /// The miners whose clips were scored and count.
+    fn contenders(&self) -> Vec<Contender> {
         let outcomes = self.final_outcomes();
-        let contenders: Vec<_> = self
-            .entries()
-            .iter()
-            .filter_map(|entry| {
-                let card = outcomes.get(&entry.hotkey)?.card()?;
-                Some(Contender {
-                    hotkey: entry.hotkey,
-                    precedence: entry.precedence,
-                    overall: card.overall,
-                    passed: card.passed,
-                })
+        let contender = |entry: &RosterEntry| {
+            let card = outcomes.get(&entry.hotkey)?.card()?;
+            Some(Contender {
+                hotkey: entry.hotkey,
+                precedence: entry.precedence,
+                overall: card.overall,
+                passed: card.passed,
             })
-            .collect();
-        round_winner(&contenders, rules.tie_band)
+        };
+        self.entries().iter().filter_map(contender).collect()
+    }
+
+    /// Whether the round was opened under other rules than these.
+    fn is_of_other_rules(&self, digest: Option<Digest>) -> bool {
+        self.plan.as_ref().is_some_and(|plan| digest.is_some_and(|digest| digest != plan.rules_digest))
     }
 
     /// How every miner of the roster fared, as the payout rules remember it.
@@ -214,6 +220,7 @@ impl Round {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tournament {
     rules: PayoutRules,
+    rules_digest: Option<Digest>,
     rounds: BTreeMap<RoundId, Round>,
     newest: Option<RoundId>,
     published: BTreeSet<String>,
@@ -223,10 +230,11 @@ pub struct Tournament {
 }
 
 impl Tournament {
-    /// The state before the first event.
+    /// The state before the first event, when every round is of these rules.
     pub fn new(rules: PayoutRules) -> Self {
         Self {
             rules,
+            rules_digest: None,
             rounds: BTreeMap::new(),
             newest: None,
             published: BTreeSet::new(),
@@ -234,6 +242,12 @@ impl Tournament {
             open_intent: None,
             last_paid: None,
         }
+    }
+
+    /// The state before the first event, when rounds may be of older rules: what was recorded of them
+    /// stands, because these rules did not elect their winners.
+    pub fn under(rules: PayoutRules, digest: Digest) -> Self {
+        Self { rules_digest: Some(digest), ..Self::new(rules) }
     }
 
     /// One step of the fold. An error leaves the state as it was.
@@ -308,13 +322,17 @@ impl Tournament {
     }
 
     fn close(&mut self, id: RoundId, at: BlockNumber, recorded: Option<Hotkey>) -> Result<(), ApplyError> {
-        let rules = self.rules;
+        let (rules, digest) = (self.rules, self.rules_digest);
         let round = self.open_round(id)?;
         let open = round.open_tickets().count();
         if open > 0 {
             return Err(ApplyError::TicketsOpen { round: id, open });
         }
-        let winner = round.winner(&rules);
+        let winner = if round.is_of_other_rules(digest) {
+            round.contenders().into_iter().find(|contender| Some(contender.hotkey) == recorded)
+        } else {
+            round.winner(&rules)
+        };
         let elected = winner.map(|winner| winner.hotkey);
         if elected != recorded {
             return Err(ApplyError::WinnerDiffers { round: id, recorded, elected });

@@ -53,6 +53,24 @@ fn closed(round: u64, winner: Option<u8>) -> Event {
     }
 }
 
+#[test]
+fn what_was_recorded_under_other_rules_stands() {
+    // Miner 2 is 60 points better: a winner with a tie band of 50, a tie with the earlier miner 1 at 100.
+    let events = [
+        planned(1, 2),
+        settled_event(1, 1, scored(8_000, true, 1)),
+        settled_event(1, 2, scored(8_060, true, 2)),
+        closed(1, Some(2)),
+    ];
+    let wider = PayoutRules { tie_band: 100, ..RULES };
+    let replay =
+        |mut state: Tournament| events.iter().try_for_each(|event| state.apply(event)).map(|()| state);
+    let own = plan(1, 2).rules_digest;
+    assert!(matches!(replay(Tournament::under(wider, own)), Err(ApplyError::WinnerDiffers { .. })));
+    let state = replay(Tournament::under(wider, Digest([9; 32]))).expect("an upgraded validator starts");
+    assert_eq!(state.settled()[0].winner.map(|winner| winner.hotkey), Some(hotkey(2)));
+}
+
 fn intent(round: u64) -> Event {
     let decided_at = plan(round, 0).anchor;
     Event::WeightsIntended {
