@@ -10,9 +10,11 @@ use leoma_embed::{
     models::{cosine, distance, embeddings, features},
     network::Executor,
     quantised::{COSINE_NOISE, DISTANCE_NOISE, settle},
+    tensors::TensorExecutor,
 };
 
 use crate::{
+    lesser_processor::{self, Processor},
     reordered::Reordered,
     support::{models, textured},
 };
@@ -175,15 +177,36 @@ fn child() {
     let Ok(device) = std::env::var("LEOMA_EMBED_CHILD") else { return };
     let (choice, series) = match device.as_str() {
         "gpu" => (DeviceChoice::Gpu, Series::Short),
-        // By hand, under an emulator of another processor: docs/models.md.
         "cpu-short" => (DeviceChoice::Cpu, Series::Short),
         _ => (DeviceChoice::Cpu, Series::Whole),
     };
-    println!("digest={}", digest_by(choice, models().expect("models in the child"), series));
+    let models = models().expect("models in the child");
+    if choice == DeviceChoice::Cpu {
+        println!("raw={}", raw_bits(&models));
+    }
+    println!("digest={}", digest_by(choice, models, series));
+    println!("found={:?}", lesser_processor::found());
 }
 
-/// The digest of a child process with these variables.
-fn in_child(device: &str, variables: &BTreeMap<&str, &str>) -> String {
+/// A raw distance and a raw cosine of flex to the bit: these may differ between machines.
+fn raw_bits(models: &Models) -> String {
+    let device = burn::tensor::Device::flex();
+    let one = TensorExecutor::new(&models.perceptual, &device);
+    let two = TensorExecutor::new(&models.embedding, &device);
+    let pair = pair(ORDINARY[0]);
+    let (distance, cosine) = (raw_distance(models, &one, &pair), raw_cosine(models, &two, &pair));
+    format!("{:016x} {:016x}", distance.to_bits(), cosine.to_bits())
+}
+
+/// What a child printed.
+struct Child {
+    digest: String,
+    raw: Option<String>,
+    found: String,
+}
+
+/// A child process with these variables.
+fn child_with(device: &str, variables: &BTreeMap<&str, &str>) -> Child {
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "determinism::child", "--nocapture"])
         .env("LEOMA_EMBED_CHILD", device)
@@ -193,8 +216,51 @@ fn in_child(device: &str, variables: &BTreeMap<&str, &str>) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{device} {variables:?}: {out}{err}");
     eprintln!("{variables:?} {}", err.lines().filter(|line| line.contains("values by")).collect::<String>());
-    let digest = out.lines().find_map(|line| line.split_once("digest=")).map(|(_, digest)| digest.to_owned());
-    digest.unwrap_or_else(|| panic!("no digest from the child: {out}{err}"))
+    let told = |name: &str| {
+        let lines = out.lines().filter_map(|line| line.split_once(name));
+        lines.map(|(_, value)| value.to_owned()).next()
+    };
+    let needed = |name: &str| told(name).unwrap_or_else(|| panic!("no {name} from the child: {out}{err}"));
+    Child { digest: needed("digest="), raw: told("raw="), found: needed("found=") }
+}
+
+/// The kernels of gemm, pulp and macerator ask the processor at run time and take no order; here the answer is
+/// changed on its way ([`lesser_processor`]), so that other kernels run on the same machine.
+#[test]
+fn instruction_sets_do_not_change_the_digest() {
+    let Some(models) = models() else { return };
+    if let Some(why) = lesser_processor::why_not() {
+        // A machine of another kind has other tests to do this on; on the kind that can, CI shall.
+        if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+            crate::support::skip(why);
+        } else {
+            eprintln!("\n!!! SKIPPED: {why}\n");
+        }
+        return;
+    }
+    let expected = canonical_digest(&models, Series::Short);
+    let here = lesser_processor::found();
+    let [_, avx2, fma, _] = here;
+    let cases = [
+        (Processor::Baseline, [false; 4]),
+        (Processor::Avx2, [here[0], avx2, fma, false]),
+        (Processor::Whole, here),
+    ];
+    let mut raws = Vec::new();
+    for (processor, found) in cases {
+        let start = std::time::Instant::now();
+        let child = child_with("cpu-short", &[(lesser_processor::VARIABLE, processor.name())].into());
+        let raw = child.raw.expect("raw bits of flex");
+        eprintln!(
+            "{processor:?}: raw {raw}, SSE4.2, AVX2, FMA, AVX-512F {found:?}, took {:?}",
+            start.elapsed()
+        );
+        assert_eq!(child.found, format!("{found:?}"), "{processor:?} took effect");
+        assert_eq!(child.digest, expected, "{processor:?}");
+        raws.push(raw);
+    }
+    // Sums without fused operations and in narrower vectors end in other bits: other kernels ran.
+    assert!(!fma || raws[0] != raws[1], "the kernels did not change: {raws:?}");
 }
 
 #[test]
@@ -202,7 +268,11 @@ fn threads_do_not_change_the_digest() {
     let Some(models) = models() else { return };
     let expected = canonical_digest(&models, Series::Whole);
     for threads in ["1", "2"] {
-        assert_eq!(in_child("cpu", &[("RAYON_NUM_THREADS", threads)].into()), expected, "{threads} threads");
+        assert_eq!(
+            child_with("cpu", &[("RAYON_NUM_THREADS", threads)].into()).digest,
+            expected,
+            "{threads} threads"
+        );
     }
 }
 
@@ -219,7 +289,7 @@ fn adapters_do_not_change_the_digest() {
     }
     for driver in there {
         let start = std::time::Instant::now();
-        assert_eq!(in_child("gpu", &[("VK_DRIVER_FILES", driver)].into()), expected, "{driver}");
+        assert_eq!(child_with("gpu", &[("VK_DRIVER_FILES", driver)].into()).digest, expected, "{driver}");
         eprintln!("took {:?}", start.elapsed());
     }
 }

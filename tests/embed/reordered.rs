@@ -1,6 +1,6 @@
 //! A third way to run the layers, with the habits of another machine: sums from the last term to the first and
-//! every multiply-add fused (rounded once). It stands for instruction sets that cannot be forced here: burn's CPU
-//! backend asks the processor and takes no order.
+//! every multiply-add fused (rounded once). It stands for machines that are not here, further from the canonical
+//! order than the instruction sets that are (`lesser_processor`).
 
 use leoma_embed::network::{Batch, Executor, Network, Padding};
 
