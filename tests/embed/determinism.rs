@@ -1,6 +1,11 @@
 //! One digest on every device, thread count and order of sums, with values on purpose next to a boundary.
 
-use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::Command,
+    sync::{Arc, OnceLock},
+};
 
 use leoma_core::domain::ids::Digest;
 use leoma_embed::{
@@ -58,20 +63,44 @@ enum Series {
 }
 
 impl Series {
-    fn distances(self) -> Vec<Pair> {
+    /// Seeds of pairs whose distance is taken.
+    fn distances(self) -> Vec<u32> {
         let near = match self {
             Self::Whole => &NEAR_DISTANCE[..],
             Self::Short => &NEAR_DISTANCE[..2],
         };
-        near.iter().chain(&ORDINARY[..1]).map(|&seed| pair(seed)).collect()
+        near.iter().chain(&ORDINARY[..1]).copied().collect()
     }
 
-    fn cosines(self) -> Vec<Pair> {
+    /// Seeds of pairs whose cosine is taken.
+    fn cosines(self) -> Vec<u32> {
         let (near, ordinary) = match self {
             Self::Whole => (&NEAR_COSINE[..], &ORDINARY[1..]),
             Self::Short => (&NEAR_COSINE[..2], &[][..]),
         };
-        near.iter().chain(ordinary).map(|&seed| pair(seed)).collect()
+        near.iter().chain(ordinary).copied().collect()
+    }
+}
+
+/// Raw values of the canonical path by seed, computed once for all tests.
+struct Canonical {
+    distances: BTreeMap<u32, f64>,
+    cosines: BTreeMap<u32, f64>,
+}
+
+impl Canonical {
+    fn of(models: &Models) -> &'static Self {
+        static ONCE: OnceLock<Canonical> = OnceLock::new();
+        ONCE.get_or_init(|| {
+            let perceptual = CanonicalExecutor::new(&models.perceptual);
+            let embedding = CanonicalExecutor::new(&models.embedding);
+            let distance = |seed| (seed, raw_distance(models, &perceptual, &pair(seed)));
+            let cosine = |seed| (seed, raw_cosine(models, &embedding, &pair(seed)));
+            Self {
+                distances: Series::Whole.distances().into_iter().map(distance).collect(),
+                cosines: Series::Whole.cosines().into_iter().map(cosine).collect(),
+            }
+        })
     }
 }
 
@@ -82,22 +111,21 @@ fn digest_of(values: impl IntoIterator<Item = Quantised>) -> String {
 
 /// The digest by the canonical path alone.
 fn canonical_digest(models: &Models, series: Series) -> String {
-    let (one, two) = (CanonicalExecutor::new(&models.perceptual), CanonicalExecutor::new(&models.embedding));
-    let distances = series.distances();
-    let cosines = series.cosines();
-    let raw = distances.iter().map(|pair| raw_distance(models, &one, pair));
-    digest_of(raw.chain(cosines.iter().map(|pair| raw_cosine(models, &two, pair))).map(Quantised::nearest))
+    let known = Canonical::of(models);
+    let distances = series.distances().into_iter().map(|seed| known.distances[&seed]);
+    let cosines = series.cosines().into_iter().map(|seed| known.cosines[&seed]);
+    digest_of(distances.chain(cosines).map(Quantised::nearest))
 }
 
 /// The digest by an embedder, and how it came about.
 fn digest_by(choice: DeviceChoice, models: Arc<Models>, series: Series) -> String {
     let embedder = Embedder::with_models(choice, models).expect("the device answers the probe");
     let mut values = Vec::new();
-    for [given, returned] in &series.distances() {
-        values.push(embedder.first_frame_distance(given, returned).expect("a distance"));
+    for [given, returned] in series.distances().into_iter().map(pair) {
+        values.push(embedder.first_frame_distance(&given, &returned).expect("a distance"));
     }
-    for [given, clip] in &series.cosines() {
-        values.extend(embedder.drift(given, clip, &[0]).expect("a cosine"));
+    for [given, clip] in series.cosines().into_iter().map(pair) {
+        values.extend(embedder.drift(&given, &clip, &[0]).expect("a cosine"));
     }
     let counts = embedder.counts();
     eprintln!("{}: values by the device and by the canonical path: {counts:?}", embedder.device());
@@ -139,12 +167,12 @@ fn find_seeds() {
 #[test]
 fn the_chosen_values_lie_next_to_a_boundary() {
     let Some(models) = models() else { return };
-    let (one, two) = (CanonicalExecutor::new(&models.perceptual), CanonicalExecutor::new(&models.embedding));
+    let known = Canonical::of(&models);
     for seed in NEAR_DISTANCE {
-        assert!(!DISTANCE_NOISE.settles(raw_distance(&models, &one, &pair(seed))), "{seed}");
+        assert!(!DISTANCE_NOISE.settles(known.distances[&seed]), "{seed}");
     }
     for seed in NEAR_COSINE {
-        assert!(!COSINE_NOISE.settles(raw_cosine(&models, &two, &pair(seed))), "{seed}");
+        assert!(!COSINE_NOISE.settles(known.cosines[&seed]), "{seed}");
     }
 }
 
@@ -152,20 +180,19 @@ fn the_chosen_values_lie_next_to_a_boundary() {
 #[test]
 fn another_order_of_sums_gives_the_digest() {
     let Some(models) = models() else { return };
-    let exact = (CanonicalExecutor::new(&models.perceptual), CanonicalExecutor::new(&models.embedding));
+    let known = Canonical::of(&models);
     let other = (Reordered(&models.perceptual), Reordered(&models.embedding));
     let mut differ = 0;
     let mut values = Vec::new();
-    for pair in &Series::Short.distances() {
-        let (raw, canonical) = (raw_distance(&models, &other.0, pair), raw_distance(&models, &exact.0, pair));
+    let mut see = |noise, raw: f64, canonical: f64| {
         differ += usize::from(raw.to_bits() != canonical.to_bits());
-        values
-            .push(settle("reordered", &DISTANCE_NOISE, raw, || canonical).expect("within the floor").value());
+        values.push(settle("reordered", noise, raw, || canonical).expect("within the floor").value());
+    };
+    for seed in Series::Short.distances() {
+        see(&DISTANCE_NOISE, raw_distance(&models, &other.0, &pair(seed)), known.distances[&seed]);
     }
-    for pair in &Series::Short.cosines() {
-        let (raw, canonical) = (raw_cosine(&models, &other.1, pair), raw_cosine(&models, &exact.1, pair));
-        differ += usize::from(raw.to_bits() != canonical.to_bits());
-        values.push(settle("reordered", &COSINE_NOISE, raw, || canonical).expect("within the floor").value());
+    for seed in Series::Short.cosines() {
+        see(&COSINE_NOISE, raw_cosine(&models, &other.1, &pair(seed)), known.cosines[&seed]);
     }
     assert!(differ > values.len() / 2, "the paths must differ in bits for this to show anything: {differ}");
     assert_eq!(digest_of(values), canonical_digest(&models, Series::Short));
