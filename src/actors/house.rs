@@ -209,7 +209,6 @@ impl House {
             services: Arc::clone(&self.parts.services),
             netuid: self.parts.netuid,
             blacklist: Arc::clone(&self.parts.blacklist),
-            clock: self.posts.clock.clone(),
         }
     }
 

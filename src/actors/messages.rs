@@ -55,6 +55,8 @@ pub struct SyncRoster {
     pub round: RoundId,
     /// At which block.
     pub anchor: BlockRef,
+    /// Where the roster goes; dropped when the registry dies with the message.
+    pub reply: oneshot::Sender<Result<Vec<RosterEntry>, ChainError>>,
 }
 
 /// To RoundClock: the roster of a round.

@@ -18,13 +18,10 @@ use crate::{
     },
     miners::{intake::candidates, port::MinerServices},
     receives, routing_actor,
-    runtime::post::{Hold, Post},
+    runtime::post::Hold,
 };
 
-use super::{
-    messages::{RosterReady, SyncRoster},
-    round_clock::RoundClock,
-};
+use super::messages::SyncRoster;
 
 /// Deployments that are looked up at the same time.
 const CONCURRENT_LOOKUPS: usize = 16;
@@ -40,8 +37,6 @@ pub struct RegistryParts {
     pub netuid: NetUid,
     /// Hotkeys that the operator keeps out.
     pub blacklist: Arc<BTreeSet<Hotkey>>,
-    /// Where rosters go.
-    pub clock: Post<RoundClock>,
 }
 
 routing_actor!(
@@ -59,8 +54,8 @@ impl MinerRegistry {
             async move {
                 let roster = read_roster(&parts, sync.anchor).await;
                 let cause = roster.as_ref().err().cloned();
-                // Closed only when the process is ending.
-                parts.clock.deliver(RosterReady { round: sync.round, roster }).await.ok();
+                // Nobody listens any more when RoundClock was rebuilt meanwhile: it asks again.
+                sync.reply.send(roster).ok();
                 match cause {
                     None => hold.done(),
                     Some(cause) => hold.failed(&cause),

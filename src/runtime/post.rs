@@ -5,14 +5,11 @@
 //! started has ended, so queued plus running never exceeds the bound. Raw sends are banned by
 //! `clippy.toml` outside this file.
 
-use std::{
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{fmt, sync::Arc};
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use actix_rt::ArbiterHandle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch};
 
 use super::board::{ActorState, ActorStats, Ending, InFlight, Queued};
 
@@ -75,7 +72,7 @@ impl Hold {
 }
 
 struct Office<A: Actor> {
-    address: RwLock<Option<Addr<A>>>,
+    address: watch::Sender<Option<Addr<A>>>,
     permits: Arc<Semaphore>,
     stats: Arc<ActorStats>,
 }
@@ -93,7 +90,7 @@ impl<A: Actor<Context = Context<A>>> Post<A> {
     /// A post without an actor behind it yet, bounded as its row on the board says.
     pub fn new(stats: Arc<ActorStats>) -> Self {
         let permits = Arc::new(Semaphore::new(stats.bound()));
-        Self(Arc::new(Office { address: RwLock::new(None), permits, stats }))
+        Self(Arc::new(Office { address: watch::Sender::new(None), permits, stats }))
     }
 
     /// The actor's row on the board.
@@ -109,16 +106,21 @@ impl<A: Actor<Context = Context<A>>> Post<A> {
             stats.set_state(ActorState::Running);
             actor
         });
-        *self.0.address.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        self.0.address.send_replace(Some(address));
     }
 
-    /// Waits for a place, then sends. Use it from tasks, never from a handler.
+    /// Waits for a place and, when the actor is dead, for its successor, then sends. Use it from tasks,
+    /// never from a handler.
     pub async fn deliver<M>(&self, body: M) -> Result<(), PostError>
     where
         M: Send + 'static,
         A: Handler<Letter<M>>,
     {
         let reservation = self.reserve().await?;
+        let mut address = self.0.address.subscribe();
+        let alive = |address: &Option<Addr<A>>| address.as_ref().is_some_and(Addr::connected);
+        // The sender lives in `self`, so only a successor can end the wait.
+        address.wait_for(alive).await.map_err(|_| PostError::Closed(self.0.stats.name()))?;
         self.deliver_reserved(reservation, body);
         Ok(())
     }
@@ -157,7 +159,7 @@ impl<A: Actor<Context = Context<A>>> Post<A> {
         A: Handler<Letter<M>>,
     {
         let letter = Letter { body, permit: reservation.0, queued: self.0.stats.enqueued() };
-        let address = self.0.address.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let address = self.0.address.borrow().clone();
         if let Some(address) = address {
             address.do_send(letter);
         }
@@ -235,10 +237,16 @@ mod tests {
     }
 
     struct Job;
+    struct Die;
 
-    receives!(Worker, stats: Job => on_job);
+    receives!(Worker, stats: Job => on_job, Die => on_die);
 
     impl Worker {
+        fn on_die(&mut self, _die: Die, _hold: Hold, ctx: &mut Context<Self>) {
+            use actix::ActorContext as _;
+            ctx.terminate();
+        }
+
         fn on_job(&mut self, _job: Job, hold: Hold, _ctx: &mut Context<Self>) {
             let (release, running, peak) = (self.release.clone(), self.running.clone(), self.peak.clone());
             tokio::spawn(async move {
@@ -249,6 +257,39 @@ mod tests {
                 hold.done();
             });
         }
+    }
+
+    #[test]
+    fn a_message_for_a_dead_actor_waits_for_its_successor() {
+        actix_rt::System::new().block_on(async {
+            let board = Board::new();
+            let post = Post::new(board.register("worker", 2));
+            let (peak, mut seen) = mpsc::unbounded_channel();
+            let install = || {
+                let (stats, release, peak) = (Arc::clone(post.stats()), Arc::default(), peak.clone());
+                post.install(&actix_rt::Arbiter::current(), move || Worker {
+                    stats,
+                    release,
+                    running: Arc::default(),
+                    peak,
+                });
+            };
+            install();
+            let dead = post.0.address.borrow().clone().expect("installed");
+            post.deliver(Die).await.expect("delivered");
+            while dead.connected() {
+                tokio::task::yield_now().await;
+            }
+            let waiting = tokio::spawn({
+                let post = post.clone();
+                async move { post.deliver(Job).await }
+            });
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished(), "there is nobody yet");
+            install();
+            assert_eq!(waiting.await.expect("task"), Ok(()));
+            assert_eq!(seen.recv().await, Some(1), "the successor works on it");
+        });
     }
 
     #[test]
@@ -281,7 +322,7 @@ mod tests {
     fn a_letter_to_a_post_without_an_actor_gives_its_place_back() {
         actix_rt::System::new().block_on(async {
             let post = Post::<Worker>::new(Board::new().register("worker", 1));
-            post.deliver(Job).await.expect("delivered");
+            assert_eq!(post.try_deliver(Job), Ok(()));
             assert_eq!(post.try_deliver(Job), Ok(()));
         });
     }

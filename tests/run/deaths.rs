@@ -154,11 +154,12 @@ fn every_actor_dies_once_and_the_round_is_closed_and_paid() {
         let (round, _) = book.paid().expect("paid");
         let report = book.get(round).expect("the paid round");
         assert_eq!(report.phase, "closed");
+        assert_eq!(book.newest(9).len(), 1, "no death cost a round");
         let miners: BTreeSet<_> = world.roster.iter().map(|line| line.hotkey).collect();
         assert_eq!(report.miners.iter().map(|row| row.hotkey).collect::<BTreeSet<_>>(), miners);
         assert!(report.winner.is_some(), "{report:#?}");
-        // A ticket that went down with an actor is sent out again; one that went down twice may be what
-        // kills them, and ends as our fault.
+        // A ticket that went down with an actor is sent out again; one that went down twice in the same stage
+        // may be what kills them, and ends as our fault.
         for row in report.miners.iter().filter(|row| row.reason == "dropped") {
             assert_eq!((row.outcome.as_str(), row.fault), ("forfeit", Some(Fault::Us)), "{row:?}");
         }

@@ -17,8 +17,8 @@ use crate::{
     corpus::Corpus,
     domain::{
         event::{Event, VoidReason},
-        ids::{BlockNumber, NetUid, RoundId},
-        outcome::Outcome,
+        ids::{BlockNumber, Hotkey, NetUid, RoundId},
+        outcome::{Outcome, Stage},
         report::RoundReport,
         round::Tournament,
         rules::ActiveRules,
@@ -91,7 +91,10 @@ pub struct ClockParts {
 /// A round whose tickets are under way in this process.
 struct LiveRound {
     context: Arc<RoundContext>,
-    attempts: BTreeMap<crate::domain::ids::Hotkey, u8>,
+    /// Tickets made for each miner.
+    attempts: BTreeMap<Hotkey, u8>,
+    /// Tickets that went down with an actor, by the stage that they were in.
+    drops: BTreeMap<(Hotkey, Stage), u8>,
 }
 
 /// The actor.

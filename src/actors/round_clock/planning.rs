@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::Context;
+use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -14,11 +15,14 @@ use crate::{
         plan::{PlanSource, RoundPlan},
         roster::RosterEntry,
     },
-    runtime::post::Hold,
+    runtime::post::{Hold, Post},
 };
 
 use super::{
-    super::messages::{ClipReady, PrepareError, RosterReady, RoundContext, SyncRoster},
+    super::{
+        messages::{ClipReady, PrepareError, RosterReady, RoundContext, SyncRoster},
+        miner_registry::MinerRegistry,
+    },
     LiveRound, RoundClock,
 };
 
@@ -30,6 +34,8 @@ pub(super) struct Planning {
     clip: Option<(BlockRef, Arc<PreparedClip>)>,
 }
 
+/// Times that the registry is asked for one roster; it answers unless it dies.
+const ROSTER_ATTEMPTS: u32 = 3;
 /// Time between blocks of the chain that we are for; only what the log says rests on it.
 const SECONDS_PER_BLOCK: u64 = 12;
 
@@ -86,7 +92,7 @@ impl RoundClock {
             let clip = async {
                 let hash = parts.chain.block_hash(number).await?;
                 let anchor = BlockRef { number, hash };
-                parts.registry.deliver(SyncRoster { round, anchor }).await.ok();
+                tokio::spawn(ask_roster(parts.registry, parts.post, round, anchor));
                 let clip = parts.corpus.choose(&parts.rules.rules, &hash, &published).await?;
                 Ok::<_, PrepareError>((anchor, Arc::new(clip)))
             };
@@ -181,7 +187,28 @@ impl RoundClock {
             rules: Arc::new(self.parts.rules.rules.clone()),
             head: self.parts.head.subscribe(),
         });
-        self.live.insert(round, LiveRound { context, attempts: Default::default() });
+        self.live
+            .insert(round, LiveRound { context, attempts: Default::default(), drops: Default::default() });
+    }
+}
+
+/// Asks the registry for a round's roster, anew when it dies with the question, and hands the answer in.
+async fn ask_roster(
+    registry: Post<MinerRegistry>,
+    clock: Post<RoundClock>,
+    round: RoundId,
+    anchor: BlockRef,
+) {
+    for _ in 0..ROSTER_ATTEMPTS {
+        let (reply, answer) = oneshot::channel();
+        if registry.deliver(SyncRoster { round, anchor, reply }).await.is_err() {
+            return; // the process is ending
+        }
+        if let Ok(roster) = answer.await {
+            clock.deliver(RosterReady { round, roster }).await.ok();
+            return;
+        }
+        warn!(%round, "the registry died while it read the roster, asking again");
     }
 }
 

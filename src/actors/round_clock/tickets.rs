@@ -24,8 +24,8 @@ use super::{
     RoundClock,
 };
 
-/// Attempts of one ticket: a second one when an actor died with the first.
-const ATTEMPTS: u8 = 2;
+/// Times that a ticket may go down with an actor in one stage: what does it twice may be what kills them.
+const MAX_DROPS: u8 = 2;
 
 impl RoundClock {
     /// Settles the miners that cannot be asked.
@@ -83,7 +83,7 @@ impl RoundClock {
             })),
             Err(cause) => {
                 warn!(%hotkey, "no ticket: {cause}");
-                self.settle(id, hotkey, forfeit("overload"), Timings::default(), ctx);
+                self.settle(id, hotkey, forfeit(Stage::Challenge, "overload"), Timings::default(), ctx);
                 None
             }
         }
@@ -105,17 +105,27 @@ impl RoundClock {
                 hold.done();
             }
             None if self.draining => hold.done(), // the journal has it open: the next start goes on
-            None if end.ticket.attempt < ATTEMPTS && self.live.contains_key(&round) => {
+            None if self.drops_of(round, hotkey) < MAX_DROPS => {
                 warn!(%round, miner = %hotkey, "a ticket was dropped on its way, sending another");
                 self.send_out(round, vec![hotkey], ctx);
                 hold.failed(&"a ticket was dropped on its way");
             }
             None => {
-                self.settle(round, hotkey, forfeit("dropped"), end.timings, ctx);
+                let stage = self.stage_of(round, hotkey);
+                self.settle(round, hotkey, forfeit(stage, "dropped"), end.timings, ctx);
                 hold.failed(&"a ticket was dropped twice");
             }
         }
         self.close_if_settled(round, ctx);
+    }
+
+    /// Counts one more ticket of this miner that an actor took down in the stage that it is in.
+    fn drops_of(&mut self, round: RoundId, hotkey: Hotkey) -> u8 {
+        let stage = self.stage_of(round, hotkey);
+        let Some(live) = self.live.get_mut(&round) else { return MAX_DROPS };
+        let drops = live.drops.entry((hotkey, stage)).or_insert(0);
+        *drops += 1;
+        *drops
     }
 
     /// Records one ticket's end. The first end stands; later ones are noted and ignored.
@@ -152,6 +162,6 @@ impl RoundClock {
     }
 }
 
-fn forfeit(reason: &str) -> Outcome {
-    Outcome::Forfeit { stage: Stage::Challenge, fault: Fault::Us, reason: reason.into() }
+fn forfeit(stage: Stage, reason: &str) -> Outcome {
+    Outcome::Forfeit { stage, fault: Fault::Us, reason: reason.into() }
 }
