@@ -267,7 +267,7 @@ fn instruction_sets_do_not_change_the_digest() {
     }
     let expected = canonical_digest(&models, Series::Short);
     let here = lesser_processor::found();
-    let [_, avx2, fma, _] = here;
+    let [_, avx2, fma, avx512] = here;
     let cases = [
         (Processor::Baseline, [false; 4]),
         (Processor::Avx2, [here[0], avx2, fma, false]),
@@ -288,6 +288,7 @@ fn instruction_sets_do_not_change_the_digest() {
     }
     // Sums without fused operations and in narrower vectors end in other bits: other kernels ran.
     assert!(!fma || raws[0] != raws[1], "the kernels did not change: {raws:?}");
+    assert!(!avx512 || raws[1] != raws[2], "AVX-512 kernels were not chosen: {raws:?}");
 }
 
 #[test]
