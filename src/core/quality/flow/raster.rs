@@ -55,7 +55,7 @@ impl Luma {
     }
 
     /// The stored pixels from `(x, y)` on, rows `stride` apart; coordinates from `-MARGIN` on.
-    #[inline]
+    #[inline(always)]
     pub fn run(&self, x: i32, y: i32) -> &[u8] {
         let margin = MARGIN as i32;
         &self.data[(y + margin) as usize * self.stride + (x + margin) as usize..]
@@ -133,7 +133,7 @@ impl Field {
     }
 
     /// The displacement at clamped coordinates.
-    #[inline]
+    #[inline(always)]
     pub fn at(&self, x: i32, y: i32) -> (i32, i32) {
         let (x, y) = (x.clamp(0, self.width as i32 - 1), y.clamp(0, self.height as i32 - 1));
         let index = y as usize * self.width + x as usize;

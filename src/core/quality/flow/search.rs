@@ -118,15 +118,23 @@ fn from_coarser(
 ) -> Tried {
     let Some(coarser) = coarser else { return template.compare(second, (0, 0)) };
     let reach = STRIDE as i32;
-    let centre = (2 * column as i32 + 1, 2 * row as i32 + 1);
-    let near = |dx: i32, dy: i32| {
-        let (x, y) = coarser.at(centre.0 + dx, centre.1 + dy);
-        (bounded(2 * x), bounded(2 * y))
-    };
-    let beside = [near(-reach, 0), near(reach, 0), near(0, -reach), near(0, reach)];
-    let own = template.compare(second, near(0, 0));
-    let (vector, cost) = (own.found(), own.found().cost);
-    cheaper(template, second, (vector.x, vector.y), cost, beside).unwrap_or(own)
+    let (x, y) = (2 * column as i32 + 1, 2 * row as i32 + 1);
+    let beside = [
+        doubled(coarser, x - reach, y),
+        doubled(coarser, x + reach, y),
+        doubled(coarser, x, y - reach),
+        doubled(coarser, x, y + reach),
+    ];
+    let own = template.compare(second, doubled(coarser, x, y));
+    let Match { x, y, cost } = own.found();
+    cheaper(template, second, (x, y), cost, beside).unwrap_or(own)
+}
+
+/// The vector of a coarser field at clamped coordinates, in units of the finer level.
+#[inline(always)]
+fn doubled(coarser: &Field, x: i32, y: i32) -> (i32, i32) {
+    let (x, y) = coarser.at(x, y);
+    (bounded(2 * x), bounded(2 * y))
 }
 
 #[inline(always)]
