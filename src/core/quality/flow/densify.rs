@@ -57,13 +57,13 @@ impl Spread {
         let found = tried.found();
         let (x, y) = (found.x as i16, found.y as i16);
         let weights = nearness(tried.residuals());
-        let (above, below) = weights.split_at(AREA / 2);
-        for (sums, weights) in [(&mut self.upper, above), (&mut self.lower, below)] {
-            for (line, weights) in weights.chunks_exact(SIDE).enumerate() {
+        for (half, sums) in [&mut self.upper, &mut self.lower].into_iter().enumerate() {
+            for line in 0..STRIDE {
                 let start = line.wrapping_mul(self.stride).wrapping_add(column.wrapping_mul(STRIDE));
-                add_products(&mut sums.weights[start..][..SIDE], weights, 1);
-                add_products(&mut sums.x[start..][..SIDE], weights, x);
-                add_products(&mut sums.y[start..][..SIDE], weights, y);
+                let weights = row_of(&weights, half * STRIDE + line);
+                add_products(part(&mut sums.weights, start), weights, 1);
+                add_products(part(&mut sums.x, start), weights, x);
+                add_products(part(&mut sums.y, start), weights, y);
             }
         }
     }
@@ -78,9 +78,9 @@ impl Spread {
                 continue;
             }
             let (inner, start) = (line * self.stride + LEAD, (grid_row - LEAD) * width);
-            let weights = &self.upper.weights[inner..][..width];
-            quotients(&mut self.field.x[start..][..width], &self.upper.x[inner..][..width], weights);
-            quotients(&mut self.field.y[start..][..width], &self.upper.y[inner..][..width], weights);
+            let field = (&mut self.field.x[start..][..width], &mut self.field.y[start..][..width]);
+            let sums = (&self.upper.x[inner..][..width], &self.upper.y[inner..][..width]);
+            quotients(field, sums, &self.upper.weights[inner..][..width]);
         }
         self.upper.clear();
         std::mem::swap(&mut self.upper, &mut self.lower);
@@ -106,9 +106,29 @@ fn nearness(residuals: &[i16; AREA]) -> [i16; AREA] {
     out
 }
 
+#[inline(always)]
+fn row_of(weights: &[i16; AREA], row: usize) -> &[i16; SIDE] {
+    let (rows, _) = weights.as_chunks::<SIDE>();
+    &rows[row]
+}
+
+#[inline(always)]
+fn part(sums: &mut [i32], start: usize) -> &mut [i32; SIDE] {
+    match sums.get_mut(start..).and_then(|rest| rest.first_chunk_mut()) {
+        Some(part) => part,
+        None => outside(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn outside() -> ! {
+    panic!("a patch was spread beyond the sums of its row")
+}
+
 /// `sums += weights * factor`, in passes of their own so that they become vector code.
 #[inline(always)]
-fn add_products(sums: &mut [i32], weights: &[i16], factor: i16) {
+fn add_products(sums: &mut [i32; SIDE], weights: &[i16; SIDE], factor: i16) {
     let mut products = [0i32; SIDE];
     for i in 0..SIDE {
         products[i] = i32::from(weights[i]).wrapping_mul(i32::from(factor));
@@ -118,31 +138,45 @@ fn add_products(sums: &mut [i32], weights: &[i16], factor: i16) {
     }
 }
 
-/// `out = sums / weights`, to nearest, halves away from zero.
+/// Both components `sums / weights` of a row of pixels, to nearest, halves away from zero.
 #[inline(always)]
-fn quotients(out: &mut [i16], sums: &[i32], weights: &[i32]) {
-    for ((out, &sum), &weight) in out.iter_mut().zip(sums).zip(weights) {
-        *out = rounded(sum, weight) as i16;
+fn quotients(out: (&mut [i16], &mut [i16]), sums: (&[i32], &[i32]), weights: &[i32]) {
+    let length = weights.len();
+    let (out_x, out_y) = (&mut out.0[..length], &mut out.1[..length]);
+    let (sums_x, sums_y) = (&sums.0[..length], &sums.1[..length]);
+    for i in 0..length {
+        let weight = weights[i].max(1);
+        let reciprocal = 1.0 / f64::from(weight);
+        out_x[i] = rounded(sums_x[i], weight, reciprocal) as i16;
+        out_y[i] = rounded(sums_y[i], weight, reciprocal) as i16;
     }
 }
 
-/// Division to nearest, halves away from zero, of sums below 2^26 by weights of 1..=4096.
+/// Added to a f64 below 2^51 in size, it leaves the nearest integer in the low bits.
+const TO_INTEGER: f64 = (3u64 << 51) as f64;
+
+/// `numerator / denominator` to nearest, halves away from zero, of sums below 2^26 by weights of 1..=4096.
 ///
-/// Exact although it goes through f64, of which processors can divide many at once: with the integer
-/// `a = |numerator| + floor(denominator / 2)` the quotient `(a + 1/2) / denominator` lies at least `1 / 8192` away from
-/// every integer, and below 2^27 the two roundings, of one part in 2^53 each, move it by less than 2^-24.
+/// Exact although it goes through f64, of which processors divide many at once. With the integer
+/// `a = |numerator| + floor(denominator / 2)` the wanted `floor(a / denominator)` is the integer nearest to
+/// `(a + 1/2) / denominator - 1/2`, which lies at least 1/8192 away from every half; below 2^27 the roundings, of one
+/// part in 2^53 each, move it by less than 2^-24.
 #[inline(always)]
-fn rounded(numerator: i32, denominator: i32) -> i32 {
-    let denominator = denominator.max(1);
+fn rounded(numerator: i32, denominator: i32, reciprocal: f64) -> i32 {
     let sign = numerator >> 31;
     let dividend = (numerator ^ sign).wrapping_sub(sign).wrapping_add(denominator >> 1);
-    let quotient = ((f64::from(dividend) + 0.5) * (1.0 / f64::from(denominator))) as i32;
+    let near = (f64::from(dividend) + 0.5) * reciprocal - 0.5;
+    let quotient = (near + TO_INTEGER).to_bits() as i32;
     (quotient ^ sign).wrapping_sub(sign)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn divided(numerator: i32, denominator: i32) -> i32 {
+        rounded(numerator, denominator, 1.0 / f64::from(denominator))
+    }
 
     fn exact(numerator: i32, denominator: i32) -> i32 {
         (numerator.abs() + denominator / 2) / denominator * numerator.signum()
@@ -157,13 +191,13 @@ mod tests {
                 let whole = quotient * denominator;
                 for numerator in (middle - 2..=middle + 2).chain(whole - 1..=whole + 1) {
                     for numerator in [numerator, -numerator] {
-                        let found = rounded(numerator, denominator);
+                        let found = divided(numerator, denominator);
                         assert_eq!(found, exact(numerator, denominator), "{numerator} / {denominator}");
                     }
                 }
             }
             for numerator in [(1 << 26) - 1, (1 << 26) - denominator, 1 - (1 << 26)] {
-                assert_eq!(rounded(numerator, denominator), exact(numerator, denominator));
+                assert_eq!(divided(numerator, denominator), exact(numerator, denominator));
             }
         }
     }

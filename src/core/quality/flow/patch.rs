@@ -62,11 +62,18 @@ fn dot(a: &[i16; AREA], b: &[i16; AREA]) -> i32 {
     sum
 }
 
+/// Sum of values of -4095..=4095: eight of them fit 16 bits, so columns are summed first.
 #[inline(always)]
 fn total(a: &[i16; AREA]) -> i32 {
+    let mut columns = [0i16; SIDE];
+    for row in 0..SIDE {
+        for i in 0..SIDE {
+            columns[i] = columns[i].wrapping_add(a[row * SIDE + i]);
+        }
+    }
     let mut sum = 0i32;
-    for value in a {
-        sum = sum.wrapping_add(i32::from(*value));
+    for column in columns {
+        sum = sum.wrapping_add(i32::from(column));
     }
     sum
 }
@@ -92,6 +99,15 @@ fn line<const N: usize>(source: &[u8], start: usize) -> &[u8; N] {
 #[inline(never)]
 fn outside() -> ! {
     panic!("a patch was read beyond the margin of its plane")
+}
+
+#[inline(always)]
+fn widened(line: &[u8; SIDE]) -> [i16; SIDE] {
+    let mut out = [0i16; SIDE];
+    for i in 0..SIDE {
+        out[i] = i16::from(line[i]);
+    }
+    out
 }
 
 /// The 8x8 pixels whose upper left one lies at `(x, y)` units from the level's origin, bilinear, in 1/16 level;
@@ -200,13 +216,20 @@ impl Template {
         let source = first.run(at.0 - 1, at.1 - 1);
         for row in 0..SIDE {
             let start = row.wrapping_mul(stride);
-            let above: &[u8; SIDE + 2] = line(source, start);
-            let here: &[u8; SIDE + 2] = line(source, start.wrapping_add(stride));
-            let below: &[u8; SIDE + 2] = line(source, start.wrapping_add(2usize.wrapping_mul(stride)));
+            let above = widened(line(source, start.wrapping_add(1)));
+            let here = start.wrapping_add(stride);
+            let left = widened(line(source, here));
+            let middle = widened(line(source, here.wrapping_add(1)));
+            let right = widened(line(source, here.wrapping_add(2)));
+            let below = widened(line(source, here.wrapping_add(stride).wrapping_add(1)));
             for i in 0..SIDE {
-                gradient_x[row * SIDE + i] = i16::from(here[i + 2]).wrapping_sub(i16::from(here[i]));
-                gradient_y[row * SIDE + i] = i16::from(below[i + 1]).wrapping_sub(i16::from(above[i + 1]));
-                pixels[row * SIDE + i] = i16::from(here[i + 1]) << 4;
+                gradient_x[row * SIDE + i] = right[i].wrapping_sub(left[i]);
+            }
+            for i in 0..SIDE {
+                gradient_y[row * SIDE + i] = below[i].wrapping_sub(above[i]);
+            }
+            for i in 0..SIDE {
+                pixels[row * SIDE + i] = middle[i] << 4;
             }
         }
         let (sum_x, sum_y) = (total(&gradient_x), total(&gradient_y));

@@ -39,17 +39,19 @@ impl Luma {
     }
 
     /// Width in pixels.
+    #[inline(always)]
     pub fn width(&self) -> usize {
         self.width
     }
 
     /// Height in pixels.
+    #[inline(always)]
     pub fn height(&self) -> usize {
         self.height
     }
 
     /// Bytes from one row to the next of [`Self::run`].
-    #[inline]
+    #[inline(always)]
     pub fn stride(&self) -> usize {
         self.stride
     }
