@@ -149,6 +149,7 @@ impl House {
     pub fn build(parts: HouseParts) -> Result<Self, SpoolError> {
         install_panic_hook();
         let spool = Spool::open(&parts.state_dir.join("spool"))?;
+        parts.metrics.scores_on(Arc::clone(&parts.scorer));
         let posts = Posts::new(&parts.board, parts.concurrency);
         let mut house = Self { parts, posts, steward: Steward::default() };
         // Receivers before senders, so that nobody writes to an empty post.

@@ -12,6 +12,7 @@ pub mod corpus;
 pub mod decode_worker;
 pub mod devnet;
 pub mod exit;
+pub mod files;
 pub mod models;
 pub mod run;
 pub mod score;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,6 +14,7 @@ use super::{
     Execute,
     config::ConfigArgs,
     exit::{Exit, Failure, after_help},
+    files::read_rules,
 };
 use crate::{
     actors::house::{ACTORS, Concurrency, House, HouseParts},
@@ -141,7 +142,7 @@ impl Surfaces {
 async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failure> {
     let config = &loaded.config;
     loaded.warnings().iter().for_each(|warning| warn!("{warning}"));
-    let rules = Arc::new(read_rules(config)?);
+    let rules = Arc::new(read_rules(config.rules.file.as_deref())?);
     info!(rules = %rules.digest.short(), version = telemetry::build::describe(), "leoma validator");
     let _lock = StateLock::take(&config.state.dir).map_err(|cause| Failure::new(Exit::Usage, cause))?;
     let surfaces = Surfaces::new(config);
@@ -184,20 +185,6 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
     pages.cancel();
     served.await.ok();
     end.map_err(|given_up| Failure::new(Exit::Internal, given_up))
-}
-
-fn read_rules(config: &Config) -> Result<ActiveRules, Failure> {
-    let Some(path) = &config.rules.file else { return embedded() };
-    let text = std::fs::read_to_string(path).map_err(|cause| {
-        Failure::new(Exit::Unreadable, anyhow!(cause).context(path.display().to_string()))
-    })?;
-    ActiveRules::parse(&text)
-        .map_err(|cause| Failure::new(Exit::Usage, anyhow!(cause).context(path.display().to_string())))
-}
-
-fn embedded() -> Result<ActiveRules, Failure> {
-    ActiveRules::embedded()
-        .map_err(|cause| Failure::new(Exit::Internal, anyhow!(cause).context("embedded rules")))
 }
 
 async fn house_parts(

@@ -17,6 +17,7 @@ use url::Url;
 use super::{
     Execute, block_on,
     exit::{Exit, Failure, after_help},
+    files::read_rules,
 };
 use crate::{
     chain::{
@@ -138,7 +139,8 @@ impl Execute for SimCommand {
                     color: telemetry::Color::Auto,
                 };
                 telemetry::init(&options).map_err(|cause| Failure::new(Exit::Usage, cause))?;
-                block_on(run(self.start))??;
+                let rules = read_rules(self.start.rules.as_deref())?;
+                block_on(run(self.start, rules))??;
                 Ok(Exit::Ok.into())
             }
             Some(Action::Report(args)) => {
@@ -150,8 +152,7 @@ impl Execute for SimCommand {
 }
 
 /// Runs the simulation until SIGTERM, SIGINT or the given number of rounds.
-pub async fn run(args: StartArgs) -> anyhow::Result<()> {
-    let active = read_rules(args.rules.as_deref())?;
+async fn run(args: StartArgs, active: ActiveRules) -> anyhow::Result<()> {
     let worker =
         std::env::current_exe().context("finding this program's own file, which decodes as a child")?;
     let decoder = Arc::new(Decoder::new(DecoderOptions::with_worker(worker)));
@@ -195,12 +196,6 @@ pub async fn run(args: StartArgs) -> anyhow::Result<()> {
     }
     println!("sim: stopped at block {}", simulation.devnet().head().number);
     Ok(())
-}
-
-fn read_rules(file: Option<&Path>) -> anyhow::Result<ActiveRules> {
-    let Some(path) = file else { return Ok(ActiveRules::embedded()?) };
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    ActiveRules::parse(&text).with_context(|| path.display().to_string())
 }
 
 fn introduction(simulation: &Simulation) -> String {

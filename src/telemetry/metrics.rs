@@ -3,7 +3,11 @@
 //! `prometheus-client` writes the format: unlike recorder-based crates it lets a collector read
 //! our atomics at scrape time, so that a hanging actor's values stay true.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use prometheus_client::{
     collector::Collector,
@@ -20,6 +24,7 @@ use super::{
 };
 use crate::{
     domain::outcome::{Fault, Outcome},
+    gpu::port::{Scorer, ScorerHealth},
     runtime::{
         board::{ActorSnapshot, ActorState, ActorStats, Board},
         histogram::{DurationHistogram, HistogramSnapshot},
@@ -55,6 +60,7 @@ pub struct Metrics {
     outcomes: Family<OutcomeLabels, Counter>,
     in_flight: Gauge,
     stages: Arc<StageTimes>,
+    scorer: Arc<OnceLock<Arc<dyn Scorer>>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -66,7 +72,7 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// Metrics at zero.
     pub fn new(options: MetricsOptions) -> Arc<Self> {
-        let stages = Arc::new(StageTimes::default());
+        let (stages, scorer) = (Arc::<StageTimes>::default(), Arc::<OnceLock<_>>::default());
         let mut metrics = Self {
             registry: Registry::default(),
             opened: Counter::default(),
@@ -75,8 +81,9 @@ impl Metrics {
             outcomes: Family::default(),
             in_flight: Gauge::default(),
             stages: Arc::clone(&stages),
+            scorer: Arc::clone(&scorer),
         };
-        metrics.registry.register_collector(Box::new(Scrape { options, stages }));
+        metrics.registry.register_collector(Box::new(Scrape { options, stages, scorer }));
         metrics.register(&names::ROUNDS_OPENED, metrics.opened.clone());
         metrics.register(&names::ROUNDS_SETTLED, metrics.settled.clone());
         metrics.register(&names::ROUNDS_VOID, metrics.void.clone());
@@ -87,6 +94,11 @@ impl Metrics {
 
     fn register(&mut self, spec: &MetricSpec, metric: impl Metric) {
         self.registry.register(spec.family(), spec.help, metric);
+    }
+
+    /// Clips are scored on this device from now on; the first one named stays.
+    pub fn scores_on(&self, scorer: Arc<dyn Scorer>) {
+        self.scorer.get_or_init(|| scorer);
     }
 
     /// A round opened.
@@ -154,10 +166,11 @@ struct StageTimes {
     score: DurationHistogram,
 }
 
-/// Reads the board, the vitals and readiness when it is scraped.
+/// Reads the board, the vitals, readiness and the scoring device when it is scraped.
 struct Scrape {
     options: MetricsOptions,
     stages: Arc<StageTimes>,
+    scorer: Arc<OnceLock<Arc<dyn Scorer>>>,
 }
 
 impl fmt::Debug for Scrape {
@@ -172,6 +185,7 @@ impl Collector for Scrape {
         self.process(encoder)?;
         self.vitals(encoder)?;
         self.stages(encoder)?;
+        self.scorer(encoder)?;
         self.actors(encoder)
     }
 }
@@ -207,6 +221,23 @@ impl Scrape {
             histogram(describe(encoder, spec)?, &times.snapshot(), STAGE_EXPONENTS.step_by(1))?;
         }
         Ok(())
+    }
+
+    fn scorer(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let scorer = self.scorer.get();
+        let mut info = describe(encoder, &names::SCORER_INFO)?;
+        if let Some(adapter) = scorer.map(|scorer| scorer.adapter()) {
+            let labels = [("adapter", adapter.name.as_str()), ("backend", adapter.backend.as_str())];
+            info.encode_family(&labels)?.encode_gauge(&1u64)?;
+        }
+        let health: ScorerHealth = scorer.map(|scorer| scorer.health()).unwrap_or_default();
+        counter(encoder, &names::SCORER_FAILURES, health.device_failures)?;
+        counter(encoder, &names::SCORER_REBUILDS, health.rebuilds)?;
+        counter(encoder, &names::SCORER_RETRIED, health.retried_clips)?;
+        counter(encoder, &names::SCORER_SUBMISSIONS, health.submissions)?;
+        let longest = Duration::from_micros(health.longest_submission_us);
+        value(encoder, &names::SCORER_LONGEST, Some(longest.as_secs_f64()))?;
+        value(encoder, &names::SCORER_BUFFERS, Some(health.buffer_bytes))
     }
 
     fn actors(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -313,6 +344,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{ids::BlockNumber, outcome::Stage},
+        gpu::port::{AdapterInfo, ScoreJob, ScorerError, Verdict},
         runtime::board::Ending,
         telemetry::{Reason, ReasonCode},
     };
@@ -322,6 +354,30 @@ mod tests {
     impl Readiness for Never {
         fn reasons(&self) -> Vec<Reason> {
             vec![Reason { code: ReasonCode::NoBlockYet, detail: String::new() }]
+        }
+    }
+
+    struct Device;
+
+    #[async_trait::async_trait]
+    impl Scorer for Device {
+        async fn score(&self, _: ScoreJob) -> Result<Verdict, ScorerError> {
+            Err(ScorerError::Device("a scrape scores nothing".into()))
+        }
+
+        fn adapter(&self) -> AdapterInfo {
+            AdapterInfo { name: "Device 7".into(), backend: "vulkan".into() }
+        }
+
+        fn health(&self) -> ScorerHealth {
+            ScorerHealth {
+                device_failures: 2,
+                rebuilds: 1,
+                retried_clips: 3,
+                submissions: 40,
+                longest_submission_us: 1_500,
+                buffer_bytes: 4_096,
+            }
         }
     }
 
@@ -336,6 +392,7 @@ mod tests {
         vitals.corpus_left(17);
         vitals.journal_wrote(5);
         let metrics = Metrics::new(MetricsOptions { board, vitals, readiness: Arc::new(Never) });
+        metrics.scores_on(Arc::new(Device));
         metrics.round_opened();
         metrics.outcome(&Outcome::Expired { stage: Stage::Decode });
         metrics.tickets_in_flight(3);
@@ -382,6 +439,13 @@ mod tests {
             r#"leoma_decode_seconds_bucket{le="0.004096"} 1"#,
             r#"leoma_decode_seconds_bucket{le="+Inf"} 2"#,
             "leoma_decode_seconds_count 2",
+            r#"leoma_scorer_info{adapter="Device 7",backend="vulkan"} 1"#,
+            "leoma_scorer_device_failures_total 2",
+            "leoma_scorer_rebuilds_total 1",
+            "leoma_scorer_retried_clips_total 3",
+            "leoma_scorer_submissions_total 40",
+            "leoma_scorer_longest_submission_seconds 0.0015",
+            "leoma_scorer_buffer_bytes 4096",
             r#"leoma_actor_state{actor="decoder",state="running"} 1"#,
             r#"leoma_actor_state{actor="decoder",state="dead"} 0"#,
             r#"leoma_actor_errors_total{actor="decoder"} 1"#,

@@ -76,6 +76,13 @@ metrics! {
     CHALLENGE_TIME = "leoma_challenge_seconds", Histogram, "seconds", [], "Time from asking a miner to the last byte of its answer";
     DECODE_TIME = "leoma_decode_seconds", Histogram, "seconds", [], "Time to decode one clip, child process included";
     SCORE_TIME = "leoma_score_seconds", Histogram, "seconds", [], "Time to score one clip";
+    SCORER_INFO = "leoma_scorer_info", Gauge, "always 1", ["adapter", "backend"], "Which device scores clips";
+    SCORER_FAILURES = "leoma_scorer_device_failures_total", Counter, "failures", [], "Times that the scoring device failed or was lost";
+    SCORER_REBUILDS = "leoma_scorer_rebuilds_total", Counter, "rebuilds", [], "Times that the scoring device was opened anew and passed its self-test";
+    SCORER_RETRIED = "leoma_scorer_retried_clips_total", Counter, "clips", [], "Clips scored a second time because the device failed under them";
+    SCORER_SUBMISSIONS = "leoma_scorer_submissions_total", Counter, "submissions", [], "Pieces of work given to the GPU";
+    SCORER_LONGEST = "leoma_scorer_longest_submission_seconds", Gauge, "seconds", [], "Longest piece of work so far, waiting included";
+    SCORER_BUFFERS = "leoma_scorer_buffer_bytes", Gauge, "bytes", [], "GPU memory held in buffers, in use or kept for the next clip";
     WEIGHTS_BLOCK = "leoma_weights_landed_block", Gauge, "block number", [], "Finalized block that holds the last weights set by this process";
     WEIGHTS_AGE = "leoma_weights_age_seconds", Gauge, "seconds", [], "Time since weights last landed";
     CORPUS_LEFT = "leoma_corpus_clips_left", Gauge, "clips", [], "Source clips that no round has used";

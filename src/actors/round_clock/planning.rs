@@ -74,15 +74,8 @@ impl RoundClock {
             return;
         }
         self.passed_over = Some(round);
-        let next = BlockNumber((round.0 + 1) * self.parts.rules.rules.schedule.round_interval_blocks);
-        let minutes = (next.0 - now.0) * SECONDS_PER_BLOCK / 60;
-        let why = match open {
-            Some(open) => format!("round {open} is still open"),
-            None => format!("block {now} leaves its miners too little time"),
-        };
-        info!(
-            "round {round} is not opened: {why}; the next begins at block {next}, in about {minutes} minutes"
-        );
+        let interval = self.parts.rules.rules.schedule.round_interval_blocks;
+        info!("{}", not_opened(round, open, now, interval));
     }
 
     /// Reads the anchor's hash, asks for the roster at that block and prepares the clip.
@@ -189,5 +182,32 @@ impl RoundClock {
             head: self.parts.head.subscribe(),
         });
         self.live.insert(round, LiveRound { context, attempts: Default::default() });
+    }
+}
+
+/// Why a round is not opened at block `now`, and when the next one begins.
+fn not_opened(round: RoundId, open: Option<RoundId>, now: BlockNumber, interval: u64) -> String {
+    let next = BlockNumber((round.0 + 1) * interval);
+    let minutes = next.0.saturating_sub(now.0) * SECONDS_PER_BLOCK / 60;
+    let why = match open {
+        Some(open) => format!("round {open} is still open"),
+        None => format!("block {now} leaves its miners too little time"),
+    };
+    format!("round {round} is not opened: {why}; the next begins at block {next}, in about {minutes} minutes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_reads_why_nothing_happens_and_until_when() {
+        let (round, now) = (RoundId(41), BlockNumber(4_160));
+        assert_eq!(
+            not_opened(round, None, now, 100),
+            "round 41 is not opened: block 4160 leaves its miners too little time; \
+             the next begins at block 4200, in about 8 minutes"
+        );
+        assert!(not_opened(round, Some(RoundId(40)), now, 100).contains(": round 40 is still open; "));
     }
 }

@@ -4,12 +4,12 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::anyhow;
 
-use super::{
-    Scene,
-    inputs::{Content, read},
-};
+use super::Scene;
 use crate::{
-    cli::exit::{Exit, Failure},
+    cli::{
+        exit::{Exit, Failure},
+        files::{Content, read},
+    },
     decode::{DecodeError, DecodeJob, Decoder},
     domain::{
         ids::Digest,

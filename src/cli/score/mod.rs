@@ -8,6 +8,7 @@ use clap::Args;
 use super::{
     Execute, block_on,
     exit::{Exit, Failure, after_help},
+    files::{check_open, read_rules},
 };
 use crate::{
     decode::{Decoder, DecoderOptions},
@@ -92,9 +93,9 @@ impl Execute for ScoreCommand {
 }
 
 async fn run(command: ScoreCommand) -> Result<(), Failure> {
-    let rules = inputs::read_rules(command.rules.as_deref())?;
+    let rules = read_rules(command.rules.as_deref())?;
     let singles = [Some(&command.first_frame), command.reference.as_ref()];
-    inputs::check_open(command.clips.iter().chain(singles.into_iter().flatten()))?;
+    check_open(command.clips.iter().chain(singles.into_iter().flatten()))?;
     // Made before the work, so that a path that cannot be written costs nothing.
     let report = command.report.clone().map(ReportFile::create).transpose()?;
     let worker =
