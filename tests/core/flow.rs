@@ -131,7 +131,7 @@ fn extremes() -> Vec<Extreme> {
         let grain = |seed| noise(width, height, seed, |h| (h >> 24) as u8);
         let flat = |value| vec![value; width * height];
         let steps = |from: usize| -> Vec<u8> {
-            (0..width * height).map(|i| if (i % width + from) / 9 & 1 == 0 { 0 } else { 255 }).collect()
+            (0..width * height).map(|i| if ((i % width + from) / 9) & 1 == 0 { 0 } else { 255 }).collect()
         };
         for (name, first, second) in [
             ("grain", grain(1), grain(2)),
