@@ -6,6 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use leoma_core::quality::{
     flow::{FlowPair, Pyramid, consistency::fates, flow},
     frame::Yuv420Clip,
+    instructions::InstructionSet,
     temporal::{
         FlowMeasures,
         affine::{Global, Lattice},
@@ -53,7 +54,11 @@ fn kernels(c: &mut Criterion) {
     group.bench_function("pyramid of a frame", |b| {
         b.iter(|| Pyramid::new(black_box(&planes[0]), width, height))
     });
-    group.bench_function("flow, one direction", |b| b.iter(|| flow(black_box(&first), &second)));
+    for set in InstructionSet::ALL.into_iter().filter(|&set| set <= InstructionSet::widest()) {
+        group.bench_function(format!("flow, one direction, {set:?}"), |b| {
+            set.limit(|| b.iter(|| flow(black_box(&first), &second)));
+        });
+    }
     group.bench_function("fates, one direction", |b| {
         b.iter(|| fates(black_box(&pair.forward), &pair.backward))
     });

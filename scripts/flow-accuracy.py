@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent
 WHEEL = ("scikit-image==0.16.2", "41e28db0136f29ecd305bef0408fdfc64be9d415e54f5099a95555c65f5c1865")
 MOTORCYCLE = ["motorcycle_left.png", "motorcycle_right.png", "motorcycle_disp.npz"]
 ALOE = ["aloeL.jpg", "aloeR.jpg", "aloeGT.png"]
-REPEATS = 10
+REPEATS = 60
 MARK = ("<!-- flow-accuracy: begin -->", "<!-- flow-accuracy: end -->")
 
 

@@ -3,6 +3,7 @@
 use leoma_core::quality::{
     flow::{Fate, FlowPair, MAX_COMPONENT, Pyramid, flow, stages},
     frame::Yuv420Clip,
+    instructions::InstructionSet,
 };
 use proptest::prelude::*;
 
@@ -95,6 +96,31 @@ fn light_that_changes_evenly_is_no_motion() {
     assert_eq!(moved, 0);
 }
 
+/// Every version of the kernels that this processor can run.
+fn instruction_sets() -> impl Iterator<Item = InstructionSet> {
+    InstructionSet::ALL.into_iter().filter(|&set| set <= InstructionSet::widest())
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bits_at_the_size_of_a_clip() {
+    let clip = living(11, 1.0);
+    let (first, second) = (pyramid(&clip, 4), pyramid(&clip, 5));
+    let plain = InstructionSet::Baseline.limit(|| stages::named(&first, &second));
+    let wanted = {
+        let (a, b) = (clip.frame(4), clip.frame(5));
+        flow_reference::named(a.y, b.y, WIDTH, HEIGHT)
+    };
+    for (plain, wanted) in plain.iter().zip(&wanted) {
+        assert!(plain == wanted, "{} is not what its description says", plain.name);
+    }
+    for set in instruction_sets() {
+        let found = set.limit(|| stages::named(&first, &second));
+        for (found, plain) in found.iter().zip(&plain) {
+            assert!(found == plain, "{} differs with {set:?}", found.name);
+        }
+    }
+}
+
 /// Two pictures at the limits, with their name, width and height.
 type Extreme = (String, usize, usize, Vec<u8>, Vec<u8>);
 
@@ -105,7 +131,7 @@ fn extremes() -> Vec<Extreme> {
         let grain = |seed| noise(width, height, seed, |h| (h >> 24) as u8);
         let flat = |value| vec![value; width * height];
         let steps = |from: usize| -> Vec<u8> {
-            (0..width * height).map(|i| if (i % width + from) / 9 & 1 == 0 { 0 } else { 255 }).collect()
+            (0..width * height).map(|i| if ((i % width + from) / 9) & 1 == 0 { 0 } else { 255 }).collect()
         };
         for (name, first, second) in [
             ("grain", grain(1), grain(2)),
@@ -125,12 +151,14 @@ fn extremes() -> Vec<Extreme> {
 fn every_stage_is_what_its_description_says_on_extreme_input() {
     for (name, width, height, first, second) in extremes() {
         let (a, b) = (Pyramid::new(&first, width, height), Pyramid::new(&second, width, height));
-        let found = stages::named(&a, &b);
         let wanted = flow_reference::named(&first, &second, width, height);
-        assert_eq!(found.len(), wanted.len(), "{name}");
-        for (found, wanted) in found.iter().zip(&wanted) {
-            assert_eq!(found.name, wanted.name, "{name}");
-            assert_eq!(found.values, wanted.values, "{name}: {}", found.name);
+        for set in instruction_sets() {
+            let found = set.limit(|| stages::named(&a, &b));
+            assert_eq!(found.len(), wanted.len(), "{name}");
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert_eq!(found.name, wanted.name, "{name}");
+                assert_eq!(found.values, wanted.values, "{name}: {} with {set:?}", found.name);
+            }
         }
         let field = flow(&a, &b);
         assert!(field.x.iter().chain(&field.y).all(|v| i32::from(*v).abs() <= MAX_COMPONENT), "{name}");
@@ -155,9 +183,14 @@ proptest! {
                 .collect()
         };
         let (first, second) = (draw(0, 0, 1), draw(dx, dy, 2));
-        let found = stages::named(&Pyramid::new(&first, width, height), &Pyramid::new(&second, width, height));
-        for (found, wanted) in found.iter().zip(&flow_reference::named(&first, &second, width, height)) {
-            prop_assert_eq!(found, wanted);
+        let pyramids = [&first, &second].map(|pixels| Pyramid::new(pixels, width, height));
+        let wanted = flow_reference::named(&first, &second, width, height);
+        for set in instruction_sets() {
+            let found = set.limit(|| stages::named(&pyramids[0], &pyramids[1]));
+            prop_assert_eq!(found.len(), wanted.len());
+            for (found, wanted) in found.iter().zip(&wanted) {
+                prop_assert_eq!(found, wanted, "{:?}", set);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod fixed;
 pub mod flow;
 pub mod frame;
 pub mod gates;
+pub mod instructions;
 pub mod layers;
 pub mod measure;
 pub mod motion;

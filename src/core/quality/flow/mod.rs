@@ -10,6 +10,7 @@
 //! that round down and divisions that round towards zero unless said otherwise: a WGSL sibling agrees bit for bit.
 
 pub mod consistency;
+mod densify;
 pub mod patch;
 pub mod raster;
 pub mod search;
@@ -34,14 +35,7 @@ pub const BASE_STEPS: u32 = 2;
 /// # Panics
 /// When the two differ in size: both are frames of one clip.
 pub fn flow(first: &Pyramid, second: &Pyramid) -> Field {
-    let mut field = None;
-    stages::run(first, second, |output| {
-        if let stages::Output::Densify { field: found, .. } = output {
-            field = Some(found);
-        }
-    });
-    // The base level always exists and comes last.
-    field.unwrap_or_else(|| Field::still(first.base().width(), first.base().height()))
+    stages::run(first, second, |_, _| ())
 }
 
 /// Flow between two frames in both directions, and where the two agree.

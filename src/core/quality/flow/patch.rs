@@ -1,7 +1,8 @@
 //! Patches: sampling, structure tensor, cost and the inverse-compositional Gauss-Newton step.
 //!
-//! Per-pixel values are i16 so that the loops become 8-lane multiply-adds; sums are i32. A GPU sibling uses
-//! i32 throughout (one workgroup of 64 invocations per patch, one per pixel, sums by a tree).
+//! Per-pixel values are i16 so that the loops become multiply-adds of many lanes; sums are i32. A GPU sibling uses
+//! i32 throughout (one workgroup of 64 invocations per patch, one per pixel, sums by a tree). Everything here is
+//! inlined into the stages, which are compiled for several instruction sets.
 
 use super::{
     MAX_COMPONENT, UNIT,
@@ -27,13 +28,13 @@ pub fn grid(luma: &Luma) -> (usize, usize) {
 }
 
 /// Upper left pixel of a patch.
-#[inline]
-pub fn origin(column: usize, row: usize) -> (i32, i32) {
+#[inline(always)]
+fn origin(column: usize, row: usize) -> (i32, i32) {
     ((column * STRIDE) as i32 - 2, (row * STRIDE) as i32 - 2)
 }
 
 /// A component inside the range that every sum is proven for.
-#[inline]
+#[inline(always)]
 pub fn bounded(component: i32) -> i32 {
     component.clamp(-MAX_COMPONENT, MAX_COMPONENT)
 }
@@ -61,11 +62,18 @@ fn dot(a: &[i16; AREA], b: &[i16; AREA]) -> i32 {
     sum
 }
 
+/// Sum of values of -4095..=4095: eight of them fit 16 bits, so columns are summed first.
 #[inline(always)]
 fn total(a: &[i16; AREA]) -> i32 {
+    let mut columns = [0i16; SIDE];
+    for row in 0..SIDE {
+        for i in 0..SIDE {
+            columns[i] = columns[i].wrapping_add(a[row * SIDE + i]);
+        }
+    }
     let mut sum = 0i32;
-    for value in a {
-        sum = sum.wrapping_add(i32::from(*value));
+    for column in columns {
+        sum = sum.wrapping_add(i32::from(column));
     }
     sum
 }
@@ -78,17 +86,26 @@ fn less(mut a: [i16; AREA], b: &[i16; AREA]) -> [i16; AREA] {
     a
 }
 
-/// Pixels of a patch in 1/16 level.
+/// `N` pixels from `start` on.
 #[inline(always)]
-fn pixels(luma: &Luma, at: (i32, i32)) -> [i16; AREA] {
-    let stride = luma.stride();
-    let source = luma.run(at.0, at.1);
-    let mut out = [0i16; AREA];
-    for row in 0..SIDE {
-        let line = &source[row * stride..][..SIDE];
-        for i in 0..SIDE {
-            out[row * SIDE + i] = i16::from(line[i]) << 4;
-        }
+fn line<const N: usize>(source: &[u8], start: usize) -> &[u8; N] {
+    match source.get(start..).and_then(|rest| rest.first_chunk()) {
+        Some(line) => line,
+        None => outside(),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn outside() -> ! {
+    panic!("a patch was read beyond the margin of its plane")
+}
+
+#[inline(always)]
+fn widened(line: &[u8; SIDE]) -> [i16; SIDE] {
+    let mut out = [0i16; SIDE];
+    for i in 0..SIDE {
+        out[i] = i16::from(line[i]);
     }
     out
 }
@@ -108,10 +125,10 @@ pub fn sample(luma: &Luma, x: i32, y: i32) -> [i16; AREA] {
     let (gx, gy) = (32 - fx, 32 - fy);
     let source = luma.run(left, top);
     let stride = luma.stride();
-    let mut upper = horizontal(source, gx, fx);
+    let mut upper = horizontal(line(source, 0), gx, fx);
     let mut out = [0i16; AREA];
     for row in 0..SIDE {
-        let lower = horizontal(&source[(row + 1) * stride..], gx, fx);
+        let lower = horizontal(line(source, (row + 1).wrapping_mul(stride)), gx, fx);
         for i in 0..SIDE {
             let sum = gy.wrapping_mul(upper[i]).wrapping_add(fy.wrapping_mul(lower[i])).wrapping_add(8);
             out[row * SIDE + i] = (sum >> 4) as i16;
@@ -122,8 +139,7 @@ pub fn sample(luma: &Luma, x: i32, y: i32) -> [i16; AREA] {
 }
 
 #[inline(always)]
-fn horizontal(line: &[u8], left: u16, right: u16) -> [u16; SIDE] {
-    let line = &line[..=SIDE];
+fn horizontal(line: &[u8; SIDE + 1], left: u16, right: u16) -> [u16; SIDE] {
     let mut out = [0u16; SIDE];
     for i in 0..SIDE {
         let sum =
@@ -133,11 +149,39 @@ fn horizontal(line: &[u8], left: u16, right: u16) -> [u16; SIDE] {
     out
 }
 
-/// Residuals `second(p + vector) - first(p)` of the patch with upper left pixel `at`, in 1/16 level,
-/// -4080..=4080.
-#[inline(always)]
-pub fn residuals(first: &Luma, second: &Luma, at: (i32, i32), vector: (i32, i32)) -> [i16; AREA] {
-    less(sample(second, at.0 * UNIT + vector.0, at.1 * UNIT + vector.1), &pixels(first, at))
+/// A vector that was tried, and what came of it.
+#[derive(Clone, Copy)]
+pub struct Tried {
+    /// The vector, in units.
+    vector: (i32, i32),
+    /// `second(p + vector) - first(p)` in 1/16 level, -4080..=4080.
+    residuals: [i16; AREA],
+    /// Mean residual in 1/16 level, rounded down.
+    mean: i32,
+    /// As in [`Match`].
+    cost: u32,
+}
+
+impl Tried {
+    /// The vector and its cost.
+    #[inline(always)]
+    pub fn found(&self) -> Match {
+        Match { x: self.vector.0, y: self.vector.1, cost: self.cost }
+    }
+
+    /// Residuals `second(p + vector) - first(p)`, row by row, in 1/16 level.
+    #[inline(always)]
+    pub fn residuals(&self) -> &[i16; AREA] {
+        &self.residuals
+    }
+}
+
+/// Where a descent ended.
+pub struct Descent {
+    /// The cheapest place met.
+    pub best: Tried,
+    /// Whether it ended because no step led further down: another descent from there would end there at once.
+    pub settled: bool,
 }
 
 /// What is known of a patch of the first frame before it is searched.
@@ -158,35 +202,38 @@ pub struct Template {
     shift: u32,
 }
 
-/// Sums of one comparison of a patch.
-#[derive(Clone, Copy)]
-struct Compared {
-    /// Mean residual in 1/16 level, rounded down.
-    mean: i32,
-    /// As in [`Match`].
-    cost: u32,
-    /// `sum(gradient * residual)` by component; at most 64 * 255 * 4080 < 2^26.
-    product_x: i32,
-    product_y: i32,
-}
-
 impl Template {
     /// Reads patch `(column, row)` of the first frame; coordinates are clamped to the plane.
     ///
     /// Tensor sums are at most 64 * 255^2 < 2^22; the mean's part, `sum * sum / 64`, at most 2^28 before the
     /// division, which rounds towards zero.
+    #[inline(always)]
     pub fn new(first: &Luma, column: usize, row: usize) -> Self {
         let at = origin(column, row);
         let (mut gradient_x, mut gradient_y) = ([0i16; AREA], [0i16; AREA]);
+        let mut pixels = [0i16; AREA];
         let stride = first.stride();
         let source = first.run(at.0 - 1, at.1 - 1);
         for row in 0..SIDE {
-            let above = &source[row * stride + 1..][..SIDE];
-            let here = &source[(row + 1) * stride..][..SIDE + 2];
-            let below = &source[(row + 2) * stride + 1..][..SIDE];
+            let start = row.wrapping_mul(stride);
+            let above = widened(line(source, start.wrapping_add(1)));
+            let here = start.wrapping_add(stride);
+            let left = widened(line(source, here));
+            let right = widened(line(source, here.wrapping_add(2)));
+            let below = widened(line(source, here.wrapping_add(stride).wrapping_add(1)));
             for i in 0..SIDE {
-                gradient_x[row * SIDE + i] = i16::from(here[i + 2]).wrapping_sub(i16::from(here[i]));
-                gradient_y[row * SIDE + i] = i16::from(below[i]).wrapping_sub(i16::from(above[i]));
+                gradient_x[row * SIDE + i] = right[i].wrapping_sub(left[i]);
+            }
+            for i in 0..SIDE {
+                gradient_y[row * SIDE + i] = below[i].wrapping_sub(above[i]);
+            }
+        }
+        // On its own: together with the differences the compiler shares single pixels between the three and gathers.
+        let source = first.run(at.0, at.1);
+        for row in 0..SIDE {
+            let here = widened(line(source, row.wrapping_mul(stride)));
+            for i in 0..SIDE {
+                pixels[row * SIDE + i] = here[i] << 4;
             }
         }
         let (sum_x, sum_y) = (total(&gradient_x), total(&gradient_y));
@@ -196,64 +243,52 @@ impl Template {
         let xy = dot(&gradient_x, &gradient_y) - sum_x * sum_y / area;
         let shift = (32 - xx.max(yy).leading_zeros()).saturating_sub(12);
         let (xx, xy, yy) = (xx >> shift, xy >> shift, yy >> shift);
-        Self { at, pixels: pixels(first, at), gradient_x, gradient_y, sum_x, sum_y, xx, xy, yy, shift }
+        Self { at, pixels, gradient_x, gradient_y, sum_x, sum_y, xx, xy, yy, shift }
     }
 
+    /// Compares the patch with the second frame under a vector.
     #[inline(always)]
-    fn residuals(&self, second: &Luma, vector: (i32, i32)) -> [i16; AREA] {
-        less(sample(second, self.at.0 * UNIT + vector.0, self.at.1 * UNIT + vector.1), &self.pixels)
-    }
-
-    /// What a vector costs, as in [`Match`].
-    pub fn cost(&self, second: &Luma, vector: (i32, i32)) -> u32 {
-        centred_squares(&self.residuals(second, vector)).1
-    }
-
-    #[inline(always)]
-    fn compare(&self, second: &Luma, vector: (i32, i32)) -> Compared {
-        let residuals = self.residuals(second, vector);
+    pub fn compare(&self, second: &Luma, vector: (i32, i32)) -> Tried {
+        let there = sample(second, self.at.0 * UNIT + vector.0, self.at.1 * UNIT + vector.1);
+        let residuals = less(there, &self.pixels);
         let (mean, cost) = centred_squares(&residuals);
-        Compared {
-            mean,
-            cost,
-            product_x: dot(&self.gradient_x, &residuals),
-            product_y: dot(&self.gradient_y, &residuals),
-        }
+        Tried { vector, residuals, mean, cost }
     }
 
-    /// The Gauss-Newton step after a comparison, in units.
+    /// The Gauss-Newton step from a tried vector, in units.
     ///
     /// Differences hold the gradient twice and residuals are in 1/16 level, which leaves `-4 H^-1 b` units.
-    /// `|b| < 2^27`, cut to 2^15 after the shift (more is a step beyond the longest), so that products stay
-    /// below 2^27, their difference below 2^28 and four times that below 2^30. Division rounds towards zero.
-    #[inline]
-    fn step(&self, compared: &Compared) -> (i32, i32) {
-        let right = |product: i32, sum: i32| {
-            ((product - sum * compared.mean) >> self.shift).clamp(-(1 << 15), 1 << 15)
+    /// `sum(gradient * residual)` is at most 64 * 255 * 4080 < 2^26, so `|b| < 2^27`; it is cut to 2^15 after the
+    /// shift (more is a step beyond the longest), so that products stay below 2^27, their difference below 2^28 and
+    /// four times that below 2^30. Division rounds towards zero.
+    #[inline(always)]
+    fn step(&self, tried: &Tried) -> (i32, i32) {
+        let right = |gradient: &[i16; AREA], sum: i32| {
+            ((dot(gradient, &tried.residuals) - sum * tried.mean) >> self.shift).clamp(-(1 << 15), 1 << 15)
         };
-        let (bx, by) = (right(compared.product_x, self.sum_x), right(compared.product_y, self.sum_y));
+        let (bx, by) = (right(&self.gradient_x, self.sum_x), right(&self.gradient_y, self.sum_y));
         let determinant = (self.xx * self.yy - self.xy * self.xy).max(1);
         let solve = |numerator: i32| (-4 * numerator / determinant).clamp(-LONGEST_STEP, LONGEST_STEP);
         (solve(self.yy * bx - self.xy * by), solve(self.xx * by - self.xy * bx))
     }
 
     /// Iterates from `start` while the cost falls, at most `iterations` times; the cheapest place met.
-    pub fn descend(&self, second: &Luma, start: (i32, i32), iterations: u32) -> Match {
-        let mut compared = self.compare(second, start);
-        let mut best = Match { x: start.0, y: start.1, cost: compared.cost };
+    #[inline(always)]
+    pub fn descend(&self, second: &Luma, start: Tried, iterations: u32) -> Descent {
+        let mut best = start;
         for _ in 0..iterations {
-            let step = self.step(&compared);
+            let step = self.step(&best);
             if step == (0, 0) {
-                break;
+                return Descent { best, settled: true };
             }
-            let (x, y) = (bounded(best.x + step.0), bounded(best.y + step.1));
-            compared = self.compare(second, (x, y));
-            if compared.cost >= best.cost {
-                break;
+            let vector = (bounded(best.vector.0 + step.0), bounded(best.vector.1 + step.1));
+            let next = self.compare(second, vector);
+            if next.cost >= best.cost {
+                return Descent { best, settled: true };
             }
-            best = Match { x, y, cost: compared.cost };
+            best = next;
         }
-        best
+        Descent { best, settled: false }
     }
 }
 

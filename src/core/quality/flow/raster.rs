@@ -39,23 +39,25 @@ impl Luma {
     }
 
     /// Width in pixels.
+    #[inline(always)]
     pub fn width(&self) -> usize {
         self.width
     }
 
     /// Height in pixels.
+    #[inline(always)]
     pub fn height(&self) -> usize {
         self.height
     }
 
     /// Bytes from one row to the next of [`Self::run`].
-    #[inline]
+    #[inline(always)]
     pub fn stride(&self) -> usize {
         self.stride
     }
 
     /// The stored pixels from `(x, y)` on, rows `stride` apart; coordinates from `-MARGIN` on.
-    #[inline]
+    #[inline(always)]
     pub fn run(&self, x: i32, y: i32) -> &[u8] {
         let margin = MARGIN as i32;
         &self.data[(y + margin) as usize * self.stride + (x + margin) as usize..]
@@ -133,7 +135,7 @@ impl Field {
     }
 
     /// The displacement at clamped coordinates.
-    #[inline]
+    #[inline(always)]
     pub fn at(&self, x: i32, y: i32) -> (i32, i32) {
         let (x, y) = (x.clamp(0, self.width as i32 - 1), y.clamp(0, self.height as i32 - 1));
         let index = y as usize * self.width + x as usize;

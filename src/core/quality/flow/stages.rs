@@ -2,56 +2,40 @@
 
 use super::{
     BASE_STEPS, Field, FlowPair, IMPROVE_STEPS, Pyramid, SEARCH_STEPS,
-    search::{Patches, densify, improve, search},
+    search::{Patches, improve_and_densify, search, search_and_densify},
 };
 
 /// What a stage of one direction gives.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Output {
+#[derive(Clone, Copy, Debug)]
+pub enum Output<'a> {
     /// Vectors after the search from the coarser field.
-    Search {
-        /// Level, 0 is the base.
-        level: usize,
-        /// Its patches.
-        patches: Patches,
-    },
+    Search(&'a Patches),
     /// Vectors after taking over better ones from neighbours; not at the base.
-    Improve {
-        /// Level, 0 is the base.
-        level: usize,
-        /// Its patches.
-        patches: Patches,
-    },
+    Improve(&'a Patches),
     /// A vector for every pixel.
-    Densify {
-        /// Level, 0 is the base.
-        level: usize,
-        /// Its field.
-        field: Field,
-    },
+    Densify(&'a Field),
 }
 
-/// Runs one direction and shows every output as it is made.
+/// Runs one direction, shows every output with its level (0 is the base) as it is made, and gives the base's field.
 ///
 /// # Panics
 /// When the two pyramids differ in size.
-pub fn run(first: &Pyramid, second: &Pyramid, mut show: impl FnMut(Output)) {
+pub fn run(first: &Pyramid, second: &Pyramid, mut show: impl FnMut(usize, Output<'_>)) -> Field {
     let size = |pyramid: &Pyramid| (pyramid.base().width(), pyramid.base().height());
     assert_eq!(size(first), size(second), "flow needs two frames of one size");
-    let mut field: Option<Field> = None;
-    for (level, (a, b)) in first.levels().iter().zip(second.levels()).enumerate().rev() {
-        let steps = if level == 0 { BASE_STEPS } else { SEARCH_STEPS };
-        let mut patches = search(a, b, field.as_ref(), steps);
-        if level > 0 {
-            let improved = improve(a, b, &patches, IMPROVE_STEPS);
-            show(Output::Search { level, patches: std::mem::replace(&mut patches, improved) });
-        }
-        let found = densify(a, b, &patches);
-        show(if level == 0 { Output::Search { level, patches } } else { Output::Improve { level, patches } });
-        // The next level needs the field too; the base's is handed over without a copy.
-        field = (level > 0).then(|| found.clone());
-        show(Output::Densify { level, field: found });
+    let mut coarser: Option<Field> = None;
+    for (level, (a, b)) in first.levels().iter().zip(second.levels()).enumerate().skip(1).rev() {
+        let found = search(a, b, coarser.as_ref(), SEARCH_STEPS);
+        show(level, Output::Search(&found));
+        let (improved, field) = improve_and_densify(a, b, &found, IMPROVE_STEPS);
+        show(level, Output::Improve(&improved));
+        show(level, Output::Densify(&field));
+        coarser = Some(field);
     }
+    let (found, field) = search_and_densify(first.base(), second.base(), coarser.as_ref(), BASE_STEPS);
+    show(0, Output::Search(&found));
+    show(0, Output::Densify(&field));
+    field
 }
 
 /// A stage's values in the order of `docs/flow.md`.
@@ -73,7 +57,7 @@ pub fn named(first: &Pyramid, second: &Pyramid) -> Vec<Named> {
         }
     }
     for (direction, from, to) in [("forward", first, second), ("backward", second, first)] {
-        run(from, to, |output| all.push(name_output(output, direction)));
+        run(from, to, |level, output| all.push(name_output(level, output, direction)));
     }
     let pair = FlowPair::of(first, second);
     for (direction, fates) in [("forward", pair.forward_fates), ("backward", pair.backward_fates)] {
@@ -83,16 +67,16 @@ pub fn named(first: &Pyramid, second: &Pyramid) -> Vec<Named> {
     all
 }
 
-fn name_output(output: Output, direction: &str) -> Named {
+fn name_output(level: usize, output: Output<'_>, direction: &str) -> Named {
     let of_patches = |patches: &Patches| {
         patches.found.iter().flat_map(|found| [found.x, found.y, found.cost as i32]).collect()
     };
-    let (stage, level, values) = match &output {
-        Output::Search { level, patches } => ("search", level, of_patches(patches)),
-        Output::Improve { level, patches } => ("improve", level, of_patches(patches)),
-        Output::Densify { level, field } => {
+    let (stage, values) = match output {
+        Output::Search(patches) => ("search", of_patches(patches)),
+        Output::Improve(patches) => ("improve", of_patches(patches)),
+        Output::Densify(field) => {
             let pairs = field.x.iter().zip(&field.y);
-            ("densify", level, pairs.flat_map(|(&x, &y)| [i32::from(x), i32::from(y)]).collect())
+            ("densify", pairs.flat_map(|(&x, &y)| [i32::from(x), i32::from(y)]).collect())
         }
     };
     Named { name: format!("{stage}.{level}.{direction}"), values }
