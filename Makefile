@@ -42,7 +42,7 @@ lint: setup ## formatting and clippy
 	@cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
-bench: setup ## criterion benchmarks
+bench: setup ## benchmarks of our own parts (scripts/bench-peers.sh: beside OpenCV, scikit-image and PyTorch)
 	@cargo bench --locked --profile dev
 
 clean: ## remove what the demo wrote (the build cache stays)

@@ -244,4 +244,5 @@ def main():
     print(json.dumps(work(options.packages, options.corpus), indent=1))
 
 
-main()
+if __name__ == "__main__":
+    main()
