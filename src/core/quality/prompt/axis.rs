@@ -1,0 +1,83 @@
+//! The prompt axis from its terms.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    anchor::{self, AnchorRule, Trajectory},
+    change::change,
+    likelihood::Likelihoods,
+    relevance::{Relevance, relevance},
+};
+use crate::{
+    domain::{score::Score, scoring::TermRule},
+    quality::fixed::{geometric_mean, normalise},
+};
+
+/// Rules of the text axis: `[scoring.prompt]`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptRules {
+    /// The text model by its name in the manifest of models ...
+    pub model: String,
+    /// ... and the SHA-256 of its weights: another model is another rules digest.
+    pub sha256: String,
+    /// Taken off what a frame is ranked among, in 1/1000 nat.
+    pub slack: i64,
+    /// Least change of the real clip towards a sentence that can judge change, in 1/1000 nat.
+    pub least_gain: i64,
+    /// Rank among the real clip's frames, in 1/10000.
+    pub txt_rel: TermRule,
+    /// Change towards the prompt against the real clip's, in 1/1000.
+    pub delta_txt: TermRule,
+    /// Ceiling for another scene.
+    pub anchor: AnchorRule,
+}
+
+/// Likelihoods of the three clips that belong to a verdict.
+#[derive(Clone, Copy, Debug)]
+pub struct PromptMeasures<'a> {
+    /// The miner's clip at the sampled frames.
+    pub clip: &'a Likelihoods,
+    /// The real clip at the same frames.
+    pub reference: &'a Likelihoods,
+    /// The given frame, one frame in the views of the first sample.
+    pub given: &'a Likelihoods,
+    /// Where other tasks' clips are at hand.
+    pub trajectory: Option<Trajectory<'a>>,
+}
+
+/// What the text model makes of a clip.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PromptScores {
+    /// The axis; `None` when nothing of it could be judged.
+    pub axis: Option<Score>,
+    /// Its terms by name; `anchor` is the ceiling.
+    pub terms: BTreeMap<String, Option<Score>>,
+    /// Raw ranks and the gap of G9.
+    pub relevance: Option<Relevance>,
+}
+
+/// Scores the prompt axis: weighted geometric mean of `txt_rel` and `delta_txt`, under the ceiling of `anchor`.
+///
+/// Without `txt_rel` there is no axis. Without `delta_txt` (the real clip does not change towards the prompt) its weight
+/// goes to the other.
+pub fn score_prompt(measures: &PromptMeasures<'_>, rules: &PromptRules) -> PromptScores {
+    let PromptMeasures { clip, reference, given, trajectory } = *measures;
+    let relevance = relevance(clip, reference, given, rules.slack);
+    let score = |raw: i64, rule: TermRule| normalise(raw, rule.bad, rule.good);
+    let txt_rel = relevance.as_ref().map(|relevance| score(relevance.rank, rules.txt_rel));
+    let delta_txt = change(clip, reference, given, rules.least_gain).map(|raw| score(raw, rules.delta_txt));
+    let ceiling = trajectory
+        .and_then(|trajectory| anchor::margin(&trajectory))
+        .map(|margin| anchor::ceiling(margin, &rules.anchor));
+    let axis = txt_rel.and_then(|txt_rel| {
+        let mut parts = vec![(txt_rel, rules.txt_rel.weight)];
+        parts.extend(delta_txt.map(|score| (score, rules.delta_txt.weight)));
+        geometric_mean(&parts).map(|mean| ceiling.map_or(mean, |ceiling| mean.min(ceiling)))
+    });
+    let terms = [("txt_rel", txt_rel), ("delta_txt", delta_txt), ("anchor", ceiling)];
+    let terms = terms.into_iter().map(|(name, score)| (name.to_owned(), score)).collect();
+    PromptScores { axis, terms, relevance }
+}
