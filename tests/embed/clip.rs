@@ -2,7 +2,7 @@
 //! executors against each other.
 //!
 //! The fast suite runs a small configuration. The whole architecture, 151 million drawn parameters:
-//! `cargo test --test embed clip:: -- --ignored --nocapture` (a minute of processor time, 2 GB).
+//! `cargo test --test embed clip:: -- --ignored --nocapture` (15 s of processor time, 2 GB).
 
 use std::sync::{Arc, OnceLock};
 
@@ -76,7 +76,8 @@ fn golden() -> &'static Golden {
     })
 }
 
-fn small() -> &'static Clip {
+/// The small drawn towers.
+pub fn small() -> &'static Clip {
     static SMALL: OnceLock<Clip> = OnceLock::new();
     SMALL.get_or_init(|| Clip::drawn(ClipShape::SMALL).expect("drawn"))
 }
@@ -219,7 +220,7 @@ fn fits_by<A: Arithmetic>(
 }
 
 /// Pictures of one drawn frame in all its views, flat ones, and texts of several lengths.
-fn inputs(shape: &ClipShape) -> (Vec<RgbImage>, Vec<Vec<u16>>) {
+pub fn inputs(shape: &ClipShape) -> (Vec<RgbImage>, Vec<Vec<u16>>) {
     let side = shape.image_side;
     let frame = textured(96, 64, 5);
     let views = views(&leoma_core::domain::ids::Digest([7; 32]), 3, 96, 64);
@@ -232,6 +233,18 @@ fn inputs(shape: &ClipShape) -> (Vec<RgbImage>, Vec<Vec<u16>>) {
         std::iter::once(last - 1).chain(inner).chain([last]).collect::<Vec<_>>()
     };
     (all, vec![text(shape), vec![last - 1, last], long(1), long(37), vec![last - 1, 5, last]])
+}
+
+/// Cosines of the small towers' [`inputs`] by the canonical path.
+pub fn canonical_fits() -> Vec<f64> {
+    let (pictures, texts) = inputs(&ClipShape::SMALL);
+    fits_by(&CanonicalTowers, &small().layers, small(), &pictures, &texts)
+}
+
+/// The same by the third executor.
+pub fn reversed_fits() -> Vec<f64> {
+    let (pictures, texts) = inputs(&ClipShape::SMALL);
+    fits_by(&Reversed, &small().layers, small(), &pictures, &texts)
 }
 
 /// How far two paths lie apart at most, in parts of the noise floor.
@@ -313,7 +326,7 @@ fn a_checkpoint_of_pytorch_is_read_to_the_bit() {
 }
 
 #[test]
-#[ignore = "the whole architecture: a minute of processor time, 2 GB"]
+#[ignore = "the whole architecture: 15 s of processor time, 2 GB"]
 fn the_whole_towers_are_those_of_pytorch_and_stay_within_the_floor() {
     let clip = Clip::drawn(ClipShape::VIT_B_32).expect("drawn");
     parity("full", &clip, &golden().full);
