@@ -138,6 +138,11 @@ impl Embedder {
         &self.device
     }
 
+    /// Lengths of the text model, where one is loaded.
+    pub fn text_shape(&self) -> Option<ClipShape> {
+        self.text_shape
+    }
+
     /// How values were settled so far.
     pub fn counts(&self) -> Counts {
         Counts {

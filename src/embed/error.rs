@@ -119,6 +119,9 @@ pub enum EmbedError {
         /// The most.
         most: usize,
     },
+    /// Nothing to compare: no frames or no texts.
+    #[error("the cosines of a prompt make no table: {0}")]
+    Table(String),
     /// The embedding thread failed while it worked on this request.
     #[error("the embedding thread failed: {0}")]
     Panicked(String),

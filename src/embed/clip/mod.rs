@@ -11,6 +11,7 @@ mod checkpoint;
 pub(crate) mod lane;
 pub mod model;
 pub mod picture;
+pub mod task;
 pub mod tensors;
 pub mod tokens;
 pub mod tower;

@@ -42,7 +42,7 @@ pub struct PromptMeasures<'a> {
     pub clip: &'a Likelihoods,
     /// The real clip at the same frames.
     pub reference: &'a Likelihoods,
-    /// The given frame, one frame in the views of the first sample.
+    /// The given frame in the views of every sample: parts lie elsewhere in each.
     pub given: &'a Likelihoods,
     /// Where other tasks' clips are at hand.
     pub trajectory: Option<Trajectory<'a>>,

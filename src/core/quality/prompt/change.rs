@@ -31,8 +31,11 @@ pub fn change(
     (!credits.is_empty()).then(|| mean(&credits))
 }
 
-/// Mean log-odds of the frames after the first beyond the given frame's, by the view where it is least.
+/// Mean log-odds of the frames after the first beyond the given frame's in the same view, by the view where it is least.
 fn least_view_gain(clip: &[Vec<i64>], given: &[Vec<i64>]) -> Option<i64> {
-    let gain = |(clip, given): (&Vec<i64>, &Vec<i64>)| mean(clip.get(1..).unwrap_or_default()) - mean(given);
+    let gain = |(clip, given): (&Vec<i64>, &Vec<i64>)| {
+        let gains: Vec<i64> = clip.iter().zip(given).skip(1).map(|(frame, given)| frame - given).collect();
+        mean(&gains)
+    };
     clip.iter().zip(given).map(gain).min()
 }

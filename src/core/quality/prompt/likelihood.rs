@@ -107,9 +107,10 @@ impl Likelihoods {
         &self.odds
     }
 
-    /// Whether two have the same sentences and views; frames may differ.
+    /// Whether two have the same sentences, views and frames.
     pub(super) fn comparable(&self, other: &Self) -> bool {
-        let shape = |all: &Self| all.odds.iter().map(Vec::len).collect::<Vec<_>>();
+        let frames = |views: &Vec<Vec<i64>>| views.iter().map(Vec::len).collect::<Vec<_>>();
+        let shape = |all: &Self| all.odds.iter().map(frames).collect::<Vec<_>>();
         !self.odds.is_empty() && shape(self) == shape(other)
     }
 }

@@ -45,9 +45,9 @@ pub fn relevance(
     Some(Relevance { rank: mean(&least.collect::<Vec<_>>()), by_view: by_view.collect(), overlay_gap })
 }
 
-/// Mean over frames of the part of the real clip's frames and the given one that a frame equals or exceeds.
+/// Mean over frames of the part of the real clip's frames and the given one (its mean) that a frame equals or exceeds.
 fn mean_rank(clip: &[i64], reference: &[i64], given: &[i64], slack: i64) -> i64 {
-    let pool: Vec<i64> = reference.iter().chain(given).map(|value| value - slack).collect();
+    let pool: Vec<i64> = reference.iter().copied().chain([mean(given)]).map(|value| value - slack).collect();
     let rank = |value: &i64| {
         let below = pool.iter().filter(|&other| other < value).count() as i64;
         let equal = pool.iter().filter(|&other| other == value).count() as i64;

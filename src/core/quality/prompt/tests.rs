@@ -40,12 +40,13 @@ fn reference() -> Likelihoods {
     table_of(1, SAMPLES, real)
 }
 
+/// The given frame in every sample's views.
 fn given() -> Likelihoods {
-    table_of(1, 1, real)
+    table_of(1, SAMPLES, |sentence, view, _| real(sentence, view, 0))
 }
 
 fn freeze() -> Likelihoods {
-    table_of(1, SAMPLES, |sentence, view, _| real(sentence, view, 0))
+    given()
 }
 
 fn rank(clip: &Likelihoods) -> i64 {
@@ -134,7 +135,8 @@ fn a_picture_pasted_into_a_corner_is_missing_in_a_part() {
 fn every_sentence_of_a_long_prompt_counts() {
     let half = |sentence: usize, view, frame| if sentence == 0 { real(0, view, frame) } else { 180 };
     let both = table_of(2, SAMPLES, |sentence, view, frame| real(sentence, view, frame));
-    let (one, given) = (table_of(2, SAMPLES, half), table_of(2, 1, real));
+    let (one, given) =
+        (table_of(2, SAMPLES, half), table_of(2, SAMPLES, |sentence, view, _| real(sentence, view, 0)));
     let rank = |clip| relevance(clip, &both, &given, SLACK).expect("comparable").rank;
     assert!(rank(&one) <= rank(&both) / 2 + 1, "{} {}", rank(&one), rank(&both));
     assert_eq!(change(&one, &both, &given, LEAST_GAIN), Some(500));
@@ -155,6 +157,7 @@ fn tables_that_do_not_belong_together_give_nothing() {
     let two = table_of(2, SAMPLES, real);
     assert!(relevance(&two, &reference(), &given(), SLACK).is_none());
     assert!(change(&two, &reference(), &given(), LEAST_GAIN).is_none());
+    assert!(change(&table_of(1, 3, real), &reference(), &given(), LEAST_GAIN).is_none());
     let shape = TableShape { views: VIEWS, frames: 1, sentences: 1, distractors: DISTRACTORS };
     assert!(Cosines::new(shape, vec![0; 3]).is_err());
     assert!(Cosines::new(TableShape { distractors: 32, ..shape }, vec![0; VIEWS * 33]).is_err());
@@ -256,7 +259,7 @@ proptest! {
         // Every view equal, so that each of them is the least one.
         let flat = |sentence, _: usize, frame| plain(sentence, 0, frame);
         let reference = table_of(1, SAMPLES, |sentence, _, frame| real(sentence, 0, frame));
-        let given = table_of(1, 1, |sentence, _, _| real(sentence, 0, 0));
+        let given = table_of(1, SAMPLES, |sentence, _, _| real(sentence, 0, 0));
         let raised = table_of(1, SAMPLES, |s, v, f| flat(s, v, f) + if v == view { by } else { 0 });
         let flat = table_of(1, SAMPLES, flat);
         let rank = |clip| relevance(clip, &reference, &given, SLACK).expect("comparable");
