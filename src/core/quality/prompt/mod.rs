@@ -12,6 +12,7 @@
 
 pub mod anchor;
 pub mod axis;
+pub mod card;
 pub mod change;
 pub mod distractors;
 pub mod likelihood;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{
     anchor::{AnchorRule, Trajectory, ceiling, margin},
     axis::{PromptMeasures, PromptRules, score_prompt},
+    card::join,
     change::change,
     distractors::{DISTRACTORS, choose, edits},
     likelihood::{Cosines, Likelihoods, TableShape, log_odds, log_probability},
@@ -12,7 +13,15 @@ use super::{
     sentences::split,
     view::{SAMPLES, VIEWS, View, samples, views},
 };
-use crate::domain::{ids::Digest, scoring::TermRule};
+use crate::{
+    domain::{
+        ids::Digest,
+        rules::Rules,
+        score::{Axes, GateId, GateReading, PromptRead, Score, ScoreCard},
+        scoring::TermRule,
+    },
+    quality::canonical::score_digest,
+};
 
 const SLACK: i64 = 250;
 const LEAST_GAIN: i64 = 400;
@@ -69,6 +78,7 @@ fn rules() -> PromptRules {
         least_gain: LEAST_GAIN,
         txt_rel: TermRule { bad: 0, good: 4_500, weight: 50 },
         delta_txt: TermRule { bad: 0, good: 600, weight: 50 },
+        camera_weight: 50,
         anchor: AnchorRule { bad: -100, good: 0, ceiling: 3_000 },
     }
 }
@@ -179,6 +189,79 @@ fn the_anchor_caps_another_scene_and_rewards_no_closeness() {
     let trajectory = Some(Trajectory { own: &own, others: &others });
     let measures = PromptMeasures { clip: &reference, reference: &reference, given: &given, trajectory };
     assert_eq!(score_prompt(&measures, &rules()).axis.map(|score| score.get()), Some(3_000));
+}
+
+/// A card as pixels alone give it.
+fn card(gates: &[(GateId, bool)]) -> ScoreCard {
+    let reading = |decides| GateReading { numbers: Default::default(), fired: true, decides };
+    let score = |value| Some(Score::clamped(value));
+    let scoring = Rules::embedded().scoring;
+    let axes =
+        Axes { first_frame: score(9_000), prompt: None, temporal: score(9_000), artifacts: score(9_000) };
+    let overall = crate::quality::terms::overall(&axes, &scoring.weights);
+    let mut card = ScoreCard {
+        passed: crate::quality::verdict::passes(&axes, overall, &scoring),
+        axes,
+        overall,
+        terms: Default::default(),
+        gates: gates.iter().map(|&(gate, decides)| (gate, reading(decides))).collect(),
+        prompt_read: PromptRead::None,
+        frame_digest: Digest([1; 32]),
+        score_digest: Digest([0; 32]),
+    };
+    card.score_digest = score_digest(&card);
+    card
+}
+
+#[test]
+fn a_clip_of_something_else_does_not_pass_with_a_text_model() {
+    let (reference, given, rules) = (reference(), given(), rules());
+    let scoring = Rules::embedded().scoring;
+    let judged = |clip: &Likelihoods, before: ScoreCard| {
+        let measures = PromptMeasures { clip, reference: &reference, given: &given, trajectory: None };
+        join(before, &score_prompt(&measures, &rules), &rules, &scoring)
+    };
+    let before = card(&[]);
+    assert!(before.passed && before.axes.prompt.is_none());
+    let good = judged(&reference, before.clone());
+    assert!(good.passed && good.axes.prompt == Some(Score::MAX) && good.overall > before.overall);
+    assert_eq!((good.prompt_read, good.score_digest), (PromptRead::Text, score_digest(&good)));
+    assert_ne!(good.score_digest, before.score_digest);
+    let other = judged(&table_of(1, SAMPLES, |_, _, _| 190), before.clone());
+    assert!(!other.passed && other.axes.prompt <= Some(Score::clamped(10)), "{other:?}");
+    // A pan keeps its score up to the cap, an advisory reading changes nothing.
+    let cap = Score::clamped(scoring.gates.pan_zoom.cap.into());
+    assert_eq!(judged(&reference, card(&[(GateId::G4, true)])).axes.prompt, Some(cap));
+    assert_eq!(judged(&reference, card(&[(GateId::G4, false)])).axes.prompt, Some(Score::MAX));
+    // Camera words that were missed still cost.
+    let mut camera = before.clone();
+    camera.axes.prompt = Some(Score::clamped(2_500));
+    let both = judged(&reference, camera).axes.prompt.map(|score| score.get());
+    assert!(both.is_some_and(|score| (3_000..7_000).contains(&score)), "{both:?}");
+    // Nothing read: the card says so and keeps its score.
+    let two = table_of(2, SAMPLES, real);
+    let unread = judged(&two, before.clone());
+    assert_eq!((unread.overall, unread.prompt_read), (before.overall, PromptRead::None));
+    assert_eq!(unread.terms["txt_rel"], None);
+}
+
+#[test]
+fn rules_out_of_range_are_refused_by_name() {
+    assert_eq!(rules().check(), Ok(()));
+    let refused = |change: fn(&mut PromptRules)| {
+        let mut wrong = rules();
+        change(&mut wrong);
+        wrong.check().map_err(|error| error.field)
+    };
+    assert_eq!(refused(|rules| rules.model.clear()), Err("model"));
+    assert_eq!(refused(|rules| rules.sha256.push('0')), Err("sha256"));
+    assert_eq!(refused(|rules| rules.slack = -1), Err("slack"));
+    assert_eq!(refused(|rules| rules.least_gain = 0), Err("least_gain"));
+    assert_eq!(refused(|rules| rules.txt_rel.good = rules.txt_rel.bad), Err("txt_rel"));
+    assert_eq!(refused(|rules| (rules.txt_rel.weight, rules.delta_txt.weight) = (0, 0)), Err("txt_rel"));
+    assert_eq!(refused(|rules| rules.delta_txt.weight = u32::MAX), Err("delta_txt"));
+    assert_eq!(refused(|rules| rules.camera_weight = 10_001), Err("camera_weight"));
+    assert_eq!(refused(|rules| rules.anchor.ceiling = 0), Err("anchor"));
 }
 
 #[test]
