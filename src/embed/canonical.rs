@@ -20,11 +20,11 @@ const COLUMNS: usize = 16;
 /// Maps `[images, channels, height, width]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Maps {
-    images: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
-    data: Vec<f32>,
+    pub(crate) images: usize,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) data: Vec<f32>,
 }
 
 impl Maps {
@@ -191,7 +191,8 @@ fn pad(maps: &Maps, padding: Padding, spare: usize) -> Padded {
     Padded { height, stride, data }
 }
 
-fn convolve(maps: &Maps, layer: &Convolution) -> Maps {
+/// Maps through a convolution.
+pub(crate) fn convolve(maps: &Maps, layer: &Convolution) -> Maps {
     let shape = &layer.shape;
     let (height, width) = (shape.output_side(maps.height), shape.output_side(maps.width));
     let mut data = vec![0.0; maps.images * shape.outputs * height * width];

@@ -15,6 +15,7 @@
 
 mod blurred;
 pub mod canonical;
+pub mod clip;
 pub mod embedder;
 pub mod error;
 mod filter;

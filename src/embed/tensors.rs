@@ -161,6 +161,6 @@ impl Executor for TensorExecutor {
 }
 
 /// The values of a tensor's data; empty when the device gave something else, which the callers' checks catch.
-fn floats(data: TensorData) -> Vec<f32> {
+pub(crate) fn floats(data: TensorData) -> Vec<f32> {
     data.try_to_vec::<f32>().unwrap_or_default()
 }

@@ -14,7 +14,7 @@ use leoma_embed::{
     image::{embedding_image, perceptual_image},
     models::{cosine, distance, embeddings, features},
     network::Executor,
-    quantised::{COSINE_NOISE, DISTANCE_NOISE, settle},
+    quantised::{COSINE_NOISE, DISTANCE_NOISE, PROMPT_NOISE, settle},
     tensors::TensorExecutor,
 };
 
@@ -86,6 +86,8 @@ impl Series {
 struct Canonical {
     distances: BTreeMap<u32, f64>,
     cosines: BTreeMap<u32, f64>,
+    /// Pictures with texts by the small drawn towers.
+    fits: Vec<f64>,
 }
 
 impl Canonical {
@@ -99,6 +101,7 @@ impl Canonical {
             Self {
                 distances: Series::Whole.distances().into_iter().map(distance).collect(),
                 cosines: Series::Whole.cosines().into_iter().map(cosine).collect(),
+                fits: crate::clip::canonical_fits(),
             }
         })
     }
@@ -114,11 +117,12 @@ fn canonical_digest(models: &Models, series: Series) -> String {
     let known = Canonical::of(models);
     let distances = series.distances().into_iter().map(|seed| known.distances[&seed]);
     let cosines = series.cosines().into_iter().map(|seed| known.cosines[&seed]);
-    digest_of(distances.chain(cosines).map(Quantised::nearest))
+    digest_of(distances.chain(cosines).chain(known.fits.iter().copied()).map(Quantised::nearest))
 }
 
 /// The digest by an embedder, and how it came about.
 fn digest_by(choice: DeviceChoice, models: Arc<Models>, series: Series) -> String {
+    let models = Arc::new((*models).clone().with_text(crate::clip::small().clone()));
     let embedder = Embedder::with_models(choice, models).expect("the device answers the probe");
     let mut values = Vec::new();
     for [given, returned] in series.distances().into_iter().map(pair) {
@@ -127,6 +131,8 @@ fn digest_by(choice: DeviceChoice, models: Arc<Models>, series: Series) -> Strin
     for [given, clip] in series.cosines().into_iter().map(pair) {
         values.extend(embedder.drift(&given, &clip, &[0]).expect("a cosine"));
     }
+    let (pictures, texts) = crate::clip::inputs(&crate::clip::small().layers.shape);
+    values.extend(embedder.fits(&pictures, &texts).expect("cosines of pictures and texts"));
     let counts = embedder.counts();
     eprintln!("{}: values by the device and by the canonical path: {counts:?}", embedder.device());
     assert!(counts.by_canonical >= 4 && counts.by_device >= 1, "{counts:?}");
@@ -193,6 +199,9 @@ fn another_order_of_sums_gives_the_digest() {
     }
     for seed in Series::Short.cosines() {
         see(&COSINE_NOISE, raw_cosine(&models, &other.1, &pair(seed)), known.cosines[&seed]);
+    }
+    for (raw, canonical) in crate::clip::reversed_fits().into_iter().zip(&known.fits) {
+        see(&PROMPT_NOISE, raw, *canonical);
     }
     assert!(differ > values.len() / 2, "the paths must differ in bits for this to show anything: {differ}");
     assert_eq!(digest_of(values), canonical_digest(&models, Series::Short));

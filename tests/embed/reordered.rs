@@ -24,7 +24,7 @@ pub struct Reordered<'a>(pub &'a Network);
 
 /// `a * b + c`, rounded once but for double rounding, which other hardware may differ by as well.
 #[inline(always)]
-fn fused(a: f32, b: f32, c: f32) -> f32 {
+pub fn fused(a: f32, b: f32, c: f32) -> f32 {
     (f64::from(a) * f64::from(b) + f64::from(c)) as f32
 }
 

@@ -17,6 +17,7 @@ pub mod layers;
 pub mod measure;
 pub mod motion;
 pub mod plane;
+pub mod prompt;
 pub mod resample;
 pub mod selftest;
 pub mod ssim;
