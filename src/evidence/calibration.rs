@@ -187,7 +187,8 @@ fn terms(
         let damage = damaged.keys().copied().find(|damage| Some(*damage) == named).or_else(most)?;
         let strongest = worst(term, damage)?;
         let reach = strongest - middle;
-        let bad = strongest + reach * BEYOND_PERCENT / 100;
+        // No raw value lies below zero.
+        let bad = (strongest + reach * BEYOND_PERCENT / 100).max(0);
         let kept = match reach * direction {
             ..=0 => Some("the damage does not move the term"),
             _ => None,
@@ -207,10 +208,15 @@ fn terms(
     judge.terms().keys().filter_map(|term| of(term)).collect()
 }
 
+/// Whether a gate's number tells of the clip, not of what it was given, asked or compared with.
+fn is_of_the_clip(number: &str) -> bool {
+    !["reference_", "given_", "asked"].iter().any(|other| number.starts_with(other)) && number != "pairs"
+}
+
 fn gate_ranges(clean: &[Reading]) -> Vec<GateRange> {
     let mut ranges: BTreeMap<(GateId, &str), (i64, i64)> = BTreeMap::new();
     for (gate, reading) in clean.iter().flat_map(|reading| &reading.gates) {
-        for (number, value) in &reading.numbers {
+        for (number, value) in reading.numbers.iter().filter(|(number, _)| is_of_the_clip(number)) {
             let range = ranges.entry((*gate, number)).or_insert((*value, *value));
             *range = (range.0.min(*value), range.1.max(*value));
         }
@@ -390,7 +396,7 @@ mod tests {
         let damaged = [("blur", vec![reading(190), reading(90)]), ("noise", vec![reading(2000)])].into();
         let found = terms(&judge, &clean, &damaged);
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].good, found[0].bad, found[0].kept), (990, 90 - 90, None));
+        assert_eq!((found[0].good, found[0].bad, found[0].kept), (990, 0, None));
         // Damage that makes the term better is no damage to it.
         let better = [("blur", vec![reading(2000)])].into();
         assert!(terms(&judge, &clean, &better)[0].kept.is_some());

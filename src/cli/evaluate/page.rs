@@ -14,7 +14,7 @@ use crate::{
 
 /// The score page's style, which this page shares, and what is its own.
 const STYLE: &str = include_str!("../score/report/style.css");
-const OWN_STYLE: &str = ".ladders svg{width:120px;height:40px;display:block}.ladders polyline{fill:none;stroke:var(--accent);stroke-width:2;vector-effect:non-scaling-stroke}.ladders polyline.final{stroke:var(--heat)}.cell{position:relative}.cell i{position:absolute;inset:2px;background:var(--heat);border-radius:3px}.cell b{position:relative;font-weight:400}";
+const OWN_STYLE: &str = ".ladders svg{width:120px;height:40px;display:block}.ladders polyline{fill:none;stroke:var(--accent);stroke-width:2;vector-effect:non-scaling-stroke}.ladders polyline.final{stroke:var(--heat)}.key.final::before{border-top-color:var(--heat)}th.n{text-align:right}.cell{position:relative}.cell i{position:absolute;inset:2px;background:var(--heat);border-radius:3px}.cell b{position:relative;font-weight:400}";
 /// Size of a plot in its own units.
 const WIDTH: f64 = 100.0;
 const HEIGHT: f64 = 36.0;
@@ -88,8 +88,8 @@ fn ladders(page: &mut String, evidence: &Evidence) {
     page.push_str(
         "<section><h2>Graded damage</h2><p class=\"note\">Share of pairs of levels in the right order, ties counting half, and Kendall's tau-b \
          against the level, mean over windows. Curves from level 0 to 5: <span class=\"key\">raw reading, 0 at its good end</span> \
-         <span class=\"key\" style=\"color:var(--heat)\">final score</span></p><div class=\"wide\"><table class=\"ladders\"><tr><th>damage<th>curves<th>raw: next<th>2+<th>tau\
-         <th>final: next<th>2+<th>tau<th>answered by<th>levels</tr>",
+         <span class=\"key final\">final score</span></p><div class=\"wide\"><table class=\"ladders\"><tr><th>damage<th>curves<th class=\"n\">raw: next<th class=\"n\">2+<th class=\"n\">tau\
+         <th class=\"n\">final: next<th class=\"n\">2+<th class=\"n\">tau<th>answered by<th>levels</tr>",
     );
     for figures in &evidence.ladders {
         let _ = write!(
@@ -146,9 +146,9 @@ fn cross_talk(page: &mut String, evidence: &Evidence) {
          windows. A star marks axes that the damage may touch; on the others every point is cross-talk.</p><div class=\"wide\"><table><tr><th>damage",
     );
     Axis::ALL.iter().for_each(|axis| {
-        let _ = write!(page, "<th>{}", axis.name());
+        let _ = write!(page, "<th class=\"n\">{}", axis.name());
     });
-    page.push_str("<th>worst untouched, any level</tr>");
+    page.push_str("<th class=\"n\">worst untouched, any level</tr>");
     for figures in &evidence.ladders {
         let _ = write!(page, "<tr><td><code>{}</code>", figures.generator);
         for axis in Axis::ALL {
@@ -176,7 +176,7 @@ fn attacks(page: &mut String, evidence: &Evidence) {
         page,
         "<section><h2>Attacks</h2><p class=\"note\">Honest stand-ins: {} of {} rejected, {} pass, median {}. An attack is open where it passes at or \
          above that median. Own gate: windows on which the gate of its row fired, advisory or not.</p><div class=\"wide\"><table><tr><th>gate<th>attack\
-         <th>clips<th>rejected by<th>failed<th>below the median<th>open<th>own gate<th>best</tr>",
+         <th class=\"n\">clips<th>rejected by<th class=\"n\">failed<th class=\"n\">below the median<th class=\"n\">open<th class=\"n\">own gate<th class=\"n\">best</tr>",
         stand_ins.rejected, stand_ins.clips, stand_ins.passed, stand_ins.median
     );
     for attack in &evidence.attacks {
