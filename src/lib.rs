@@ -16,6 +16,8 @@ pub mod cli;
 pub mod config;
 pub mod corpus;
 pub mod decode;
+pub mod encode;
+pub mod evidence;
 pub mod miners;
 pub mod runtime;
 pub mod sim;

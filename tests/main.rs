@@ -4,6 +4,7 @@ mod chain;
 mod corpus;
 mod decode;
 mod devnet;
+mod evaluate;
 mod house;
 mod miners;
 mod run;

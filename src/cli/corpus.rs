@@ -84,7 +84,7 @@ pub struct DrawArgs {
 }
 
 /// Reads `832x480`; both sides even and at most 4096.
-fn parse_size(text: &str) -> Result<(u32, u32), SizeError> {
+pub(super) fn parse_size(text: &str) -> Result<(u32, u32), SizeError> {
     let refuse = || SizeError(text.chars().take(40).collect());
     let (width, height) = text.split_once('x').ok_or_else(refuse)?;
     let side = |text: &str| {
@@ -96,7 +96,7 @@ fn parse_size(text: &str) -> Result<(u32, u32), SizeError> {
 
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a size: write WIDTHxHEIGHT with even sides from 16 to 4096, like 832x480")]
-struct SizeError(String);
+pub(super) struct SizeError(String);
 
 impl Execute for CorpusArgs {
     fn execute(self) -> Result<ExitCode, Failure> {

@@ -15,6 +15,8 @@ pub enum Exit {
     Usage = 2,
     /// An input could not be read.
     Unreadable = 3,
+    /// A check found that something in force no longer holds.
+    Drift = 4,
 }
 
 impl From<Exit> for ExitCode {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use bytes::Bytes;
 
 use super::exit::{Exit, Failure};
-use crate::domain::rules::ActiveRules;
+use crate::domain::rules::{ActiveRules, EMBEDDED_RULES};
 
 /// Most bytes of a rules file.
 const MAX_RULES_BYTES: u64 = 1 << 20;
@@ -82,6 +82,34 @@ pub fn read_whole(path: &Path, limit: u64) -> Result<Bytes, Failure> {
             Err(unreadable(path, format!("has {bytes} bytes, at most {limit} are read")))
         }
     }
+}
+
+/// Text of a rules file, or of the one built in.
+///
+/// # Errors
+/// When it cannot be read or is not UTF-8.
+pub fn rules_text(path: Option<&Path>) -> Result<String, Failure> {
+    let Some(path) = path else { return Ok(EMBEDDED_RULES.to_owned()) };
+    let content = read_whole(path, MAX_RULES_BYTES)?;
+    let text = std::str::from_utf8(&content).map_err(|_| unreadable(path, "is not UTF-8 text"))?;
+    Ok(text.to_owned())
+}
+
+/// Writes a file through a temporary neighbour, so that its name never shows half of it; readable by all.
+///
+/// # Errors
+/// When its folder does not exist or cannot be written.
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(content)?;
+    #[cfg(unix)]
+    {
+        // A temporary file is private; a report is made to be shown.
+        use std::os::unix::fs::PermissionsExt as _;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.persist(path).map(drop).map_err(|refused| refused.error)
 }
 
 /// The rules of a file, or the ones built in.

@@ -7,10 +7,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod calibrate;
 pub mod config;
 pub mod corpus;
 pub mod decode_worker;
 pub mod devnet;
+pub mod evaluate;
 pub mod exit;
 pub mod files;
 pub mod models;
@@ -64,6 +66,8 @@ commands! {
     Corpus(corpus::CorpusArgs),
     Models(models::ModelsCommand),
     Score(score::ScoreCommand),
+    Evaluate(evaluate::EvaluateCommand),
+    Calibrate(calibrate::CalibrateCommand),
     Sim(sim::SimCommand),
     Selftest(selftest::SelfTestCommand),
     #[command(hide = true)]

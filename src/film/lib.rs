@@ -7,7 +7,9 @@
 use leoma_core::quality;
 
 pub mod affine;
+pub mod camera;
 pub mod cheats;
+pub mod degrade;
 pub mod flow;
 pub mod motion;
 pub mod resample;

@@ -5,7 +5,6 @@
 //! (`sim::door`). They exist so that a whole round can run without a GPU, keys or accounts.
 
 pub mod door;
-pub mod encode;
 pub mod makers;
 pub mod process;
 pub mod report;
@@ -13,3 +12,5 @@ pub mod roster;
 pub mod services;
 pub mod studio;
 pub mod table;
+
+pub use crate::encode;

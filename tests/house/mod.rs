@@ -60,7 +60,7 @@ fn foreign_crates_stay_in_their_rooms() {
         (&["ffmpeg_next"], &["decode/ffmpeg"]),
         (&["wgpu"], &["gpu/"]),
         (&["burn"], &["embed/"]),
-        (&["leoma_film"], &["sim/", "corpus/draw/"]),
+        (&["leoma_film"], &["sim/", "corpus/draw/", "evidence/", "encode.rs"]),
         (&["actix", "actix_rt"], &["actors/", "runtime/", "cli/run.rs"]),
         (&["subxt", "subxt_signer"], &["chain/subtensor", "chain/devnet", "chain/wallet", "cli/devnet.rs"]),
     ];

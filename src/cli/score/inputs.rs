@@ -32,7 +32,7 @@ pub(super) async fn scene(
     adapter: AdapterInfo,
 ) -> Result<Scene, Failure> {
     let spec = rules.rules.request;
-    let first_frame = first_frame(&command.first_frame, spec)?;
+    let first_frame = read_first_frame(&command.first_frame, spec)?;
     let reference = match &command.reference {
         None => {
             eprintln!("note: without --reference motion cannot be judged, so nothing passes");
@@ -49,7 +49,8 @@ pub(super) async fn scene(
     })
 }
 
-fn first_frame(path: &Path, spec: ClipSpec) -> Result<Yuv420Clip, Failure> {
+/// The given first frame from its PNG file, in the asked size.
+pub(in crate::cli) fn read_first_frame(path: &Path, spec: ClipSpec) -> Result<Yuv420Clip, Failure> {
     let file = read_whole(path, MAX_PNG_BYTES)?;
     let frame = decode_first_frame(&file).map_err(|cause| unreadable(path, cause))?;
     let (width, height) = (spec.width as usize, spec.height as usize);

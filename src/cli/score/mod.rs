@@ -19,11 +19,11 @@ use crate::{
     },
 };
 
-mod inputs;
+pub(super) mod inputs;
 mod judged;
 mod output;
-mod reference;
-mod report;
+pub(super) mod reference;
+pub(super) mod report;
 
 use judged::Judged;
 use output::Output;

@@ -14,7 +14,7 @@ use crate::{
 
 /// Why a reference cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReferenceError {
+pub(in crate::cli) enum ReferenceError {
     /// The file cannot be decoded, or is of a kind that is not decoded.
     #[error("reference cannot be used: {reason}")]
     Unusable {
@@ -54,7 +54,7 @@ pub(super) enum ReferenceError {
 
 impl ReferenceError {
     /// Whether the file is not to blame.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(in crate::cli) fn is_ours(&self) -> bool {
         matches!(self, ReferenceError::Decode(_))
     }
 }
@@ -69,11 +69,11 @@ impl From<DecodeError> for ReferenceError {
 }
 
 /// A reference of the asked shape.
-pub(super) struct Prepared {
+pub(in crate::cli) struct Prepared {
     /// The clip `[frames, height, width]`.
-    pub(super) clip: Yuv420Clip,
+    pub(in crate::cli) clip: Yuv420Clip,
     /// What was done to the file's frames; `None` when they were taken as they are.
-    pub(super) changed: Option<String>,
+    pub(in crate::cli) changed: Option<String>,
 }
 
 /// Decodes a reference. One that has the asked size, rate and at least the asked frames gives its
@@ -83,7 +83,7 @@ pub(super) struct Prepared {
 ///
 /// # Errors
 /// See [`ReferenceError`].
-pub(super) async fn prepare(
+pub(in crate::cli) async fn prepare(
     decoder: &Decoder,
     file: Bytes,
     spec: ClipSpec,

@@ -117,6 +117,24 @@ pub struct RawTerms {
 }
 
 impl RawTerms {
+    /// Every raw value by its term's name on a score card.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, Option<i64>)> {
+        [
+            ("ssim0", self.ssim0),
+            ("color0", self.color0),
+            ("align0", self.align0),
+            ("warp", self.warp),
+            ("cut", self.cut),
+            ("flicker", self.flicker),
+            ("jerk", self.jerk),
+            ("dyn", self.dynamics),
+            ("blockiness", self.blockiness),
+            ("blur", self.blur),
+            ("noise", self.noise),
+        ]
+        .into_iter()
+    }
+
     /// Sets a clip's measures against its first frame and, where there is one, the reference.
     pub fn of(
         first: &FirstFrameMeasures,
@@ -290,6 +308,14 @@ mod tests {
         assert_eq!(score_terms(&still, &rules).axes.temporal, Some(Score::ZERO));
         let unknown = RawTerms { dynamics: None, ..perfect };
         assert_eq!(score_terms(&unknown, &rules).axes.temporal, None);
+    }
+
+    #[test]
+    fn every_term_of_a_card_has_its_raw_value_by_name() {
+        let scores = score_terms(&RawTerms::default(), &Rules::embedded().scoring);
+        let mut named: Vec<&str> = RawTerms::default().named().map(|(name, _)| name).collect();
+        named.sort_unstable();
+        assert!(scores.terms.keys().map(String::as_str).eq(named), "{:?}", scores.terms.keys());
     }
 
     #[test]

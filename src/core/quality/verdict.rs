@@ -153,6 +153,59 @@ pub fn judge_by<M: Measure>(
     Ok(Verdict::Scored(Box::new(card(scores, gates, input.clip.digest(), scoring))))
 }
 
+/// A verdict beside what the terms read whether or not a gate decided: for evidence and calibration, never for a round.
+#[derive(Clone, Debug)]
+pub struct Readings {
+    /// The verdict that a round would give.
+    pub verdict: Verdict,
+    /// Raw values and scores with gates and caps off; `None` where the clip does not have the asked size.
+    pub terms: Option<(RawTerms, TermScores)>,
+}
+
+/// Judges one clip as [`judge_measured`] does and reads its terms as if there were no gates; measures it once.
+pub fn read_measured(
+    input: &JudgeInput,
+    reference: Option<&ClipMeasures>,
+) -> Result<Readings, ShapeError> {
+    let mut kept = Kept::default();
+    let verdict = judge_by(input, reference, &mut kept).map_err(|error| match error {
+        JudgeError::Shape(shape) => shape,
+        JudgeError::Measure(never) => match never {},
+    })?;
+    let given = input.first_frame;
+    let same_size = (input.clip.width(), input.clip.height()) == (given.width(), given.height());
+    let terms = (same_size && !input.clip.is_empty()).then(|| {
+        let frames = input.rules.request.frames as usize;
+        let clip = kept.clip.unwrap_or_else(|| ClipMeasures::of(input.clip, frames));
+        let first = kept.first.unwrap_or_else(|| FirstFrameMeasures::of(given, input.clip));
+        let raw = RawTerms::of(&first, &clip, reference, &input.rules.scoring.dynamics);
+        (raw, terms::score_terms(&raw, &input.rules.scoring))
+    });
+    Ok(Readings { verdict, terms })
+}
+
+/// The twins, with what they measured kept.
+#[derive(Default)]
+struct Kept {
+    clip: Option<ClipMeasures>,
+    first: Option<FirstFrameMeasures>,
+}
+
+impl Measure for Kept {
+    type Error = std::convert::Infallible;
+
+    fn clip(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<ClipMeasures, Self::Error> {
+        Ok(self.clip.insert(ClipMeasures::of(clip, frames)).clone())
+    }
+    fn first_frame(
+        &mut self,
+        given: &Yuv420Clip,
+        clip: &Yuv420Clip,
+    ) -> Result<FirstFrameMeasures, Self::Error> {
+        Ok(*self.first.insert(FirstFrameMeasures::of(given, clip)))
+    }
+}
+
 fn gated(finding: GateFinding) -> Verdict {
     Verdict::Gated { gate: finding.gate, reading: finding.reading, reason: finding.reason }
 }

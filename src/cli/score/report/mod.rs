@@ -1,7 +1,7 @@
 //! The page of `leoma score --report`: one HTML file without scripts and without requests.
 
 mod chart;
-mod page;
+pub(in crate::cli) mod page;
 mod picture;
 mod readings;
 mod terms;

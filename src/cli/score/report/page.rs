@@ -29,7 +29,7 @@ const FILM: usize = 6;
 const HOTTEST_CHANGE: i64 = 16 * 256;
 
 /// Text as it may stand in HTML, between tags and in quoted attributes.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+pub(in crate::cli) struct Escaped<'a>(pub(in crate::cli) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -76,19 +76,7 @@ pub(super) fn raw(
 ) -> BTreeMap<&'static str, Option<i64>> {
     let first = FirstFrameMeasures::of(first_frame, clip);
     let raw = RawTerms::of(&first, measures.0, measures.1, &rules.dynamics);
-    BTreeMap::from([
-        ("ssim0", raw.ssim0),
-        ("color0", raw.color0),
-        ("align0", raw.align0),
-        ("warp", raw.warp),
-        ("cut", raw.cut),
-        ("flicker", raw.flicker),
-        ("jerk", raw.jerk),
-        ("dyn", raw.dynamics),
-        ("blockiness", raw.blockiness),
-        ("blur", raw.blur),
-        ("noise", raw.noise),
-    ])
+    raw.named().collect()
 }
 
 fn meaning(name: &str) -> &'static str {

@@ -62,21 +62,33 @@ pub enum EncodeError {
 
 /// Encodes a clip as H.264 yuv420p in mp4 with x264's default B-frames.
 pub async fn encode(clip: &Yuv420Clip, options: &EncodeOptions) -> Result<Bytes, EncodeError> {
+    let mut arguments: Vec<String> = ["-pix_fmt", "yuv420p"].map(str::to_owned).into();
+    if let Some((width, height)) = options.scale {
+        arguments.extend(["-vf".to_owned(), format!("scale={width}:{height}:flags=bicubic")]);
+    }
+    if options.index == IndexPlace::Front {
+        arguments.extend(["-movflags", "+faststart"].map(str::to_owned));
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    encode_with(clip, options.fps, options.crf, &arguments).await
+}
+
+/// As [`encode`] with arguments of the caller's between input and output, which say pixel format, filters and tags.
+pub async fn encode_with(
+    clip: &Yuv420Clip,
+    fps: u32,
+    crf: u8,
+    arguments: &[&str],
+) -> Result<Bytes, EncodeError> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("clip.mp4");
     let mut command = Command::new("ffmpeg");
     command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-f", "rawvideo"]);
     command.args(["-pix_fmt", "yuv420p", "-video_size", &format!("{}x{}", clip.width(), clip.height())]);
-    command.args(["-framerate", &options.fps.to_string(), "-i", "pipe:0", "-an", "-c:v", "libx264"]);
+    command.args(["-framerate", &fps.to_string(), "-i", "pipe:0", "-an", "-c:v", "libx264"]);
     // Two cores are shared with the validator: a quick preset, one thread.
-    command.args(["-preset", "veryfast", "-threads", "1", "-crf", &options.crf.to_string()]);
-    command.args(["-pix_fmt", "yuv420p"]);
-    if let Some((width, height)) = options.scale {
-        command.args(["-vf", &format!("scale={width}:{height}:flags=bicubic")]);
-    }
-    if options.index == IndexPlace::Front {
-        command.args(["-movflags", "+faststart"]);
-    }
+    command.args(["-preset", "veryfast", "-threads", "1", "-crf", &crf.to_string()]);
+    command.args(arguments);
     command.arg(&path).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     tokio::time::timeout(LIMIT, feed(command, clip)).await.map_err(|_| EncodeError::Slow)??;
     Ok(tokio::fs::read(&path).await?.into())

@@ -1,0 +1,260 @@
+//! `leoma calibrate`: the constants of the rules, computed from calibration clips.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    Execute, block_on,
+    evaluate::{
+        decoder, failed, few, open_corpus,
+        progress::{Progress, print},
+        reshaped,
+    },
+    exit::{Exit, Failure, after_help},
+    files::{read_rules, read_whole, rules_text, unreadable, write_whole},
+    score::reference::prepare,
+};
+use crate::{
+    decode::Decoder,
+    domain::{ids::Digest, rules::ActiveRules},
+    evidence::{
+        calibration::{Calibration, Clips, GOOD_CRF, rewritten},
+        judge::Judge,
+        ladder::Workshop,
+        split::Split,
+        windows::{SourceWindow, Windows},
+    },
+};
+
+/// Most bytes of a generated clip.
+const MAX_CLIP_BYTES: u64 = 256 << 20;
+/// Most generated clips that are read.
+const MAX_GENERATED: usize = 256;
+
+/// Compute every good and bad end of the rules from calibration clips, or check that they still hold
+///
+/// Good is the median of clean calibration windows after one CRF 18 encode, bad lies a tenth beyond the median at the
+/// strongest level of the damage that a term is for. Held-out sources are not read. The new file is the old one with
+/// other numbers and a comment where each comes from; what gates read of clean clips stands at its head. With --check
+/// nothing is written and code 4 says that constants drifted.
+#[derive(Args, Debug)]
+#[command(after_help = after_help!(
+    "leoma calibrate --corpus corpus --out rules.toml",
+    "leoma calibrate --corpus corpus --check",
+    "leoma calibrate --corpus corpus --generated clips --windows 4 --out rules.toml",
+))]
+pub struct CalibrateCommand {
+    /// Folder (path or file:// address) of the source clips and their manifest
+    #[arg(long, value_name = "DIR")]
+    corpus: String,
+    /// Name of the manifest in the folder
+    #[arg(long, value_name = "NAME", default_value = "corpus.toml")]
+    manifest: String,
+    /// Folder of generated clips that are taken for good ones, each its own reference
+    #[arg(long, value_name = "DIR")]
+    generated: Option<PathBuf>,
+    /// Windows of each clip
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    windows: u8,
+    /// Other size than the rules', as WIDTHxHEIGHT: cheaper, and not what a round judges
+    #[arg(long, value_name = "SIZE", value_parser = super::corpus::parse_size)]
+    size: Option<(u32, u32)>,
+    /// Other number of frames than the rules'
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(9..=240))]
+    frames: Option<u32>,
+    /// The rules file in force; without one the rules built in
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Where the new rules file is written; without it the constants are only printed
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    out: Option<PathBuf>,
+    /// Compare with the file in force; ends with code 4 when a constant drifted
+    #[arg(long)]
+    check: bool,
+    /// Distance from which a constant has drifted, in percent of the way from good to bad
+    #[arg(long, value_name = "PERCENT", default_value_t = 20)]
+    tolerance: u16,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    rules_digest: Digest,
+    corpus_digest: Digest,
+    split: &'a Split,
+    #[serde(flatten)]
+    calibration: &'a Calibration,
+    tolerance_percent: u16,
+    drifted: Vec<&'a str>,
+}
+
+impl Execute for CalibrateCommand {
+    fn execute(self) -> Result<ExitCode, Failure> {
+        Ok(block_on(run(self))??.into())
+    }
+}
+
+async fn run(command: CalibrateCommand) -> Result<Exit, Failure> {
+    let in_force = read_rules(command.rules.as_deref())?;
+    let text = rules_text(command.rules.as_deref())?;
+    let rules = reshaped(in_force.rules.clone(), command.size, command.frames)?;
+    let decoder = decoder(&rules.rules)?;
+    let generated = match &command.generated {
+        Some(folder) => generated(folder, &decoder, &rules).await?,
+        None => Vec::new(),
+    };
+    let corpus = open_corpus(&command.corpus, &command.manifest, &decoder).await?;
+    let bar = Progress::start();
+    bar.stage("cutting windows", corpus.len());
+    let all = Windows::of(&corpus, &rules.rules, command.windows.into(), |key| bar.step(key)).await;
+    let all = all.map_err(failed)?;
+    let split = all.split();
+    let windows = all.from_sources(&split.calibration);
+    if windows.is_empty() {
+        // Half of the sources, rounded down, are for calibration.
+        return Err(few(&all, split.held_out.len(), 2));
+    }
+    let judge = Judge::of(rules.rules.clone()).map_err(|cause| failed(cause.into()))?;
+    let workshop = Workshop { decoder, fps: rules.rules.request.fps };
+    let clips = Clips { windows: &windows, generated: &generated };
+    bar.stage("calibration clips", Calibration::steps(&clips));
+    let found = Calibration::of(&clips, &judge, &workshop, || bar.step("read")).await.map_err(failed)?;
+    bar.end();
+    let drifted = found.drifted(command.tolerance.into());
+    let report = Report {
+        version: 1,
+        rules_digest: in_force.digest,
+        corpus_digest: corpus.digest(),
+        split: &split,
+        calibration: &found,
+        tolerance_percent: command.tolerance,
+        drifted: drifted.iter().map(|term| term.term.as_str()).collect(),
+    };
+    print(&match command.json {
+        true => serde_json::to_string_pretty(&report).context("printing JSON")? + "\n",
+        false => table(&report),
+    })?;
+    if let Some(path) = &command.out {
+        let new = rewritten(&text, &found, &provenance(&report, &rules))
+            .map_err(|cause| Failure::new(Exit::Internal, anyhow!(cause)))?;
+        write_whole(path, new.as_bytes()).map_err(|cause| {
+            Failure::new(Exit::Unreadable, anyhow!("writing {}: {cause}", path.display()))
+        })?;
+    }
+    Ok(if command.check && !drifted.is_empty() { Exit::Drift } else { Exit::Ok })
+}
+
+/// Generated clips in the rules' shape, each its own reference, in the order of their names.
+async fn generated(
+    folder: &Path,
+    decoder: &Decoder,
+    rules: &ActiveRules,
+) -> Result<Vec<SourceWindow>, Failure> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>())
+        .map_err(|cause| unreadable(folder, cause))?;
+    paths.retain(|path| {
+        path.extension().is_some_and(|kind| ["mp4", "webm", "mkv", "mov"].iter().any(|k| kind == *k))
+    });
+    paths.sort();
+    if paths.is_empty() || paths.len() > MAX_GENERATED {
+        let cause = format!("has {} clips (mp4, webm, mkv, mov), 1 to {MAX_GENERATED} are read", paths.len());
+        return Err(unreadable(folder, cause));
+    }
+    let mut clips = Vec::with_capacity(paths.len());
+    for path in paths {
+        let file = read_whole(&path, MAX_CLIP_BYTES)?;
+        let prepared = prepare(decoder, file, rules.rules.request).await.map_err(|cause| {
+            let exit = if cause.is_ours() { Exit::Internal } else { Exit::Unreadable };
+            Failure::new(exit, anyhow!(cause).context(path.display().to_string()))
+        })?;
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        clips.push(tokio::task::block_in_place(|| SourceWindow::of_clip(name, prepared.clip)));
+    }
+    Ok(clips)
+}
+
+fn provenance(report: &Report, rules: &ActiveRules) -> String {
+    let shape = rules.rules.request;
+    let found = report.calibration;
+    format!(
+        "leoma calibrate {}, corpus {}, rules before {}\n{} windows of {} and {} generated clips, {}x{}, {} frames, clean after one CRF {GOOD_CRF} encode",
+        env!("CARGO_PKG_VERSION"),
+        report.corpus_digest,
+        report.rules_digest,
+        found.windows,
+        found.sources.iter().cloned().collect::<Vec<_>>().join(", "),
+        found.generated,
+        shape.width,
+        shape.height,
+        shape.frames
+    )
+}
+
+/// Writing to a string does not fail.
+fn table(report: &Report) -> String {
+    let found = report.calibration;
+    let mut text = format!(
+        "{} windows of {} calibration source(s): {}; {} generated clips\n\n{:<12} {:<12} {:>9} {:>9}   {:>9} {:>9}   {:>6}  damage\n",
+        found.windows,
+        found.sources.len(),
+        found.sources.iter().cloned().collect::<Vec<_>>().join(", "),
+        found.generated,
+        "term",
+        "axis",
+        "good",
+        "in force",
+        "bad",
+        "in force",
+        "off %"
+    );
+    for term in &found.terms {
+        let drifted = if report.drifted.contains(&term.term.as_str()) { "  DRIFTED" } else { "" };
+        let kept = term.kept.map(|why| format!("  kept: {why}")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{:<12} {:<12} {:>9} {:>9}   {:>9} {:>9}   {:>6}  {}{drifted}{kept}",
+            term.term,
+            term.axis,
+            term.good,
+            term.in_force.good,
+            term.bad,
+            term.in_force.bad,
+            term.drift_percent(),
+            term.damage
+        );
+    }
+    let _ = writeln!(text, "\ngates on clean clips (limits must lie beyond)");
+    for range in &found.gates {
+        let _ = writeln!(
+            text,
+            "  {:<4} {:<24} {}..{}",
+            range.gate.to_string(),
+            range.number,
+            range.least,
+            range.most
+        );
+    }
+    for (gate, count) in &found.fired {
+        let _ = writeln!(text, "  {gate} fired on {count} clean clip(s)");
+    }
+    let _ = writeln!(
+        text,
+        "\n{} of {} terms drifted by more than {} % of their span",
+        report.drifted.len(),
+        found.terms.len(),
+        report.tolerance_percent
+    );
+    text
+}

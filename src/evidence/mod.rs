@@ -1,0 +1,51 @@
+//! How we know that scores mean something: graded damage, attacks, false rejects, ratings, calibration.
+//!
+//! Everything here judges the judge: clips of a corpus are damaged by known amounts (`leoma_film::degrade`), attacked
+//! and left alone, and what the scorer says of them is counted. Sources are split, once, into those that constants may
+//! be fitted to and those that figures are taken from ([`split`]). `docs/evidence.md` defines every figure.
+
+pub mod attacks;
+pub mod calibration;
+pub mod clean;
+pub mod judge;
+pub mod ladder;
+pub mod plans;
+pub mod ratings;
+pub mod split;
+pub mod stats;
+pub mod whole;
+pub mod windows;
+
+use crate::{decode::DecodeError, encode::EncodeError, quality::verdict::ShapeError};
+
+/// Why evidence could not be taken; never a clip's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The corpus could not be read.
+    #[error(transparent)]
+    Corpus(#[from] crate::corpus::CorpusError),
+    /// A clip could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// A file that we encoded ourselves could not be read back.
+    #[error("reading back what was encoded: {0}")]
+    Decode(#[from] DecodeError),
+    /// Our own planes do not fit the rules.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// Not enough sources serve.
+    #[error(
+        "{serving} of the corpus's sources can serve ({why}), {needed} are needed: add source files, see `leoma corpus verify`"
+    )]
+    FewSources {
+        /// How many serve.
+        serving: usize,
+        /// How many are needed.
+        needed: usize,
+        /// What the others lack.
+        why: String,
+    },
+    /// Rules that this cannot work with.
+    #[error("rules: {0}")]
+    Rules(#[from] crate::domain::rules::RulesError),
+}
