@@ -15,6 +15,7 @@ pub mod gates;
 pub mod instructions;
 pub mod layers;
 pub mod measure;
+pub mod mosaic;
 pub mod motion;
 pub mod plane;
 pub mod resample;
