@@ -17,6 +17,7 @@ pub mod layers;
 pub mod measure;
 pub mod mosaic;
 pub mod motion;
+pub mod perceptual;
 pub mod plane;
 pub mod resample;
 pub mod selftest;
