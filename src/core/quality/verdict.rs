@@ -141,6 +141,7 @@ pub fn judge_by<M: Measure>(
         gates::letterbox(&clip, input.first_frame, &scoring.gates.border),
         gates::freeze(&clip, reference, &scoring.gates.freeze),
     ];
+    findings.extend(gates::of_whole_clips(&clip, reference, &scoring.gates));
     if let Some(decided) = findings.iter().position(GateFinding::decided) {
         return Ok(gated(findings.swap_remove(decided)));
     }
