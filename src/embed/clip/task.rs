@@ -68,7 +68,7 @@ impl Embedder {
     ) -> Result<Likelihoods, EmbedError> {
         let side = self.text_shape().ok_or(EmbedError::NoTextModel)?.image_side;
         let (width, height) = (clip.width(), clip.height());
-        let mut by_view = vec![Vec::with_capacity(shown.len()); VIEWS];
+        let mut by_view = vec![Vec::new(); VIEWS];
         for (sample, &index) in shown.iter().enumerate() {
             let views = views(&task.seed, sample, width, height);
             let seen = pictures(frame_of(clip, index)?, width, height, side, &views);

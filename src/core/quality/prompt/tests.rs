@@ -144,7 +144,7 @@ fn a_picture_pasted_into_a_corner_is_missing_in_a_part() {
 #[test]
 fn every_sentence_of_a_long_prompt_counts() {
     let half = |sentence: usize, view, frame| if sentence == 0 { real(0, view, frame) } else { 180 };
-    let both = table_of(2, SAMPLES, |sentence, view, frame| real(sentence, view, frame));
+    let both = table_of(2, SAMPLES, real);
     let (one, given) =
         (table_of(2, SAMPLES, half), table_of(2, SAMPLES, |sentence, view, _| real(sentence, view, 0)));
     let rank = |clip| relevance(clip, &both, &given, SLACK).expect("comparable").rank;
@@ -178,7 +178,7 @@ fn tables_that_do_not_belong_together_give_nothing() {
 fn the_anchor_caps_another_scene_and_rewards_no_closeness() {
     let rule = rules().anchor;
     let others = vec![vec![500; SAMPLES], vec![610; SAMPLES]];
-    let at = |own: i32| margin(&Trajectory { own: &vec![own; SAMPLES], others: &others }).expect("a margin");
+    let at = |own: i32| margin(&Trajectory { own: &[own; SAMPLES], others: &others }).expect("a margin");
     assert_eq!((at(700), at(610), at(400)), (90, 0, -210));
     assert_eq!([700, 611, 1024].map(|own| ceiling(at(own), &rule).get()), [10_000; 3]);
     assert_eq!((ceiling(at(560), &rule).get(), ceiling(at(400), &rule).get()), (6_500, 3_000));
