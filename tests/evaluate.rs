@@ -15,7 +15,7 @@ use serde_json::Value;
 /// Shape in which everything but a quick run is judged here.
 const SHAPE: [&str; 4] = ["--size", "256x144", "--frames", "17"];
 
-/// A corpus of four drawn clips, of which the fish move too little to judge by, made once.
+/// A corpus of four drawn clips, of which fish and flag move too little to judge by, made once.
 fn folder() -> &'static Path {
     static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let made = MADE.get_or_init(|| {
@@ -66,10 +66,11 @@ fn a_quick_run_counts_what_terms_and_gates_do_and_writes_a_page() {
     let evidence = json(&output);
     assert_eq!(text(&output.stderr), "", "no progress away from a terminal");
     assert!(evidence["note"].as_str().expect("a note").contains("No AI-generated clip was seen"));
-    // Three sources serve: one for calibration, two held out; a quick run looks at one window.
-    assert_eq!(evidence["passed_over"][0]["clip"], "drawn-fish.mp4");
+    // Ball and gears serve: one for calibration, one held out.
+    let passed_over: Vec<_> = evidence["passed_over"].as_array().expect("a list").iter().collect();
+    assert!(passed_over.iter().any(|clip| clip["clip"] == "drawn-fish.mp4"), "{passed_over:?}");
     assert_eq!(evidence["split"]["calibration"].as_array().map(Vec::len), Some(1));
-    assert_eq!(evidence["split"]["held_out"].as_array().map(Vec::len), Some(2));
+    assert_eq!(evidence["split"]["held_out"].as_array().map(Vec::len), Some(1));
     assert_eq!(evidence["windows"].as_array().map(Vec::len), Some(1));
     let held_out = evidence["split"]["held_out"].as_array().expect("sources");
     assert!(held_out.contains(&evidence["windows"][0][0]), "figures come from held-out sources: {evidence}");

@@ -372,9 +372,9 @@ mod tests {
         let rules = Rules::parse(&rewritten(EMBEDDED_RULES, &kept, "x").expect("rules")).expect("rules");
         assert_eq!(rules, Rules::embedded());
         assert!(kept.drifted(0).is_empty());
-        let rule = Rules::embedded().scoring.artifacts.blur;
+        let rule = Rules::embedded().scoring.temporal.warp;
         let span = rule.bad - rule.good;
-        let moved = calibration("blur", rule.good, rule.bad + span * 3 / 10, None);
+        let moved = calibration("warp", rule.good, rule.bad + span * 3 / 10, None);
         assert_eq!(moved.terms[0].drift_percent(), 30);
         assert_eq!((moved.drifted(29).len(), moved.drifted(30).len()), (1, 0));
     }
