@@ -201,6 +201,7 @@ fn check_clip_gates(gates: &GateRules) -> Result<(), RulesError> {
     at_most("scoring.gates.source_copy.from_frame", p.from_frame.into(), 1, 1_000)?;
     at_most("scoring.gates.source_copy.reach", p.reach.into(), 0, 64)?;
     at_most("scoring.gates.source_copy.unlike", p.unlike, 1, 1_000)?;
+    at_most("scoring.gates.source_copy.distance", p.distance, 1, 510 * 256)?;
     at_most("scoring.gates.source_copy.hash", p.hash, 0, 64_000)
 }
 

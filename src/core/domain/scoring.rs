@@ -192,6 +192,8 @@ pub struct SourceCopyGate {
     pub reach: u32,
     /// Distance to the reference over the reference's own change since its first frame, in 1/1000, and ...
     pub unlike: i64,
+    /// ... that distance itself, mean over what has changed, in 1/256 level, and ...
+    pub distance: i64,
     /// ... differing bits of the perceptual hashes, mean in 1/1000, up to which the clip is a copy.
     pub hash: i64,
 }

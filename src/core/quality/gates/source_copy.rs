@@ -50,6 +50,8 @@ pub struct Likeness {
     /// Distance to the source over the source's own distance from the first frame, both over the cells that have
     /// changed since it, in 1/1000: 0 is the source, 1000 a freeze.
     pub unlike: i64,
+    /// The same distance as a mean per pixel of these cells, in 1/256 level: what coding does to a copy.
+    pub distance: i64,
     /// Mean number of differing bits of the perceptual hashes, in 1/1000.
     pub hash: i64,
     /// Frames that were compared.
@@ -79,12 +81,14 @@ impl Likeness {
             .into_par_iter()
             .filter_map(|at| {
                 let shown = if at.flipped { &mirrored } else { source };
-                unlike(clip, shown, &source.frames[0], from, at).map(|(unlike, frames)| (unlike, frames, at))
+                compare(clip, shown, &source.frames[0], from, at)
             })
-            .min_by_key(|&(unlike, _, at)| (unlike, at.flipped, at.offset.abs(), at.offset, at.speed))?;
-        let (unlike, frames, at) = best;
-        let shown = if at.flipped { &mirrored } else { source };
-        Some(Self { unlike, hash: hash_distance(clip, shown, from, at), frames, at })
+            .min_by_key(|like| {
+                let at = like.at;
+                (like.unlike, at.flipped, at.offset.abs(), at.offset, at.speed)
+            })?;
+        let shown = if best.at.flipped { &mirrored } else { source };
+        Some(Self { hash: hash_distance(clip, shown, from, best.at), ..best })
     }
 }
 
@@ -118,38 +122,37 @@ impl Shift {
     }
 }
 
-/// Distance under one alignment, and the number of frames it rests on.
-fn unlike(
-    clip: &Mosaic,
-    source: &Mosaic,
-    start: &[Cell],
-    from: usize,
-    at: Alignment,
-) -> Option<(i64, usize)> {
+/// Likeness under one alignment, but for the hashes.
+fn compare(clip: &Mosaic, source: &Mosaic, start: &[Cell], from: usize, at: Alignment) -> Option<Likeness> {
     let columns = clip.columns().max(1);
     let pixels = |i: usize| clip.pixels(i % columns, i / columns) as i64;
-    let least = |i: usize| CHANGED_LEVELS * pixels(i);
-    let area = (clip.width * clip.height) as i64;
-    let (mut apart, mut moved, mut changed, mut frames) = (0, 0, 0, 0);
+    let whole = (clip.width * clip.height) as i64;
+    let (mut apart, mut moved, mut area, mut frames) = (0, 0, 0, 0);
     for (t, cells) in clip.frames.iter().enumerate().skip(from) {
         let Some(place) = at.source(t, source.frames.len()) else { continue };
         frames += 1;
-        let shift = Shift::of(cells, &source.frames[place], area);
+        let shift = Shift::of(cells, &source.frames[place], whole);
         for (i, (mine, theirs)) in cells.iter().zip(&source.frames[place]).enumerate() {
             let own = cell_distance(&start[i], theirs);
-            if own >= least(i) {
-                changed += 1;
+            if own >= CHANGED_LEVELS * pixels(i) {
+                area += pixels(i);
                 moved += own;
                 apart += shift.distance(mine, theirs, pixels(i));
             }
         }
     }
     let compared = clip.frames.len().saturating_sub(from);
-    let enough = frames * LEAST_PART >= compared
-        && frames > 0
-        && changed * 1000 >= LEAST_CHANGED * (frames * start.len()) as i64
-        && moved > 0;
-    enough.then(|| (scale(apart, 1000, moved).min(NOTHING), frames))
+    let enough = frames > 0
+        && frames * LEAST_PART >= compared
+        && moved > 0
+        && area * 1000 >= LEAST_CHANGED * frames as i64 * whole;
+    enough.then(|| Likeness {
+        unlike: scale(apart, 1000, moved).min(NOTHING),
+        distance: scale(apart, 256, area),
+        hash: 0,
+        frames,
+        at,
+    })
 }
 
 fn hash_distance(clip: &Mosaic, source: &Mosaic, from: usize, at: Alignment) -> i64 {
@@ -165,10 +168,13 @@ fn hash_distance(clip: &Mosaic, source: &Mosaic, from: usize, at: Alignment) -> 
 /// pace or mirrored, as only a copy does.
 pub fn source_copy(clip: &ClipMeasures, reference: &ClipMeasures, gate: &SourceCopyGate) -> GateFinding {
     let found = Likeness::of(&clip.mosaic, &reference.mosaic, gate.from_frame as usize, gate.reach);
-    let fired = found.is_some_and(|like| like.unlike <= gate.unlike && like.hash <= gate.hash);
+    let fired = found.is_some_and(|like| {
+        like.unlike <= gate.unlike && like.distance <= gate.distance && like.hash <= gate.hash
+    });
     let at = found.map_or(Alignment { speed: (1, 1), offset: 0, flipped: false }, |like| like.at);
     let numbers = [
         ("unlike", found.map_or(NOTHING, |like| like.unlike)),
+        ("distance", found.map_or(NOTHING, |like| like.distance)),
         ("hash", found.map_or(64_000, |like| like.hash)),
         ("frames", found.map_or(0, |like| like.frames as i64)),
         ("offset", at.offset),
@@ -178,14 +184,15 @@ pub fn source_copy(clip: &ClipMeasures, reference: &ClipMeasures, gate: &SourceC
     let reason = match found {
         None => "the reference changes too little to know a copy".to_owned(),
         Some(like) => format!(
-            "{} frames differ from the reference's (offset {}, speed {}/{}{}) by {}/1000 of what changes there, their \
-             hashes by {}/1000 bits",
+            "{} frames differ from the reference's (offset {}, speed {}/{}{}) by {}/1000 of what changes there, {}/256 \
+             level, their hashes by {}/1000 bits",
             like.frames,
             at.offset,
             at.speed.0,
             at.speed.1,
             if at.flipped { ", mirrored" } else { "" },
             like.unlike,
+            like.distance,
             like.hash
         ),
     };
