@@ -2,7 +2,7 @@
 //! executors against each other.
 //!
 //! The fast suite runs a small configuration. The whole architecture, 151 million drawn parameters:
-//! `cargo test --test embed clip:: -- --ignored --nocapture` (15 s of processor time, 2 GB).
+//! `cargo test --test embed clip::the_whole -- --ignored --nocapture` (15 s of processor time, 2 GB).
 
 use std::sync::{Arc, OnceLock};
 
