@@ -3,6 +3,7 @@
 pub mod active;
 pub mod blockiness;
 pub mod border;
+pub mod camera;
 pub mod canonical;
 pub mod color;
 pub mod color_distance;
@@ -16,6 +17,7 @@ pub mod instructions;
 pub mod layers;
 pub mod measure;
 pub mod motion;
+pub mod opponents;
 pub mod plane;
 pub mod resample;
 pub mod selftest;
