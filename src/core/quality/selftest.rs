@@ -19,6 +19,7 @@ use super::{
     frame::Yuv420Clip,
     layers::{Explanation, explain},
     motion::{BlockMotion, LumaPyramid, MotionField, motion_field},
+    opponents,
     plane::{downscale, half_size},
     ssim::ssim,
     temporal::FlowMeasures,
@@ -100,6 +101,7 @@ pub const KERNELS: &[(&str, Answer)] = &[
         let [a, b] = pyramids(clip);
         of(motion_values(&motion_field(&a, &b)))
     }),
+    ("opponents", opponents::film::digest),
     ("ssim", |clip| of(ssim(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT))),
     ("temporal", |clip| temporal_digest(&FlowMeasures::of(clip, FRAMES))),
 ];
