@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use crate::testing::{Texture, clip, psnr};
 
-    const SIZE: (usize, usize) = (128, 80);
+    const SIZE: (usize, usize) = (192, 128);
     const FRAMES: usize = 36;
 
     /// A texture that breathes and sways.
