@@ -13,7 +13,7 @@ use crate::{
     },
     quality::{
         frame::Yuv420Clip,
-        measure::ClipMeasures,
+        opponents::{Known, PreparedTask},
         verdict::{JudgeInput, Verdict, read_measured},
     },
 };
@@ -94,18 +94,18 @@ impl Judge {
         clip: &Yuv420Clip,
         copies: SourceCopies,
     ) -> Result<Reading, EvidenceError> {
-        let references = Some((&*window.reference, &*window.measures));
+        let references = Some((&*window.reference, &*window.task));
         self.read_against(&window.first_frame, references, (&window.prompt, clip), copies)
     }
 
-    /// Reads one clip against a first frame and, where there is one, a reference with its measures.
+    /// Reads one clip against a first frame and, where there is one, a reference with the task's measures.
     ///
     /// # Errors
     /// When they do not fit the rules.
     pub fn read_against(
         &self,
         first_frame: &Yuv420Clip,
-        reference: Option<(&Yuv420Clip, &ClipMeasures)>,
+        reference: Option<(&Yuv420Clip, &PreparedTask)>,
         (prompt, clip): (&str, &Yuv420Clip),
         copies: SourceCopies,
     ) -> Result<Reading, EvidenceError> {
@@ -115,7 +115,7 @@ impl Judge {
         };
         let input =
             JudgeInput { clip, first_frame, reference: reference.map(|(clip, _)| clip), prompt, rules };
-        let read = read_measured(&input, reference.map(|(_, measures)| measures))?;
+        let read = read_measured(&input, Known::task(reference.map(|(_, task)| task)))?;
         let (raw, scores) = match read.terms {
             Some((raw, scores)) => {
                 (raw.named().filter_map(|(name, value)| Some((name, value?))).collect(), Some(scores))

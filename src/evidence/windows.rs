@@ -8,7 +8,11 @@ use super::{EvidenceError, split::Split};
 use crate::{
     corpus::{ClipEntry, Corpus, PreparedClip},
     domain::{ids::BlockHash, rules::Rules},
-    quality::{frame::Yuv420Clip, measure::ClipMeasures, terms::can_judge_motion},
+    quality::{
+        frame::Yuv420Clip,
+        opponents::{PreparedTask, TaskInput},
+        terms::can_judge_motion,
+    },
 };
 
 /// One window of a source.
@@ -26,22 +30,23 @@ pub struct SourceWindow {
     pub first_frame: Arc<Yuv420Clip>,
     /// The real clip `[frames, height, width]`.
     pub reference: Arc<Yuv420Clip>,
-    /// The reference's measures.
-    pub measures: Arc<ClipMeasures>,
+    /// The measures of the reference and of the opponents.
+    pub task: Arc<PreparedTask>,
 }
 
 impl SourceWindow {
     /// A clip that is its own reference, its first frame the given one.
-    pub fn of_clip(name: String, clip: Yuv420Clip) -> Self {
-        let measures = ClipMeasures::of(&clip, clip.len());
+    pub fn of_clip(name: String, clip: Yuv420Clip, rules: &Rules) -> Self {
+        let first_frame = first_frame_of(&clip);
+        let task = PreparedTask::of(&TaskInput { first_frame: &first_frame, reference: &clip, rules });
         Self {
             key: name.clone(),
             source: name,
             start_us: 0,
             prompt: String::new(),
-            first_frame: Arc::new(first_frame_of(&clip)),
+            first_frame: Arc::new(first_frame),
             reference: Arc::new(clip),
-            measures: Arc::new(measures),
+            task: Arc::new(task),
         }
     }
 }
@@ -132,14 +137,15 @@ async fn cut(
 }
 
 fn window(entry: &ClipEntry, clip: PreparedClip, rules: &Rules) -> Option<SourceWindow> {
-    let measures = ClipMeasures::of(&clip.reference, rules.request.frames as usize);
-    can_judge_motion(&measures, &rules.scoring.dynamics).then(|| SourceWindow {
+    let task =
+        PreparedTask::of(&TaskInput { first_frame: &clip.first_frame, reference: &clip.reference, rules });
+    can_judge_motion(&task.reference, &rules.scoring.dynamics).then(|| SourceWindow {
         key: entry.key.clone(),
         source: if entry.file.is_empty() { entry.key.clone() } else { entry.file.clone() },
         start_us: clip.choice.window_start_us,
         prompt: entry.caption.clone(),
         first_frame: clip.first_frame,
         reference: clip.reference,
-        measures: Arc::new(measures),
+        task: Arc::new(task),
     })
 }

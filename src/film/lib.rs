@@ -4,9 +4,10 @@
 
 #![warn(missing_docs)]
 
-use leoma_core::quality;
+use leoma_core::{domain::score, quality};
 
 pub mod affine;
+pub mod attacks;
 pub mod camera;
 pub mod cheats;
 pub mod degrade;

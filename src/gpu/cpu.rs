@@ -5,18 +5,19 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
     thread,
 };
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use super::port::{AdapterInfo, ScoreJob, Scorer, ScorerError, Verdict};
+use super::{
+    port::{AdapterInfo, ScoreJob, Scorer, ScorerError, Verdict},
+    prepared::{LastTask, judge_input},
+};
 use crate::quality::{
-    frame::Yuv420Clip,
-    measure::ClipMeasures,
-    verdict::{JudgeInput, judge_measured},
+    opponents::Known,
+    verdict::{JudgeError, Twins, judge_by},
 };
 
 /// Jobs that may wait behind the one in work; senders beyond it wait themselves.
@@ -52,11 +53,8 @@ impl CpuScorer {
     }
 }
 
-/// The reference that was measured last; holding the `Arc` keeps its address from being reused.
-type Measured = (Arc<Yuv420Clip>, u32, ClipMeasures);
-
 fn work(mut queue: mpsc::Receiver<(ScoreJob, Reply)>, pool: &rayon::ThreadPool) {
-    let mut last: Option<Measured> = None;
+    let mut last = LastTask::default();
     while let Some((job, reply)) = queue.blocking_recv() {
         if reply.is_closed() {
             continue;
@@ -73,26 +71,13 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     format!("a kernel panicked: {}", text.unwrap_or("without a message"))
 }
 
-fn score(job: &ScoreJob, last: &mut Option<Measured>) -> Result<Verdict, ScorerError> {
-    let frames = job.rules.request.frames;
-    let input = JudgeInput {
-        clip: &job.clip,
-        first_frame: &job.first_frame,
-        reference: job.reference.as_deref(),
-        prompt: &job.prompt,
-        rules: &job.rules,
-    };
-    let known = |(clip, count, _): &Measured| {
-        *count == frames && job.reference.as_ref().is_some_and(|reference| Arc::ptr_eq(clip, reference))
-    };
-    if !last.as_ref().is_some_and(known) {
-        *last = job
-            .reference
-            .as_ref()
-            .map(|reference| (reference.clone(), frames, ClipMeasures::of(reference, frames as usize)));
-    }
-    let measures = last.as_ref().map(|(_, _, measures)| measures);
-    judge_measured(&input, measures).map_err(|e| ScorerError::Shape(e.to_string()))
+fn score(job: &ScoreJob, last: &mut LastTask) -> Result<Verdict, ScorerError> {
+    let judged =
+        last.of(job, &mut Twins).and_then(|task| judge_by(&judge_input(job), Known::task(task), &mut Twins));
+    judged.map_err(|error| match error {
+        JudgeError::Shape(shape) => ScorerError::Shape(shape.to_string()),
+        JudgeError::Measure(never) => match never {},
+    })
 }
 
 #[async_trait]

@@ -19,6 +19,7 @@ pub mod measure;
 mod pacer;
 mod pool;
 pub mod port;
+mod prepared;
 pub mod selftest;
 pub mod shader;
 pub mod wgpu_scorer;

@@ -16,10 +16,10 @@ use super::{
     device::{Counters, DeviceOptions, Generation},
     error::DeviceError,
     port::{AdapterInfo, ScoreJob, Scorer, ScorerError, ScorerHealth, Verdict},
+    prepared::{LastTask, judge_input},
     quality::{
-        frame::Yuv420Clip,
-        measure::ClipMeasures,
-        verdict::{JudgeError, JudgeInput, Measure, ShapeError, judge_by},
+        opponents::Known,
+        verdict::{JudgeError, ShapeError, judge_by},
     },
     selftest::{self, SelfTest},
 };
@@ -50,7 +50,8 @@ impl WgpuScorer {
         let counters = Arc::<Counters>::default();
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (opened, outcome) = std::sync::mpsc::channel();
-        let mut lane = Lane { options, counters: Arc::clone(&counters), device: None, reference: None };
+        let mut lane =
+            Lane { options, counters: Arc::clone(&counters), device: None, last: LastTask::default() };
         let thread = thread::Builder::new()
             .name("gpu".to_owned())
             .spawn(move || {
@@ -89,15 +90,12 @@ impl Drop for WgpuScorer {
     }
 }
 
-/// The reference that was measured last; holding the `Arc` keeps its address from being reused.
-type Measured = (Arc<Yuv420Clip>, u32, ClipMeasures);
-
 /// What the device's thread owns.
 struct Lane {
     options: DeviceOptions,
     counters: Arc<Counters>,
     device: Option<Generation>,
-    reference: Option<Measured>,
+    last: LastTask,
 }
 
 /// Why an attempt gave no verdict.
@@ -152,7 +150,7 @@ impl Lane {
         let Some(mut device) = self.device.take() else {
             return Err(Failed::Device("no device is open".to_owned()));
         };
-        let judged = catch_unwind(AssertUnwindSafe(|| judge(&mut device, job, &mut self.reference)));
+        let judged = catch_unwind(AssertUnwindSafe(|| judge(&mut device, job, &mut self.last)));
         let failed = match judged {
             Ok(Ok(verdict)) => {
                 self.device = Some(device);
@@ -173,29 +171,10 @@ impl Lane {
 fn judge(
     device: &mut Generation,
     job: &ScoreJob,
-    last: &mut Option<Measured>,
+    last: &mut LastTask,
 ) -> Result<Verdict, JudgeError<DeviceError>> {
-    let frames = job.rules.request.frames;
-    let known = |(clip, count, _): &Measured| {
-        *count == frames && job.reference.as_ref().is_some_and(|reference| Arc::ptr_eq(clip, reference))
-    };
-    if !last.as_ref().is_some_and(known) {
-        *last = match &job.reference {
-            None => None,
-            Some(reference) => {
-                let measures = device.clip(reference, frames as usize).map_err(JudgeError::Measure)?;
-                Some((Arc::clone(reference), frames, measures))
-            }
-        };
-    }
-    let input = JudgeInput {
-        clip: &job.clip,
-        first_frame: &job.first_frame,
-        reference: job.reference.as_deref(),
-        prompt: &job.prompt,
-        rules: &job.rules,
-    };
-    judge_by(&input, last.as_ref().map(|(_, _, measures)| measures), device)
+    let task = last.of(job, device)?;
+    judge_by(&judge_input(job), Known::task(task), device)
 }
 
 #[async_trait]

@@ -1,5 +1,6 @@
 //! Scores of drawn clips: what must pass, what must not, and that numbers repeat exactly.
 
+mod camera_words;
 mod flow;
 mod flow_reference;
 mod golden;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use leoma_core::quality::{
     canonical::canonical_json,
     frame::Yuv420Clip,
-    measure::ClipMeasures,
+    opponents::{PreparedTask, TaskInput},
     temporal::{FlowMeasures, terms},
     verdict::{JudgeInput, Verdict, judge_measured},
 };
@@ -172,11 +172,12 @@ fn other_honest_motion_and_light_noise_are_no_damage() {
 #[test]
 fn the_temporal_axis_falls_with_every_damage() {
     let (clip, rules) = (&honest().0, rules());
-    let (first_frame, measures) = (frame(clip, 0), ClipMeasures::of(clip, FRAMES));
+    let first_frame = frame(clip, 0);
+    let task = PreparedTask::of(&TaskInput { first_frame: &first_frame, reference: clip, rules: &rules });
     let axis = |clip: &Yuv420Clip| {
         let reference = Some(&honest().0);
         let input = JudgeInput { clip, first_frame: &first_frame, reference, prompt: "", rules: &rules };
-        match judge_measured(&input, Some(&measures)).expect("our planes fit the rules") {
+        match judge_measured(&input, &task).expect("our planes fit the rules") {
             Verdict::Scored(card) => card.axes.temporal.expect("the reference moves").get(),
             Verdict::Gated { gate, .. } => panic!("gated by {gate:?}"),
         }

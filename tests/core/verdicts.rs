@@ -3,10 +3,14 @@
 use std::sync::OnceLock;
 
 use leoma_core::{
-    domain::{rules::Rules, score::GateId},
+    domain::{
+        rules::Rules,
+        score::{GateId, PromptRead, Score},
+        scoring::GateMode,
+    },
     quality::{
         frame::Yuv420Clip,
-        measure::ClipMeasures,
+        opponents::{PreparedTask, TaskInput, standing},
         verdict::{JudgeInput, Verdict, judge, judge_measured},
     },
 };
@@ -16,22 +20,27 @@ use super::scenes::*;
 
 const SEED: u32 = 11;
 
-/// The real clip of these tests and its measures, made once.
-fn real() -> &'static (Yuv420Clip, ClipMeasures) {
-    static REAL: OnceLock<(Yuv420Clip, ClipMeasures)> = OnceLock::new();
+/// What is measured of the task that a real clip gives.
+fn prepared(real: &Yuv420Clip) -> PreparedTask {
+    PreparedTask::of(&TaskInput { first_frame: &frame(real, 0), reference: real, rules: &rules() })
+}
+
+/// The real clip of these tests and what is measured of its task, made once.
+fn real() -> &'static (Yuv420Clip, PreparedTask) {
+    static REAL: OnceLock<(Yuv420Clip, PreparedTask)> = OnceLock::new();
     REAL.get_or_init(|| {
         let clip = living(SEED, 1.0);
-        let measures = ClipMeasures::of(&clip, FRAMES);
-        (clip, measures)
+        let task = prepared(&clip);
+        (clip, task)
     })
 }
 
 fn verdict_of(clip: &Yuv420Clip, rules: &Rules) -> Verdict {
-    let (reference, measures) = real();
+    let (reference, task) = real();
     let first_frame = frame(reference, 0);
     let input =
         JudgeInput { clip, first_frame: &first_frame, reference: Some(reference), prompt: "waves", rules };
-    judge_measured(&input, Some(measures)).expect("our planes fit the rules")
+    judge_measured(&input, task).expect("our planes fit the rules")
 }
 
 fn gate_of(clip: &Yuv420Clip) -> Option<GateId> {
@@ -112,7 +121,7 @@ fn a_pan_is_recorded_and_an_advisory_gate_does_not_decide() {
     let Verdict::Scored(card) = verdict_of(&pan, &rules()) else { panic!("a pan is scored") };
     assert!(card.gates[&GateId::G4].fired && card.gates[&GateId::G4].decides);
     let mut lenient = rules();
-    lenient.scoring.gates.freeze.mode = leoma_core::domain::scoring::GateMode::Advisory;
+    lenient.scoring.gates.freeze.mode = GateMode::Advisory;
     let Verdict::Scored(card) = verdict_of(&frames(&living(SEED, 1.0), vec![0; FRAMES]), &lenient) else {
         panic!("an advisory gate must not decide")
     };
@@ -189,10 +198,10 @@ proptest! {
         let real = living(seed, 1.0);
         let first_frame = frame(&real, 0);
         let rules = rules();
-        let measures = ClipMeasures::of(&real, FRAMES);
+        let task = prepared(&real);
         let overall = |clip: &Yuv420Clip| {
             let input = JudgeInput { clip, first_frame: &first_frame, reference: Some(&real), prompt: "", rules: &rules };
-            match judge_measured(&input, Some(&measures)).expect("fits") {
+            match judge_measured(&input, &task).expect("fits") {
                 Verdict::Scored(card) => i32::from(card.overall.get()),
                 Verdict::Gated { .. } => 0,
             }
@@ -207,4 +216,138 @@ proptest! {
             prop_assert!(ladder[0] > ladder[3], "{ladder:?}");
         }
     }
+}
+
+/// A clip that moves less than half as far as the real one, with a slight cast of colour.
+fn faint() -> Yuv420Clip {
+    each_byte(&living(SEED, 0.44), |v, _| v.saturating_add(5))
+}
+
+#[test]
+fn a_clip_can_lose_by_the_opponents_alone() {
+    let decisive = |mode| {
+        let mut rules = rules();
+        rules.scoring.opponents.mode = mode;
+        match verdict_of(&faint(), &rules) {
+            Verdict::Scored(card) => card,
+            gated => panic!("no gate decides: {gated:?}"),
+        }
+    };
+    let (advisory, decides) = (decisive(GateMode::Advisory), decisive(GateMode::Decides));
+    // Gates, thresholds and every axis are passed ...
+    assert!(advisory.passed && advisory.gates.values().all(|gate| !gate.fired), "{advisory:?}");
+    assert_eq!(
+        (&decides.axes, &decides.terms, &decides.gates),
+        (&advisory.axes, &advisory.terms, &advisory.gates)
+    );
+    // ... but a still of higher quality is as good as this little life.
+    let reading = decides.opponents.expect("the reference moves");
+    assert!(!decides.passed && !reading.beaten && reading.decides, "{reading:?}");
+    assert!(reading.life.get() > 0 && reading.quality < reading.best_quality, "{reading:?}");
+    assert!(
+        reading.best_life.get() == 0 && reading.living.get() < reading.best_living.get() + reading.margin
+    );
+    assert_ne!(advisory.score_digest, decides.score_digest, "the reading is part of what is digested");
+    let mut lenient = rules();
+    (lenient.scoring.opponents.mode, lenient.scoring.opponents.margin) = (GateMode::Decides, 0);
+    lenient.scoring.opponents.still_share = 0;
+    assert!(
+        matches!(verdict_of(&faint(), &lenient), Verdict::Scored(card) if card.passed),
+        "margin and share are rules"
+    );
+}
+
+#[test]
+fn opponents_are_worth_beating_and_honest_clips_beat_them() {
+    let (reference, task) = real();
+    let rules = rules();
+    let opponents = task.opponents.as_ref().expect("the reference moves");
+    for (opponent, measures) in &opponents.clips {
+        let found = standing(&opponents.first, measures, &task.reference, &rules.scoring).expect("judged");
+        assert!(found.quality.get() >= 9_000 && found.life.get() <= 500, "{opponent:?}: {found:?}");
+    }
+    for (name, clip) in
+        [("the real motion", reference.clone()), ("less", living(SEED, 0.7)), ("noise", noisy(reference, 2))]
+    {
+        let Verdict::Scored(card) = verdict_of(&clip, &rules) else { panic!("{name} is scored") };
+        let reading = card.opponents.expect("judged");
+        assert!(
+            reading.beaten && reading.living.get() >= reading.best_living.get() + 3_000,
+            "{name}: {reading:?}"
+        );
+    }
+}
+
+#[test]
+fn a_task_that_was_measured_before_gives_the_verdict_of_one_that_was_not() {
+    let (reference, task) = real();
+    let (rules, first_frame, clip) = (rules(), frame(reference, 0), living(SEED, 0.9));
+    let input = JudgeInput {
+        clip: &clip,
+        first_frame: &first_frame,
+        reference: Some(reference),
+        prompt: "",
+        rules: &rules,
+    };
+    let whole = judge_measured(&input, task).expect("fits");
+    assert_eq!(judge_measured(&input, Some(&task.reference)).expect("fits"), whole, "only the reference was");
+}
+
+#[test]
+fn camera_words_make_a_prompt_axis_and_a_still_is_not_paid_for_a_static_camera() {
+    let (reference, task) = real();
+    let (rules, first_frame) = (rules(), frame(reference, 0));
+    let verdict = |clip: &Yuv420Clip, prompt: &str| {
+        let reference = Some(reference);
+        let input = JudgeInput { clip, first_frame: &first_frame, reference, prompt, rules: &rules };
+        match judge_measured(&input, task).expect("fits") {
+            Verdict::Scored(card) => card,
+            gated => panic!("{gated:?}"),
+        }
+    };
+    let honest = verdict(reference, "Waves, static camera.");
+    assert_eq!((honest.axes.prompt, honest.prompt_read), (Some(Score::MAX), PromptRead::Camera));
+    assert_eq!(honest.terms["camera"], Some(Score::MAX));
+    // The real clip does not pan: the words were misread, or the prompt is wrong.
+    for prompt in ["The camera pans left.", "waves"] {
+        let card = verdict(reference, prompt);
+        assert_eq!(
+            (card.axes.prompt, card.prompt_read, card.terms["camera"]),
+            (None, PromptRead::None, None)
+        );
+    }
+    // A picture that lives a little gets as much for a static camera as it lives.
+    let slides = parallax(SEED, 2);
+    assert_eq!(verdict(&slides, "Static shot of waves.").axes.prompt.map(Score::get), Some(0));
+}
+
+#[test]
+fn a_pan_that_is_asked_for_is_judged_by_its_direction() {
+    let sway = |x: f64, y: f64, t: f64| {
+        let grow = (t / 3.0).min(1.0);
+        (1.5 * grow * (x / 17.0 + t * 0.35).sin(), 1.5 * grow * (y / 15.0 - t * 0.3).sin())
+    };
+    // The camera goes to the right: what is seen comes from farther right.
+    let panned = |speed: f64| {
+        draw(SEED, FRAMES, |x, y, t| {
+            let (dx, dy) = sway(x, y, t);
+            (x + dx + speed * t, y + dy)
+        })
+    };
+    let real = panned(3.0);
+    let (rules, first_frame) = (rules(), frame(&real, 0));
+    let task = prepared(&real);
+    let prompt = |clip: &Yuv420Clip, prompt: &str| {
+        let input =
+            JudgeInput { clip, first_frame: &first_frame, reference: Some(&real), prompt, rules: &rules };
+        match judge_measured(&input, &task).expect("fits") {
+            Verdict::Scored(card) => card.axes.prompt.map(Score::get),
+            gated => panic!("{gated:?}"),
+        }
+    };
+    assert_eq!(prompt(&real, "The camera pans right."), Some(10_000));
+    assert_eq!(prompt(&panned(-3.0), "The camera pans right."), Some(1));
+    let half = prompt(&panned(0.5), "The camera pans right.").expect("judged");
+    assert!((2_000..7_000).contains(&half), "{half}");
+    assert_eq!(prompt(&real, "The camera pans left."), None, "the real clip goes elsewhere");
 }

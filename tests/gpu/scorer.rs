@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use leoma_core::quality::verdict::{JudgeInput, judge};
+use leoma_core::quality::{
+    opponents::{Known, Opponents, PreparedTask, TaskInput},
+    verdict::{JudgeInput, Twins, judge_measured},
+};
 use leoma_gpu::{
     adapters::AdapterWish,
     cpu::CpuScorer,
@@ -11,7 +14,7 @@ use leoma_gpu::{
     wgpu_scorer::WgpuScorer,
 };
 
-use crate::scenes::*;
+use crate::{scenes::*, stages::device};
 
 fn job(clip: leoma_core::quality::frame::Yuv420Clip) -> ScoreJob {
     let reference = living(11, 1.0);
@@ -29,31 +32,52 @@ async fn concurrent_jobs_get_the_verdicts_of_the_pure_function_on_every_device()
     let cpu: Box<dyn Scorer> = Box::new(CpuScorer::new(2).expect("threads"));
     let gpu: Box<dyn Scorer> =
         Box::new(WgpuScorer::open(DeviceOptions::of(AdapterWish::Any)).expect("an adapter"));
-    for scorer in [cpu, gpu] {
-        concurrent_jobs(scorer.as_ref()).await;
-    }
-}
-
-async fn concurrent_jobs(scorer: &dyn Scorer) {
     let honest = job(living(11, 0.8));
     let freeze = ScoreJob { clip: Arc::new(frames(&living(11, 1.0), vec![0; FRAMES])), ..honest.clone() };
     let mut without = honest.clone();
     without.reference = None;
-    let (a, b, c) = tokio::join!(
-        scorer.score(honest.clone()),
-        scorer.score(freeze.clone()),
-        scorer.score(without.clone())
+    let task = PreparedTask::of(&task_of(&honest));
+    let of = |job: &ScoreJob| {
+        let known = Known::task(job.reference.as_ref().map(|_| &task));
+        judge_measured(&input_of(job), known).expect("fits")
+    };
+    let wanted = [of(&honest), of(&freeze), of(&without)];
+    let stands = |verdict: &Verdict| matches!(verdict, Verdict::Scored(card) if card.opponents.is_some());
+    assert_eq!(
+        wanted.each_ref().map(stands),
+        [true, false, false],
+        "a reading needs a reference and no gate"
     );
-    for (job, found) in [(honest, a), (freeze, b), (without, c)] {
-        let input = JudgeInput {
-            clip: &job.clip,
-            first_frame: &job.first_frame,
-            reference: job.reference.as_deref(),
-            prompt: &job.prompt,
-            rules: &job.rules,
-        };
-        assert_eq!(found.expect("scored"), judge(&input).expect("fits"));
+    for scorer in [cpu, gpu] {
+        let (a, b, c) = tokio::join!(
+            scorer.score(honest.clone()),
+            scorer.score(freeze.clone()),
+            scorer.score(without.clone())
+        );
+        assert_eq!([a, b, c].map(|found| found.expect("scored")), wanted);
     }
+}
+
+fn input_of(job: &ScoreJob) -> JudgeInput<'_> {
+    JudgeInput {
+        clip: &job.clip,
+        first_frame: &job.first_frame,
+        reference: job.reference.as_deref(),
+        prompt: &job.prompt,
+        rules: &job.rules,
+    }
+}
+
+fn task_of(job: &ScoreJob) -> TaskInput<'_> {
+    input_of(job).task().expect("with a reference")
+}
+
+#[test]
+fn opponents_are_measured_alike_on_the_device_and_by_the_twins() {
+    let (mut device, job) = (device(), crate::device::jobs(1).remove(0));
+    let twins = Opponents::measure(&job.first_frame, &job.rules, &mut Twins);
+    let found = Opponents::measure(&job.first_frame, &job.rules, &mut device).expect("measured");
+    assert_eq!(twins, Ok(found));
 }
 
 #[tokio::test]

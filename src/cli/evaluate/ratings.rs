@@ -23,7 +23,10 @@ use crate::{
         ratings::{Against, DimensionFigures, Rating, agreement, parse},
         windows::first_frame_of,
     },
-    quality::{frame::Yuv420Clip, measure::ClipMeasures},
+    quality::{
+        frame::Yuv420Clip,
+        opponents::{PreparedTask, TaskInput},
+    },
 };
 
 /// Most bytes of a ratings file.
@@ -96,10 +99,12 @@ impl Rater {
             Some(path) => Some(self.clip(path).await?),
             None => None,
         };
-        let frames = self.judge.rules().request.frames as usize;
         let read = || {
-            let measures = reference.as_ref().map(|clip| ClipMeasures::of(clip, frames));
-            let reference = reference.as_ref().zip(measures.as_ref());
+            let rules = self.judge.rules();
+            let task = reference.as_ref().map(|reference| {
+                PreparedTask::of(&TaskInput { first_frame: &first_frame, reference, rules })
+            });
+            let reference = reference.as_ref().zip(task.as_ref());
             let prompt = rating.prompt.as_deref().unwrap_or_default();
             self.judge.read_against(&first_frame, reference, (prompt, &clip), SourceCopies::Judged)
         };

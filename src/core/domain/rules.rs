@@ -137,7 +137,14 @@ fn check_scoring(scoring: &ScoringRules) -> Result<(), RulesError> {
     check_terms("scoring.first_frame", &[f.ssim0, f.color0, f.align0])?;
     check_terms("scoring.temporal", &[t.warp, t.cut, t.flicker, t.jerk])?;
     check_terms("scoring.artifacts", &[a.blockiness, a.blur, a.noise])?;
+    check_terms("scoring.prompt", &[scoring.prompt.camera])?;
+    at_most("scoring.camera.movement", scoring.camera.movement, 2, 10_000)?;
+    at_most("scoring.camera.least", scoring.camera.least, 1, 1_000)?;
     check_dynamics(&scoring.dynamics)?;
+    let o = &scoring.opponents;
+    at_most("scoring.opponents.margin", o.margin.into(), 0, 10_000)?;
+    at_most("scoring.opponents.still_share", o.still_share, 0, 1_000)?;
+    at_most("scoring.opponents.frames", o.frames.into(), 3, 1_000)?;
     check_gates(&scoring.gates)
 }
 

@@ -118,6 +118,67 @@ impl fmt::Display for GateId {
     }
 }
 
+/// The cheats that are made from the given first frame of each task (`quality::opponents`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opponent {
+    /// The still, again and again.
+    Freeze,
+    /// The still, panned by a pixel a frame.
+    Pan,
+    /// The still, zoomed into by 0.3 % a frame.
+    Zoom,
+    /// The still in three depth layers that slide over each other.
+    Parallax,
+    /// A pan to and fro.
+    Loop,
+    /// The still, faded into its mirror image.
+    CrossfadeMirrored,
+    /// The still, faded into its middle part, enlarged.
+    CrossfadeZoomed,
+    /// The still, losing its focus.
+    BlurredFreeze,
+}
+
+impl Opponent {
+    /// All opponents.
+    pub const ALL: [Opponent; 8] = [
+        Opponent::Freeze,
+        Opponent::Pan,
+        Opponent::Zoom,
+        Opponent::Parallax,
+        Opponent::Loop,
+        Opponent::CrossfadeMirrored,
+        Opponent::CrossfadeZoomed,
+        Opponent::BlurredFreeze,
+    ];
+}
+
+/// A clip against the best opponent of its task, on the combination "living quality" (`docs/scoring.md`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OpponentReading {
+    /// The best opponent.
+    pub best: Opponent,
+    /// Its quality: first frame, consistency, artifacts.
+    pub best_quality: Score,
+    /// Its evidence of life.
+    pub best_life: Score,
+    /// Its living quality.
+    pub best_living: Score,
+    /// The clip's quality.
+    pub quality: Score,
+    /// The clip's evidence of life.
+    pub life: Score,
+    /// The clip's living quality.
+    pub living: Score,
+    /// The lead that the rules ask for.
+    pub margin: u16,
+    /// Whether the clip's living quality leads by the margin.
+    pub beaten: bool,
+    /// Whether a clip that does not cannot pass (`false`: advisory, recorded only).
+    pub decides: bool,
+}
+
 /// Everything a scored clip got: integers only, so that equal clips give equal bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ScoreCard {
@@ -131,6 +192,9 @@ pub struct ScoreCard {
     pub terms: BTreeMap<String, Option<Score>>,
     /// Every gate that was read.
     pub gates: BTreeMap<GateId, GateReading>,
+    /// How the clip stands against the best opponent; `None` without a reference that can judge motion.
+    #[serde(default)]
+    pub opponents: Option<OpponentReading>,
     /// What of the prompt was judged.
     pub prompt_read: PromptRead,
     /// SHA-256 over the decoded planes, frame by frame (`Yuv420Clip::digest`).

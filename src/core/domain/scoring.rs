@@ -14,12 +14,18 @@ pub struct ScoringRules {
     pub weights: AxisWeights,
     /// Terms of the first-frame axis.
     pub first_frame: FirstFrameTerms,
+    /// Terms of the prompt axis.
+    pub prompt: PromptTerms,
+    /// What a movement of the camera is.
+    pub camera: CameraRule,
     /// Terms of the temporal axis.
     pub temporal: TemporalTerms,
     /// Motion amount against the reference, which multiplies the temporal axis.
     pub dynamics: DynamicsRule,
     /// Terms of the artifacts axis.
     pub artifacts: ArtifactTerms,
+    /// The cheats that a clip must beat.
+    pub opponents: OpponentRule,
     /// Gates that are read from pixels.
     pub gates: GateRules,
 }
@@ -62,6 +68,24 @@ pub struct FirstFrameTerms {
     pub align0: TermRule,
 }
 
+/// Terms of the prompt axis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptTerms {
+    /// What the camera does of what the prompt asks of it, in 1/1000.
+    pub camera: TermRule,
+}
+
+/// What a movement of the camera is, over a whole clip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CameraRule {
+    /// Way that a prompt without a word of pace asks for, in 1/1000 of the picture's side, or of its size for zooms.
+    pub movement: i64,
+    /// Least part of it that the reference must go for the words to be judged, in 1/1000.
+    pub least: i64,
+}
+
 /// Terms of the temporal axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,6 +126,20 @@ pub struct DynamicsRule {
     pub zero_above: u32,
     /// Least residual motion of a reference that can judge motion, per pair and 1000 blocks, in 1/8 pixel.
     pub min_reference_residual: i64,
+}
+
+/// The cheats that a clip must beat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpponentRule {
+    /// Whether a clip that does not beat them cannot pass.
+    pub mode: GateMode,
+    /// Lead in living quality over the best of them.
+    pub margin: u16,
+    /// Share of its quality that a clip without life keeps, in 1/1000.
+    pub still_share: i64,
+    /// Length of an opponent, in frames (at most those that were asked for): it does the same in every pair.
+    pub frames: u32,
 }
 
 /// Whether a gate's condition decides.

@@ -63,6 +63,7 @@ pub fn scored(overall: i64, passed: bool, frames: u8) -> Outcome {
         passed,
         terms: BTreeMap::new(),
         gates: BTreeMap::new(),
+        opponents: None,
         prompt_read: PromptRead::None,
         frame_digest: Digest([frames; 32]),
         score_digest: Digest([frames; 32]),

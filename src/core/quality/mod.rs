@@ -3,6 +3,7 @@
 pub mod active;
 pub mod blockiness;
 pub mod border;
+pub mod camera;
 pub mod canonical;
 pub mod color;
 pub mod color_distance;
@@ -17,6 +18,7 @@ pub mod layers;
 pub mod measure;
 pub mod mosaic;
 pub mod motion;
+pub mod opponents;
 pub mod perceptual;
 pub mod plane;
 pub mod prompt;

@@ -20,6 +20,7 @@ use super::{
     layers::{Explanation, explain},
     mosaic::{Cell, cells},
     motion::{BlockMotion, LumaPyramid, MotionField, motion_field},
+    opponents,
     plane::{downscale, half_size},
     ssim::ssim,
     temporal::FlowMeasures,
@@ -102,6 +103,7 @@ pub const KERNELS: &[(&str, Answer)] = &[
         let [a, b] = pyramids(clip);
         of(motion_values(&motion_field(&a, &b)))
     }),
+    ("opponents", opponents::film::digest),
     ("ssim", |clip| of(ssim(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT))),
     ("temporal", |clip| temporal_digest(&FlowMeasures::of(clip, FRAMES))),
 ];

@@ -9,6 +9,7 @@ use crate::domain::{
 
 use super::{
     blockiness::{GridSums, grid_sums},
+    camera::CameraReading,
     color_distance::color_distance,
     detail::laplacian_energy,
     fixed::{self, geometric_mean, normalise, scale},
@@ -114,6 +115,8 @@ pub struct RawTerms {
     pub blockiness: Option<i64>,
     pub blur: Option<i64>,
     pub noise: Option<i64>,
+    /// What the camera does of what the prompt asks; filled in by who knows the prompt.
+    pub camera: Option<CameraReading>,
 }
 
 impl RawTerms {
@@ -131,6 +134,7 @@ impl RawTerms {
             ("blockiness", self.blockiness),
             ("blur", self.blur),
             ("noise", self.noise),
+            ("camera", self.camera.map(|camera| camera.agreement)),
         ]
         .into_iter()
     }
@@ -161,6 +165,7 @@ impl RawTerms {
             blockiness: Some((clip.blockiness - grid).max(0)),
             blur: Some(ratio(clip.half_detail, budget(first.half_detail, |r| r.half_detail), DETAIL_FLOOR)),
             noise: Some(ratio(clip.detail, budget(first.detail, |r| r.detail), DETAIL_FLOOR)),
+            camera: None,
         }
     }
 }
@@ -203,6 +208,8 @@ pub struct TermScores {
     pub terms: BTreeMap<String, Option<Score>>,
     /// The axes.
     pub axes: Axes,
+    /// Temporal consistency: the temporal axis without its multiplier.
+    pub consistency: Option<Score>,
 }
 
 /// Normalises raw values and combines them: each axis is the weighted geometric mean of its terms; the
@@ -233,11 +240,18 @@ pub fn score_terms(raw: &RawTerms, rules: &ScoringRules) -> TermScores {
     );
     let motion = raw.dynamics.map(|ratio| dynamics_score(ratio, &rules.dynamics));
     terms.insert("dyn".to_owned(), motion);
-    let temporal = consistency.zip(motion).map(|(mean, motion)| {
+    let alive = |score: Score, motion: Score| {
         let factor = (2 * i64::from(motion.get())).min(10_000);
-        Score::clamped(scale(i64::from(mean.get()), factor, 10_000))
+        Score::clamped(scale(i64::from(score.get()), factor, 10_000))
+    };
+    let temporal = consistency.zip(motion).map(|(mean, motion)| alive(mean, motion));
+    let camera = raw.camera.and_then(|reading| {
+        let score = normalise(reading.agreement, rules.prompt.camera.bad, rules.prompt.camera.good);
+        if reading.still { motion.map(|motion| alive(score, motion)) } else { Some(score) }
     });
-    TermScores { terms, axes: Axes { first_frame, prompt: None, temporal, artifacts } }
+    terms.insert("camera".to_owned(), camera);
+    let prompt = camera.filter(|_| rules.prompt.camera.weight > 0);
+    TermScores { terms, axes: Axes { first_frame, prompt, temporal, artifacts }, consistency }
 }
 
 fn axis(

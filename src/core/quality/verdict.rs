@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use crate::domain::{
     ids::Digest,
     rules::Rules,
-    score::{Axes, GateId, GateReading, PromptRead, Score, ScoreCard},
+    score::{Axes, GateId, GateReading, OpponentReading, PromptRead, Score, ScoreCard},
     scoring::ScoringRules,
 };
 
 use super::{
+    camera::{self, CameraPath, CameraReading},
     canonical,
     frame::Yuv420Clip,
     gates::{self, GateFinding},
     measure::ClipMeasures,
+    opponents::{self, Known, Opponents, PreparedTask, TaskInput},
     terms::{self, FirstFrameMeasures, RawTerms, TermScores},
 };
 
@@ -42,7 +44,7 @@ pub struct JudgeInput<'a> {
     pub first_frame: &'a Yuv420Clip,
     /// The real clip; `None` makes the terms that need it `null`, and then nothing passes.
     pub reference: Option<&'a Yuv420Clip>,
-    /// The prompt. No text model reads it yet.
+    /// The prompt. No text model reads it yet, only its words about the camera.
     pub prompt: &'a str,
     /// The rules in force.
     pub rules: &'a Rules,
@@ -62,9 +64,16 @@ pub struct ShapeError {
 /// Judges one clip.
 pub fn judge(input: &JudgeInput) -> Result<Verdict, ShapeError> {
     check_shapes(input)?;
-    let frames = input.rules.request.frames as usize;
-    let reference = input.reference.map(|reference| ClipMeasures::of(reference, frames));
-    judge_measured(input, reference.as_ref())
+    let task = input.task().map(|task| PreparedTask::of(&task));
+    judge_measured(input, Known::task(task.as_ref()))
+}
+
+impl<'a> JudgeInput<'a> {
+    /// The planes of the task, where there is a reference.
+    pub fn task(&self) -> Option<TaskInput<'a>> {
+        let (first_frame, rules) = (self.first_frame, self.rules);
+        self.reference.map(|reference| TaskInput { first_frame, reference, rules })
+    }
 }
 
 /// Who measures planes: the twins here, or a device that gives the same integers.
@@ -82,7 +91,7 @@ pub trait Measure {
 }
 
 /// The twins, which define every measure.
-struct Twins;
+pub struct Twins;
 
 impl Measure for Twins {
     type Error = std::convert::Infallible;
@@ -110,22 +119,24 @@ pub enum JudgeError<E> {
     Measure(E),
 }
 
-/// Judges one clip against a reference that was measured before (`ClipMeasures::of` with the frame
-/// count of the rules): the same verdict as `judge`, at half the cost where many clips share it.
-pub fn judge_measured(input: &JudgeInput, reference: Option<&ClipMeasures>) -> Result<Verdict, ShapeError> {
-    judge_by(input, reference, &mut Twins).map_err(|error| match error {
+/// Judges one clip of a task that was measured before (`PreparedTask::of`): the same verdict as `judge`, at a quarter of
+/// the cost where many clips share it.
+pub fn judge_measured<'a>(input: &JudgeInput, task: impl Into<Known<'a>>) -> Result<Verdict, ShapeError> {
+    judge_by(input, task, &mut Twins).map_err(|error| match error {
         JudgeError::Shape(shape) => shape,
         JudgeError::Measure(never) => match never {},
     })
 }
 
 /// Judges one clip by the measures of any device: equal measures give equal verdicts.
-pub fn judge_by<M: Measure>(
+pub fn judge_by<'a, M: Measure>(
     input: &JudgeInput,
-    reference: Option<&ClipMeasures>,
+    task: impl Into<Known<'a>>,
     measure: &mut M,
 ) -> Result<Verdict, JudgeError<M::Error>> {
     check_shapes(input)?;
+    let task: Known = task.into();
+    let reference = task.reference;
     let request = &input.rules.request;
     let frames = request.frames as usize;
     let scoring = &input.rules.scoring;
@@ -147,11 +158,46 @@ pub fn judge_by<M: Measure>(
     }
     findings.extend(reference.map(|r| gates::pan_zoom(&clip, r, &scoring.gates.pan_zoom)));
     let first = measure.first_frame(input.first_frame, input.clip).map_err(JudgeError::Measure)?;
-    let raw = RawTerms::of(&first, &clip, reference, &scoring.dynamics);
+    let mut raw = RawTerms::of(&first, &clip, reference, &scoring.dynamics);
+    raw.camera = camera_reading(input, &clip, reference);
     let mut scores = terms::score_terms(&raw, scoring);
     cap_pan_zoom(&mut scores, &findings, scoring);
     let gates = findings.into_iter().map(|f| (f.gate, f.reading)).collect();
-    Ok(Verdict::Scored(Box::new(card(scores, gates, input.clip.digest(), scoring))))
+    let opponents = against_opponents(input, (&first, &clip), task, measure).map_err(JudgeError::Measure)?;
+    Ok(Verdict::Scored(Box::new(card(scores, gates, opponents, (input.clip.digest(), scoring)))))
+}
+
+/// What the camera does of what the prompt asks.
+fn camera_reading(
+    input: &JudgeInput,
+    clip: &ClipMeasures,
+    reference: Option<&ClipMeasures>,
+) -> Option<CameraReading> {
+    let (request, rule) = (&input.rules.request, &input.rules.scoring.camera);
+    let path = |measures| CameraPath::of(measures, request.width, request.height);
+    let reference = reference.map(path);
+    camera::read(&camera::words::read(input.prompt), &path(clip), reference.as_ref(), rule)
+}
+
+/// Sets the clip against the opponents of its task, which are measured now if nobody did before.
+fn against_opponents<M: Measure>(
+    input: &JudgeInput,
+    (first, clip): (&FirstFrameMeasures, &ClipMeasures),
+    task: Known,
+    measure: &mut M,
+) -> Result<Option<OpponentReading>, M::Error> {
+    let scoring = &input.rules.scoring;
+    let Some(reference) = task.reference else { return Ok(None) };
+    let Some(own) = opponents::standing(first, clip, reference, scoring) else { return Ok(None) };
+    let measured;
+    let them = match task.opponents {
+        Some(known) => known,
+        None => {
+            measured = Opponents::measure(input.first_frame, input.rules, measure)?;
+            &measured
+        }
+    };
+    Ok(opponents::compare(&own, them, reference, scoring))
 }
 
 /// A verdict beside what the terms read whether or not a gate decided: for evidence and calibration, never for a round.
@@ -164,12 +210,10 @@ pub struct Readings {
 }
 
 /// Judges one clip as [`judge_measured`] does and reads its terms as if there were no gates; measures it once.
-pub fn read_measured(
-    input: &JudgeInput,
-    reference: Option<&ClipMeasures>,
-) -> Result<Readings, ShapeError> {
+pub fn read_measured<'a>(input: &JudgeInput, task: impl Into<Known<'a>>) -> Result<Readings, ShapeError> {
+    let task = task.into();
     let mut kept = Kept::default();
-    let verdict = judge_by(input, reference, &mut kept).map_err(|error| match error {
+    let verdict = judge_by(input, task, &mut kept).map_err(|error| match error {
         JudgeError::Shape(shape) => shape,
         JudgeError::Measure(never) => match never {},
     })?;
@@ -179,13 +223,14 @@ pub fn read_measured(
         let frames = input.rules.request.frames as usize;
         let clip = kept.clip.unwrap_or_else(|| ClipMeasures::of(input.clip, frames));
         let first = kept.first.unwrap_or_else(|| FirstFrameMeasures::of(given, input.clip));
-        let raw = RawTerms::of(&first, &clip, reference, &input.rules.scoring.dynamics);
+        let mut raw = RawTerms::of(&first, &clip, task.reference, &input.rules.scoring.dynamics);
+        raw.camera = camera_reading(input, &clip, task.reference);
         (raw, terms::score_terms(&raw, &input.rules.scoring))
     });
     Ok(Readings { verdict, terms })
 }
 
-/// The twins, with what they measured kept.
+/// The twins, with what they measured first kept: that is the clip, opponents come later.
 #[derive(Default)]
 struct Kept {
     clip: Option<ClipMeasures>,
@@ -196,14 +241,17 @@ impl Measure for Kept {
     type Error = std::convert::Infallible;
 
     fn clip(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<ClipMeasures, Self::Error> {
-        Ok(self.clip.insert(ClipMeasures::of(clip, frames)).clone())
+        let found = ClipMeasures::of(clip, frames);
+        Ok(self.clip.get_or_insert_with(|| found.clone()).clone())
     }
     fn first_frame(
         &mut self,
         given: &Yuv420Clip,
         clip: &Yuv420Clip,
     ) -> Result<FirstFrameMeasures, Self::Error> {
-        Ok(*self.first.insert(FirstFrameMeasures::of(given, clip)))
+        let found = FirstFrameMeasures::of(given, clip);
+        self.first.get_or_insert(found);
+        Ok(found)
     }
 }
 
@@ -224,19 +272,22 @@ fn cap_pan_zoom(scores: &mut TermScores, findings: &[GateFinding], scoring: &Sco
 fn card(
     scores: TermScores,
     gates: BTreeMap<GateId, GateReading>,
-    frame_digest: Digest,
-    scoring: &ScoringRules,
+    opponents: Option<OpponentReading>,
+    (frame_digest, scoring): (Digest, &ScoringRules),
 ) -> ScoreCard {
     let axes = scores.axes;
     let overall = terms::overall(&axes, &scoring.weights);
-    let passed = passes(&axes, overall, scoring);
+    let passed = passes(&axes, overall, scoring)
+        && opponents.is_none_or(|reading| reading.beaten || !reading.decides);
+    let prompt_read = if axes.prompt.is_some() { PromptRead::Camera } else { PromptRead::None };
     let mut card = ScoreCard {
         axes,
         overall,
         passed,
         terms: scores.terms,
         gates,
-        prompt_read: PromptRead::None,
+        opponents,
+        prompt_read,
         frame_digest,
         score_digest: Digest([0; 32]),
     };
@@ -253,7 +304,11 @@ pub(crate) fn passes(axes: &Axes, overall: Score, scoring: &ScoringRules) -> boo
         && lowest.is_some_and(|score| score.get() >= scoring.pass_axis)
 }
 
-fn check_shapes(input: &JudgeInput) -> Result<(), ShapeError> {
+/// Whether our own planes fit the rules, as every judging function asks first.
+///
+/// # Errors
+/// When the given first frame or the reference has not the size and length of the rules.
+pub fn check_shapes(input: &JudgeInput) -> Result<(), ShapeError> {
     let request = &input.rules.request;
     let size = (request.width as usize, request.height as usize);
     let check = |what: &'static str, planes: &Yuv420Clip, frames: usize| {

@@ -92,6 +92,7 @@ fn meaning(name: &str) -> &'static str {
         "blockiness" => "grid lines beyond first frame and reference, 1/1024 of mean gradient",
         "blur" => "detail at half size against the reference's, 1/1000",
         "noise" => "detail at full size against the reference's, 1/1000",
+        "camera" => "what the camera does of what the prompt asks of it, 1/1000",
         _ => "",
     }
 }
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn every_term_of_the_embedded_rules_has_a_meaning() {
         let rules = serde_json::to_value(Rules::embedded().scoring).expect("JSON");
-        for axis in ["first_frame", "temporal", "artifacts"] {
+        for axis in ["first_frame", "prompt", "temporal", "artifacts"] {
             for name in rules[axis].as_object().expect("a table").keys() {
                 assert!(!meaning(name).is_empty(), "{name}");
             }
