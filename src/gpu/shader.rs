@@ -43,6 +43,12 @@ pub enum Kernel {
     Lattice,
     /// Luma histogram.
     Histogram,
+    /// Colour and hue histograms.
+    LooksColors,
+    /// Phases of a locked grid, rings beside edges.
+    LooksLuma,
+    /// Steps between flat regions.
+    LooksBands,
 }
 
 macro_rules! sources {
@@ -84,6 +90,9 @@ sources! {
     FlickerBlocks = "flicker_blocks",
     Lattice = "lattice",
     Histogram = "histogram",
+    LooksColors = "looks_colors",
+    LooksLuma = "looks_luma",
+    LooksBands = "looks_bands",
 }
 
 const SHARED: &[(&str, &str)] = &[

@@ -10,6 +10,7 @@ use super::{
     fixed::{div_round, scale},
     frame::Yuv420Clip,
     layers::{Explanation, explain},
+    looks::Looks,
     motion::{LumaPyramid, motion_field},
     temporal::FlowMeasures,
 };
@@ -66,6 +67,8 @@ pub struct ClipSums {
     pub motion: Vec<Explanation>,
     /// What rests on dense flow.
     pub flow: FlowMeasures,
+    /// How every fourth frame looks.
+    pub looks: Looks,
 }
 
 /// Integer measures of one clip; equal planes give equal measures on every machine and thread count.
@@ -85,6 +88,8 @@ pub struct ClipMeasures {
     pub half_detail: i64,
     /// What rests on dense flow.
     pub flow: FlowMeasures,
+    /// How every fourth frame looks.
+    pub looks: Looks,
     /// Blockiness of every fourth frame together.
     pub blockiness: i64,
     /// Thinnest bars over sampled frames.
@@ -116,12 +121,13 @@ impl ClipMeasures {
             .collect();
         let lags = (2..=LONGEST_CYCLE).map(|lag| lagged(&pyramids, lag)).collect();
         let flow = FlowMeasures::of(clip, frames);
-        Self::of_sums(ClipSums { width, height, frames: single, steps, lags, motion, flow })
+        let looks = Looks::of(clip, frames);
+        Self::of_sums(ClipSums { width, height, frames: single, steps, lags, motion, flow, looks })
     }
 
     /// Puts the sums of a clip into measures; equal sums give equal measures, whoever took them.
     pub fn of_sums(sums: ClipSums) -> Self {
-        let ClipSums { width, height, frames: single, steps, lags, motion, flow } = sums;
+        let ClipSums { width, height, frames: single, steps, lags, motion, flow, looks } = sums;
         let frames = single.len();
         let mut grid = GridSums::default();
         single.iter().filter_map(|f| f.grid.as_ref()).for_each(|sums| grid.add(sums));
@@ -135,6 +141,7 @@ impl ClipMeasures {
             detail: per_pixel(single.iter().map(|f| f.detail).sum(), width * height),
             half_detail: per_pixel(single.iter().map(|f| f.half_detail).sum(), half),
             flow,
+            looks,
             blockiness: grid.blockiness(),
             bars: thinnest(single.iter().filter_map(|f| f.bars)),
         }

@@ -14,6 +14,7 @@ pub mod frame;
 pub mod gates;
 pub mod instructions;
 pub mod layers;
+pub mod looks;
 pub mod measure;
 pub mod motion;
 pub mod plane;

@@ -88,6 +88,15 @@ pub(super) fn raw(
         ("blockiness", raw.blockiness),
         ("blur", raw.blur),
         ("noise", raw.noise),
+        ("palette", raw.palette),
+        ("clipping", raw.clipping),
+        ("saturation", raw.saturation),
+        ("hue", raw.hue),
+        ("exposure", raw.exposure),
+        ("ringing", raw.ringing),
+        ("banding", raw.banding),
+        ("checker", raw.checker),
+        ("temporal_noise", raw.temporal_noise),
     ])
 }
 
@@ -104,6 +113,15 @@ fn meaning(name: &str) -> &'static str {
         "blockiness" => "grid lines beyond first frame and reference, 1/1024 of mean gradient",
         "blur" => "detail at half size against the reference's, 1/1000",
         "noise" => "detail at full size against the reference's, 1/1000",
+        "palette" => "drift of the colours from the given frame's beyond the reference's, 1/10000",
+        "clipping" => "black and white pixels beyond first frame and reference, 1/10000",
+        "saturation" => "drift of the saturation beyond the reference's, 1/1000",
+        "hue" => "drift of the hues beyond the reference's, 1/100 degree",
+        "exposure" => "drift of the mean brightness beyond the reference's, 1/256 level",
+        "ringing" => "oscillation beside edges beyond first frame and reference, 1/64 level",
+        "banding" => "steps between flat regions beyond first frame and reference, 1/1000",
+        "temporal_noise" => "change of still ground along the motion beyond the reference's, 1/256 level",
+        "checker" => "pattern of a locked period beyond first frame and reference, 1/64 level",
         _ => "",
     }
 }
