@@ -1,5 +1,5 @@
 // Steps between flat regions in 16x16 tiles of sampled planes. Twin: quality::looks::bands, which has the definition.
-// A tile's value is at most 7 * 128.
+// A tile's value is at most 15 * 128.
 #import bytes
 
 struct Params {
@@ -48,7 +48,7 @@ fn main(
     if count > 0u {
         var between = 0u;
         var most = 0u;
-        for (var wide = 0u; wide < 8u; wide++) {
+        for (var wide = 0u; wide < 16u; wide++) {
             let level = local + 1u + wide;
             if level < 256u {
                 let other = atomicLoad(&histogram[level]);

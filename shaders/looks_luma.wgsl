@@ -23,8 +23,9 @@ const EDGE: i32 = 48;
 const QUIET: i32 = 24;
 const NEAR: i32 = 3;
 const FAR: i32 = 9;
+const GROUND: i32 = 13;
 const SPAN: i32 = 4;
-const REACH: u32 = 13u;
+const REACH: u32 = 17u;
 
 var<workgroup> ring_sum: atomic<i32>;
 var<workgroup> side_count: atomic<i32>;
@@ -52,9 +53,9 @@ fn rings(at: i32, apart: i32) -> vec2<i32> {
     let here = gradient(at, apart);
     if here >= EDGE && here > gradient(at - apart, apart) && here >= gradient(at + apart, apart) {
         for (var side = -1; side <= 1; side += 2) {
-            let ground = seconds(at, side * apart, FAR);
-            if ground <= QUIET {
-                found += vec2<i32>(seconds(at, side * apart, NEAR) - ground, 1);
+            let to = side * apart;
+            if seconds(at, to, FAR) <= QUIET {
+                found += vec2<i32>(seconds(at, to, NEAR) - seconds(at, to, GROUND), 1);
             }
         }
     }

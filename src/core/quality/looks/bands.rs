@@ -6,15 +6,15 @@
 //! levels between the two must be empty but for a quarter of the rarer one, which tells the comb of a quantised slope from a
 //! slope that takes every level. A step of one level, the least that 8 bits have, counts nothing.
 //!
-//! A tile's value is the largest `(k - 1) * min(h(l), h(l + k))` over levels `l` and `k` in 2..=8: at most 7 * 128.
-//! GPU sibling: one workgroup per tile, one invocation per level. Overflow: 2^18 tiles a plane stay below 2^28.
+//! A tile's value is the largest `(k - 1) * min(h(l), h(l + k))` over levels `l` and `k` in 2..=16: at most 15 * 128.
+//! GPU sibling: one workgroup per tile, one invocation per level. Overflow: 2^18 tiles a plane stay below 2^29.
 
 use crate::quality::plane::{downscale, half_size};
 
 /// Side of a tile in pixels of its size; tiles at the right and lower edge may be smaller.
 pub const TILE: usize = 16;
 /// Widest step that is a band, in levels.
-pub const WIDEST: usize = 8;
+pub const WIDEST: usize = 16;
 /// Sizes that are looked at: full, half, quarter.
 pub const SIZES: usize = 3;
 
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn wide_steps_single_levels_and_texture_are_no_bands() {
-        for step in [1, 9, 40] {
+        for step in [1, 17, 40] {
             let edge = plane(|x, _| if x < SIDE / 2 + 8 { 100 } else { 100 + step });
             assert_eq!(band_sums(&edge, SIDE, SIDE).sums[0], 0, "step {step}");
         }

@@ -124,7 +124,7 @@ pub fn ringing(clip: &Looks, first: &FrameLooks, reference: Option<&Looks>) -> i
     })
 }
 
-/// Steps of 2 to 8 levels between flat regions, mean over sizes and tiles, beyond the budget, in 1/1000.
+/// Steps of 2 to 16 levels between flat regions, mean over sizes and tiles, beyond the budget, in 1/1000.
 ///
 /// Known failures: drawn pictures with flat colours have such steps; noise hides them, from the eye too.
 pub fn banding(clip: &Looks, first: &FrameLooks, reference: Option<&Looks>) -> i64 {
