@@ -17,6 +17,7 @@ mod blurred;
 pub mod canonical;
 pub mod embedder;
 pub mod error;
+mod filter;
 pub mod image;
 mod import;
 mod lane;

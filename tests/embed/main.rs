@@ -5,6 +5,7 @@
 
 mod determinism;
 mod lane;
+mod lesser_processor;
 mod noise;
 mod parity;
 mod reordered;

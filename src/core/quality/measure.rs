@@ -6,7 +6,7 @@ use super::{
     blockiness::{GridSums, grid_sums},
     border::{self, Bars},
     detail::laplacian_energy,
-    difference::{Difference, difference},
+    difference::{Difference, block_sums, mean_q8},
     fixed::{div_round, scale},
     frame::Yuv420Clip,
     layers::{Explanation, explain},
@@ -29,6 +29,14 @@ pub struct PairDifference {
     pub mean_q8: i64,
     /// Largest sum over a 16x16 block of the compared planes, in levels.
     pub largest_block: i64,
+}
+
+impl PairDifference {
+    /// Compares two luma planes `[height, width]`.
+    fn between(a: &[u8], b: &[u8], width: usize, height: usize) -> Self {
+        let (sum, largest_block) = block_sums(a, b, width, height);
+        Self { mean_q8: mean_q8(sum, (width * height) as u64), largest_block: i64::from(largest_block) }
+    }
 }
 
 impl From<&Difference> for PairDifference {
@@ -117,7 +125,7 @@ impl ClipMeasures {
             .collect();
         let steps = (0..frames.saturating_sub(1))
             .into_par_iter()
-            .map(|i| (&difference(clip.frame(i).y, clip.frame(i + 1).y, width, height)).into())
+            .map(|i| PairDifference::between(clip.frame(i).y, clip.frame(i + 1).y, width, height))
             .collect();
         let lags = (2..=LONGEST_CYCLE).map(|lag| lagged(&pyramids, lag)).collect();
         let flow = FlowMeasures::of(clip, frames);
@@ -191,7 +199,7 @@ fn lagged(frames: &[LumaPyramid], lag: usize) -> Vec<PairDifference> {
         .map(|index| {
             let (now, before) = (frames[index].half_pixels(), frames[index - lag].half_pixels());
             let half = frames[index].half();
-            (&difference(&before, &now, half.width(), half.height())).into()
+            PairDifference::between(&before, &now, half.width(), half.height())
         })
         .collect()
 }
