@@ -9,6 +9,7 @@ use leoma_core::quality::{
     difference::difference,
     frame::Yuv420Clip,
     layers::explain,
+    looks::{bands::band_sums, color::color_sums, luma::luma_sums},
     measure::ClipMeasures,
     motion::{LumaPyramid, motion_field},
     ssim::ssim,
@@ -52,6 +53,13 @@ fn kernels(c: &mut Criterion) {
     });
     c.bench_function("ssim of a frame", |bench| bench.iter(|| ssim(black_box(a), b, WIDTH, HEIGHT)));
     c.bench_function("blockiness of a frame", |bench| bench.iter(|| grid_sums(black_box(a), WIDTH, HEIGHT)));
+    c.bench_function("colours of a frame", |bench| {
+        bench.iter(|| color_sums(black_box(&clip.frame(0)), WIDTH, HEIGHT));
+    });
+    c.bench_function("phases and rings of a frame", |bench| {
+        bench.iter(|| luma_sums(black_box(a), WIDTH, HEIGHT));
+    });
+    c.bench_function("bands of a frame", |bench| bench.iter(|| band_sums(black_box(a), WIDTH, HEIGHT)));
     c.bench_function("detail of a frame", |bench| {
         bench.iter(|| laplacian_energy(black_box(a), WIDTH, HEIGHT))
     });

@@ -180,7 +180,7 @@ async fn generated(
             Failure::new(exit, anyhow!(cause).context(path.display().to_string()))
         })?;
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        clips.push(tokio::task::block_in_place(|| SourceWindow::of_clip(name, prepared.clip)));
+        clips.push(tokio::task::block_in_place(|| SourceWindow::of_clip(name, prepared.clip, &rules.rules)));
     }
     Ok(clips)
 }

@@ -12,12 +12,14 @@ use super::{
         detail::detail,
         difference::pair_differences,
         layers::explain,
+        looks::looks,
         mosaic::mosaic,
         motion::{Pyramid, motion_fields},
         ssim::ssim,
     },
     quality::{
         frame::Yuv420Clip,
+        looks::Looks,
         measure::{BAR_STEP, ClipMeasures, ClipSums, FrameSums, GRID_STEP, LONGEST_CYCLE},
         mosaic::Mosaic,
         temporal::{FlowMeasures, measures::FlowSums},
@@ -47,6 +49,7 @@ impl Measure for Generation {
             lags: vec![Vec::new(); LONGEST_CYCLE - 1],
             motion: Vec::new(),
             flow: FlowMeasures::of_sums(&empty_sums(clip)),
+            looks: Looks::default(),
             mosaic: Mosaic::empty(clip.width(), clip.height()),
         };
         let mut flow = empty_sums(clip);
@@ -78,6 +81,7 @@ impl Measure for Generation {
         let grid = grid_sums(self, &frames, 2)?;
         let half_detail = detail(self, &pyramid.half)?;
         let detail = detail(self, &frames)?;
+        let seen = looks(self, &frames, [&pyramid.half, &pyramid.quarter], 2)?;
         let missing = || DeviceError::Fault("a stage gave no result".to_owned());
         Ok(FirstFrameMeasures::of_sums(FirstFrameSums {
             width: given.width(),
@@ -88,6 +92,7 @@ impl Measure for Generation {
             grid: grid.read(self)?.pop().ok_or_else(missing)?,
             half_detail: half_detail.read(self)?.first().ok_or_else(missing)?.energy,
             detail: detail.read(self)?.first().ok_or_else(missing)?.energy,
+            looks: seen.read(self)?.pop().ok_or_else(missing)?,
         }))
     }
 }
@@ -119,6 +124,7 @@ fn measure_window(
     let half = detail(device, &pyramid.half)?;
     let grids = grid_sums(device, &frames, GRID_STEP as u32)?;
     let edges = bars(device, &frames, BAR_STEP as u32)?;
+    let seen = looks(device, &frames, [&pyramid.half, &pyramid.quarter], GRID_STEP as u32)?;
     let cells = mosaic(device, &frames)?;
     let steps = pair_differences(device, &frames, 1)?;
     let lags = (2..=LONGEST_CYCLE as u32)
@@ -129,6 +135,7 @@ fn measure_window(
     let (whole, half, grids, edges) =
         (whole.read(device)?, half.read(device)?, grids.read(device)?, edges.read(device)?);
     let known = sums.frames.len() - start;
+    sums.looks.frames.extend(seen.read(device)?.into_iter().skip(known.div_ceil(GRID_STEP)));
     measure_flow(device, &frames, &pyramid.half, known, flow)?;
     let sampled = |index: usize, step: usize| index.is_multiple_of(step).then_some(index / step);
     sums.frames.extend((known..count).map(|index| FrameSums {

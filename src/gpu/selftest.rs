@@ -19,6 +19,7 @@ use super::{
         downscale::{downscale, pixels},
         flow,
         layers::explain,
+        looks::looks,
         mosaic::mosaic,
         motion::{self, motion_fields},
         ssim::ssim,
@@ -27,10 +28,11 @@ use super::{
         detail::{laplacian_energy, luma_sum},
         difference,
         frame::Yuv420Clip,
+        measure::GRID_STEP,
         motion::{LumaPyramid, motion_field},
         selftest::{
             self, KERNELS, cell_values, difference_values, flow_values, grid_values, layer_values,
-            motion_values, of, temporal_digest, test_clip,
+            look_values, motion_values, of, temporal_digest, test_clip,
         },
         ssim::ssim as ssim_twin,
         verdict::Measure,
@@ -130,7 +132,7 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
 type Stage = fn(&mut Generation) -> Result<Digest, DeviceError>;
 
 /// Kernels in the order of their work. `clip`, `log2` and `opponents` of the twins never run on a device.
-pub const STAGES: [(&str, Stage); 13] = [
+pub const STAGES: [(&str, Stage); 14] = [
     ("downscale", |device| {
         let frames = test_frames(device);
         let half = downscale(device, &frames)?;
@@ -181,6 +183,13 @@ pub const STAGES: [(&str, Stage); 13] = [
         let pyramid = motion::Pyramid::of(device, &frames)?;
         let fields = motion_fields(device, &pyramid)?;
         Ok(of(layer_values(&explain(device, &pyramid.half, &fields)?[0])))
+    }),
+    ("looks", |device| {
+        let frames = test_frames(device);
+        let pyramid = motion::Pyramid::of(device, &frames)?;
+        let smaller = [&pyramid.half, &pyramid.quarter];
+        let found = looks(device, &frames, smaller, GRID_STEP as u32)?.read(device)?;
+        Ok(of(look_values(&found)))
     }),
     ("flow", |device| {
         let frames = test_frames(device);

@@ -43,6 +43,12 @@ pub enum Kernel {
     Lattice,
     /// Luma histogram.
     Histogram,
+    /// Colour and hue histograms.
+    LooksColors,
+    /// Phases of a locked grid, rings beside edges.
+    LooksLuma,
+    /// Steps between flat regions.
+    LooksBands,
     /// Sums of blocks of all three planes.
     Mosaic,
 }
@@ -86,6 +92,9 @@ sources! {
     FlickerBlocks = "flicker_blocks",
     Lattice = "lattice",
     Histogram = "histogram",
+    LooksColors = "looks_colors",
+    LooksLuma = "looks_luma",
+    LooksBands = "looks_bands",
     Mosaic = "mosaic",
 }
 

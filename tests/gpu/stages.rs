@@ -8,6 +8,7 @@ use leoma_core::quality::{
     flow,
     frame::Yuv420Clip,
     layers as layers_twin,
+    looks::FrameLooks,
     measure::ClipMeasures,
     mosaic as mosaic_twin,
     motion::{LumaPyramid, motion_field},
@@ -29,6 +30,7 @@ use leoma_gpu::{
         downscale::{downscale, pixels},
         flow::{self as flow_kernels, Direction},
         layers::explain,
+        looks::looks,
         mosaic::mosaic,
         motion::{Pyramid, motion_fields},
         ssim::ssim,
@@ -175,6 +177,48 @@ fn motion_and_layers_give_the_twins_vectors_and_explanations() {
         }
         assert_eq!((found.len(), told.len()), (2, 2));
     });
+}
+
+/// Every input with chroma that its luma makes, cut to even sides; flat, saturated and noisy planes among them.
+fn coloured(input: &Input) -> Option<Yuv420Clip> {
+    let (width, height) = (input.width & !1, input.height & !1);
+    if width * height == 0 {
+        return None;
+    }
+    let mut data = Vec::new();
+    for plane in &input.planes {
+        let line = |row: usize| &plane[row * input.width..][..width];
+        data.extend((0..height).flat_map(|row| line(row).iter().copied()));
+        let chroma = |offset: usize, turn: u8| {
+            let half = (0..height / 2).flat_map(move |row| line(2 * row + offset).iter().step_by(2).copied());
+            half.map(move |v| v.wrapping_add(turn))
+        };
+        data.extend(chroma(0, 0).chain(chroma(1, 90)));
+    }
+    Some(Yuv420Clip::from_planes(width, height, input.planes.len(), data).expect("sizes agree"))
+}
+
+#[test]
+fn looks_give_the_twins_histograms_phases_rings_and_bands() {
+    let mut device = shared();
+    let device = &mut *device;
+    for input in inputs() {
+        let Some(clip) = coloured(&input) else { continue };
+        let frames = Planes::of_clip(device, &clip, 0, clip.len());
+        let pyramid = Pyramid::of(device, &frames).expect("runs");
+        for step in [1, 2] {
+            let seen = looks(device, &frames, [&pyramid.half, &pyramid.quarter], step as u32).expect("runs");
+            let twin = (0..clip.len())
+                .step_by(step)
+                .map(|at| FrameLooks::of(&clip.frame(at), clip.width(), clip.height()));
+            assert_eq!(
+                seen.read(device).expect("runs"),
+                twin.collect::<Vec<_>>(),
+                "{} by {step}",
+                input.name
+            );
+        }
+    }
 }
 
 /// A clip whose planes are noise of growing strength on a moving slope.

@@ -134,9 +134,11 @@ fn check_scoring(scoring: &ScoringRules) -> Result<(), RulesError> {
     check_weights("scoring.weights", &axes)?;
     ensure(w.temporal > 0, "scoring.weights.temporal", || "must not be zero: stillness would win".into())?;
     let (f, t, a) = (&scoring.first_frame, &scoring.temporal, &scoring.artifacts);
-    check_terms("scoring.first_frame", &[f.ssim0, f.color0, f.align0])?;
+    check_terms("scoring.first_frame", &[f.ssim0, f.color0, f.align0, f.palette])?;
     check_terms("scoring.temporal", &[t.warp, t.cut, t.flicker, t.jerk])?;
-    check_terms("scoring.artifacts", &[a.blockiness, a.blur, a.noise])?;
+    let looks =
+        [a.clipping, a.saturation, a.hue, a.exposure, a.ringing, a.banding, a.checker, a.temporal_noise];
+    check_terms("scoring.artifacts", &[&[a.blockiness, a.blur, a.noise], &looks[..]].concat())?;
     check_terms("scoring.prompt", &[scoring.prompt.camera])?;
     at_most("scoring.camera.movement", scoring.camera.movement, 2, 10_000)?;
     at_most("scoring.camera.least", scoring.camera.least, 1, 1_000)?;

@@ -66,6 +66,8 @@ pub struct FirstFrameTerms {
     pub color0: TermRule,
     /// Largest corner displacement of the affine alignment, in 1/8 pixel.
     pub align0: TermRule,
+    /// Drift of the colour histogram from the first frame's beyond the reference's, in 1/10000.
+    pub palette: TermRule,
 }
 
 /// Terms of the prompt axis.
@@ -110,6 +112,22 @@ pub struct ArtifactTerms {
     pub blur: TermRule,
     /// Full-size Laplacian energy against the budget's, in 1/1000.
     pub noise: TermRule,
+    /// Black and white pixels beyond the first frame's and the reference's, in 1/10000.
+    pub clipping: TermRule,
+    /// Drift of the mean saturation beyond the reference's, in 1/1000 of the first frame's.
+    pub saturation: TermRule,
+    /// Drift of the hues beyond the reference's, in 1/100 degree.
+    pub hue: TermRule,
+    /// Farthest that mean luma goes from the first frame's beyond the reference's, in 1/256 level.
+    pub exposure: TermRule,
+    /// Oscillation beside strong edges beyond the first frame's and the reference's, in 1/64 level.
+    pub ringing: TermRule,
+    /// Steps between flat regions beyond the first frame's and the reference's, in 1/1000.
+    pub banding: TermRule,
+    /// What repeats at a locked period of 2 to 16 pixels beyond the first frame's and the reference's, in 1/64 level.
+    pub checker: TermRule,
+    /// Change of flat and still ground along the motion beyond the reference's, in 1/256 level.
+    pub temporal_noise: TermRule,
 }
 
 /// Motion amount against the reference, ratios in 1/1000, linear in the logarithm between the points.

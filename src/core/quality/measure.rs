@@ -10,6 +10,7 @@ use super::{
     fixed::{div_round, scale},
     frame::Yuv420Clip,
     layers::{Explanation, explain},
+    looks::Looks,
     mosaic::Mosaic,
     motion::{LumaPyramid, motion_field},
     temporal::FlowMeasures,
@@ -75,6 +76,8 @@ pub struct ClipSums {
     pub motion: Vec<Explanation>,
     /// What rests on dense flow.
     pub flow: FlowMeasures,
+    /// How every fourth frame looks.
+    pub looks: Looks,
     /// Sums of 16x16-pixel blocks of every frame.
     pub mosaic: Mosaic,
 }
@@ -96,6 +99,8 @@ pub struct ClipMeasures {
     pub half_detail: i64,
     /// What rests on dense flow.
     pub flow: FlowMeasures,
+    /// How every fourth frame looks.
+    pub looks: Looks,
     /// Sums of 16x16-pixel blocks of every frame.
     pub mosaic: Mosaic,
     /// Blockiness of every fourth frame together.
@@ -129,13 +134,14 @@ impl ClipMeasures {
             .collect();
         let lags = (2..=LONGEST_CYCLE).map(|lag| lagged(&pyramids, lag)).collect();
         let flow = FlowMeasures::of(clip, frames);
+        let looks = Looks::of(clip, frames);
         let mosaic = Mosaic::of(clip, frames);
-        Self::of_sums(ClipSums { width, height, frames: single, steps, lags, motion, flow, mosaic })
+        Self::of_sums(ClipSums { width, height, frames: single, steps, lags, motion, flow, looks, mosaic })
     }
 
     /// Puts the sums of a clip into measures; equal sums give equal measures, whoever took them.
     pub fn of_sums(sums: ClipSums) -> Self {
-        let ClipSums { width, height, frames: single, steps, lags, motion, flow, mosaic } = sums;
+        let ClipSums { width, height, frames: single, steps, lags, motion, flow, looks, mosaic } = sums;
         let frames = single.len();
         let mut grid = GridSums::default();
         single.iter().filter_map(|f| f.grid.as_ref()).for_each(|sums| grid.add(sums));
@@ -149,6 +155,7 @@ impl ClipMeasures {
             detail: per_pixel(single.iter().map(|f| f.detail).sum(), width * height),
             half_detail: per_pixel(single.iter().map(|f| f.half_detail).sum(), half),
             flow,
+            looks,
             mosaic,
             blockiness: grid.blockiness(),
             bars: thinnest(single.iter().filter_map(|f| f.bars)),

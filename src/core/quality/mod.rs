@@ -15,6 +15,7 @@ pub mod frame;
 pub mod gates;
 pub mod instructions;
 pub mod layers;
+pub mod looks;
 pub mod measure;
 pub mod mosaic;
 pub mod motion;

@@ -18,6 +18,7 @@ use super::{
     flow::{Pyramid, stages},
     frame::Yuv420Clip,
     layers::{Explanation, explain},
+    looks::{FrameLooks, Looks},
     mosaic::{Cell, cells},
     motion::{BlockMotion, LumaPyramid, MotionField, motion_field},
     opponents,
@@ -98,6 +99,7 @@ pub const KERNELS: &[(&str, Answer)] = &[
         of(layer_values(&explain(&a, &b, &motion_field(&a, &b))))
     }),
     ("log2", |_| of((1..=10_000).map(log2))),
+    ("looks", |clip| of(look_values(&Looks::of(clip, FRAMES).frames))),
     ("mosaic", |clip| of((0..FRAMES).flat_map(|i| cell_values(&cells(&clip.frame(i), WIDTH, HEIGHT))))),
     ("motion", |clip| {
         let [a, b] = pyramids(clip);
@@ -165,6 +167,18 @@ pub fn layer_values(told: &Explanation) -> Vec<i64> {
         told.error,
     ];
     sums.into_iter().chain(told.global.x).chain(told.global.y).collect()
+}
+
+/// What the digest of looks covers.
+pub fn look_values(frames: &[FrameLooks]) -> Vec<i64> {
+    let values = |frame: &FrameLooks| {
+        let FrameLooks { color: c, luma: l, bands: b } = frame;
+        let sums = [c.samples, c.dark, c.bright, c.luma, c.saturation];
+        let unsigned = sums.into_iter().chain(c.bins).chain(c.hues).chain(b.sums).chain(b.tiles);
+        let all = unsigned.map(|n| n as i64).chain(l.phases).chain([l.rings, l.sides]);
+        all.collect::<Vec<_>>()
+    };
+    frames.iter().flat_map(values).collect()
 }
 
 /// What the digest of grid sums covers.

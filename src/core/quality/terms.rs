@@ -15,6 +15,7 @@ use super::{
     fixed::{self, geometric_mean, normalise, scale},
     frame::Yuv420Clip,
     layers::fit_layers,
+    looks::{self, FrameLooks},
     measure::ClipMeasures,
     motion::{LumaPyramid, MotionField, motion_field},
     ssim::{SSIM_BITS, ssim},
@@ -41,6 +42,8 @@ pub struct FirstFrameMeasures {
     pub half_detail: i64,
     /// Full-size Laplacian energy of the given frame, in 1/256 squared level a pixel.
     pub detail: i64,
+    /// How the given frame looks.
+    pub looks: FrameLooks,
 }
 
 impl FirstFrameMeasures {
@@ -59,6 +62,7 @@ impl FirstFrameMeasures {
             grid: grid_sums(c.y, width, height),
             half_detail: laplacian_energy(&half, from.half().width(), from.half().height()),
             detail: laplacian_energy(c.y, width, height),
+            looks: FrameLooks::of(&c, width, height),
         })
     }
 
@@ -74,6 +78,7 @@ impl FirstFrameMeasures {
             blockiness: sums.grid.blockiness(),
             half_detail: energy(sums.half_detail, width.div_ceil(2) * height.div_ceil(2)),
             detail: energy(sums.detail, width * height),
+            looks: sums.looks,
         }
     }
 }
@@ -97,6 +102,8 @@ pub struct FirstFrameSums {
     pub half_detail: u64,
     /// Laplacian energy of the given frame.
     pub detail: u64,
+    /// How the given frame looks.
+    pub looks: FrameLooks,
 }
 
 /// Raw values of all terms in the units of `ScoringRules`; `None` where nothing can be judged.
@@ -115,6 +122,15 @@ pub struct RawTerms {
     pub blockiness: Option<i64>,
     pub blur: Option<i64>,
     pub noise: Option<i64>,
+    pub palette: Option<i64>,
+    pub clipping: Option<i64>,
+    pub saturation: Option<i64>,
+    pub hue: Option<i64>,
+    pub exposure: Option<i64>,
+    pub ringing: Option<i64>,
+    pub banding: Option<i64>,
+    pub checker: Option<i64>,
+    pub temporal_noise: Option<i64>,
     /// What the camera does of what the prompt asks; filled in by who knows the prompt.
     pub camera: Option<CameraReading>,
 }
@@ -134,6 +150,15 @@ impl RawTerms {
             ("blockiness", self.blockiness),
             ("blur", self.blur),
             ("noise", self.noise),
+            ("palette", self.palette),
+            ("clipping", self.clipping),
+            ("saturation", self.saturation),
+            ("hue", self.hue),
+            ("exposure", self.exposure),
+            ("ringing", self.ringing),
+            ("banding", self.banding),
+            ("checker", self.checker),
+            ("temporal_noise", self.temporal_noise),
             ("camera", self.camera.map(|camera| camera.agreement)),
         ]
         .into_iter()
@@ -152,6 +177,12 @@ impl RawTerms {
         let beyond = |term: fn(&temporal::FlowMeasures) -> i64| {
             reference.map(|r| (term(&clip.flow) - term(&r.flow)).max(0))
         };
+        let drifts = |term: fn(&looks::Looks, &FrameLooks, &looks::Looks) -> i64| {
+            reference.map(|r| term(&clip.looks, &first.looks, &r.looks))
+        };
+        let exceeds = |term: fn(&looks::Looks, &FrameLooks, Option<&looks::Looks>) -> i64| {
+            Some(term(&clip.looks, &first.looks, reference.map(|r| &r.looks)))
+        };
         let grid = first.blockiness.max(reference.map_or(0, |r| r.blockiness));
         Self {
             ssim0: first.ssim,
@@ -165,6 +196,15 @@ impl RawTerms {
             blockiness: Some((clip.blockiness - grid).max(0)),
             blur: Some(ratio(clip.half_detail, budget(first.half_detail, |r| r.half_detail), DETAIL_FLOOR)),
             noise: Some(ratio(clip.detail, budget(first.detail, |r| r.detail), DETAIL_FLOOR)),
+            palette: drifts(looks::terms::palette),
+            clipping: exceeds(looks::terms::clipping),
+            saturation: drifts(looks::terms::saturation),
+            hue: drifts(looks::terms::hue),
+            exposure: drifts(looks::terms::exposure),
+            ringing: exceeds(looks::terms::ringing),
+            banding: exceeds(looks::terms::banding),
+            checker: exceeds(looks::terms::checker),
+            temporal_noise: beyond(temporal::terms::temporal_noise),
             camera: None,
         }
     }
@@ -219,7 +259,12 @@ pub fn score_terms(raw: &RawTerms, rules: &ScoringRules) -> TermScores {
     let mut terms = BTreeMap::new();
     let first_frame = axis(
         &mut terms,
-        &[("ssim0", raw.ssim0, f.ssim0), ("color0", raw.color0, f.color0), ("align0", raw.align0, f.align0)],
+        &[
+            ("ssim0", raw.ssim0, f.ssim0),
+            ("color0", raw.color0, f.color0),
+            ("align0", raw.align0, f.align0),
+            ("palette", raw.palette, f.palette),
+        ],
     );
     let consistency = axis(
         &mut terms,
@@ -236,6 +281,14 @@ pub fn score_terms(raw: &RawTerms, rules: &ScoringRules) -> TermScores {
             ("blockiness", raw.blockiness, a.blockiness),
             ("blur", raw.blur, a.blur),
             ("noise", raw.noise, a.noise),
+            ("clipping", raw.clipping, a.clipping),
+            ("saturation", raw.saturation, a.saturation),
+            ("hue", raw.hue, a.hue),
+            ("exposure", raw.exposure, a.exposure),
+            ("ringing", raw.ringing, a.ringing),
+            ("banding", raw.banding, a.banding),
+            ("checker", raw.checker, a.checker),
+            ("temporal_noise", raw.temporal_noise, a.temporal_noise),
         ],
     );
     let motion = raw.dynamics.map(|ratio| dynamics_score(ratio, &rules.dynamics));

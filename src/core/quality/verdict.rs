@@ -277,8 +277,7 @@ fn card(
 ) -> ScoreCard {
     let axes = scores.axes;
     let overall = terms::overall(&axes, &scoring.weights);
-    let passed = passes(&axes, overall, scoring)
-        && opponents.is_none_or(|reading| reading.beaten || !reading.decides);
+    let passed = passes(&axes, overall, opponents.as_ref(), scoring);
     let prompt_read = if axes.prompt.is_some() { PromptRead::Camera } else { PromptRead::None };
     let mut card = ScoreCard {
         axes,
@@ -295,13 +294,20 @@ fn card(
     card
 }
 
-/// Whether a clip passes: its overall score and every axis that exists reach their thresholds, and motion was judged.
-pub(crate) fn passes(axes: &Axes, overall: Score, scoring: &ScoringRules) -> bool {
+/// Whether a clip passes: its overall score and every axis that exists reach their thresholds, motion was judged, and it
+/// beats its opponents where that decides.
+pub(crate) fn passes(
+    axes: &Axes,
+    overall: Score,
+    opponents: Option<&OpponentReading>,
+    scoring: &ScoringRules,
+) -> bool {
     let lowest = [axes.first_frame, axes.prompt, axes.temporal, axes.artifacts].into_iter().flatten().min();
     // Motion that cannot be judged cannot pass: a panned still would.
     axes.temporal.is_some()
         && overall.get() >= scoring.pass_overall
         && lowest.is_some_and(|score| score.get() >= scoring.pass_axis)
+        && opponents.is_none_or(|reading| reading.beaten || !reading.decides)
 }
 
 /// Whether our own planes fit the rules, as every judging function asks first.

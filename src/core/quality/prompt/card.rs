@@ -25,7 +25,7 @@ pub fn join(card: ScoreCard, scores: &PromptScores, prompt: &PromptRules, rules:
         card.prompt_read = PromptRead::Text;
     }
     card.overall = terms::overall(&card.axes, &rules.weights);
-    card.passed = passes(&card.axes, card.overall, rules);
+    card.passed = passes(&card.axes, card.overall, card.opponents.as_ref(), rules);
     card.score_digest = canonical::score_digest(&card);
     card
 }

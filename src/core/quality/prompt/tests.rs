@@ -200,11 +200,12 @@ fn card(gates: &[(GateId, bool)]) -> ScoreCard {
         Axes { first_frame: score(9_000), prompt: None, temporal: score(9_000), artifacts: score(9_000) };
     let overall = crate::quality::terms::overall(&axes, &scoring.weights);
     let mut card = ScoreCard {
-        passed: crate::quality::verdict::passes(&axes, overall, &scoring),
+        passed: crate::quality::verdict::passes(&axes, overall, None, &scoring),
         axes,
         overall,
         terms: Default::default(),
         gates: gates.iter().map(|&(gate, decides)| (gate, reading(decides))).collect(),
+        opponents: None,
         prompt_read: PromptRead::None,
         frame_digest: Digest([1; 32]),
         score_digest: Digest([0; 32]),

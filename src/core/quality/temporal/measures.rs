@@ -46,6 +46,10 @@ pub struct PairMeasures {
     pub relative_error: i64,
     /// Differing bits of 3x3 census codes over seen pixels.
     pub census: i64,
+    /// Lower quartile over blocks of the mean absolute motion-compensated difference, in 1/256 level: what flat and still
+    /// ground changes by. Not in the digest, which is older; the blocks that it is made of are.
+    #[serde(skip)]
+    pub quiet_error: i64,
     /// Half the absolute difference of the luma histograms, in 1/1000 of all pixels.
     pub histogram: i64,
     /// Flow samples that are seen, of `samples`.
@@ -245,6 +249,7 @@ fn measure_pair(sums: &PairSums, global: &Global) -> PairMeasures {
         error: total(|block| block.error),
         relative_error: relative_error(blocks),
         census: total(|block| block.census),
+        quiet_error: quiet_error(blocks),
         seen_samples: seen(lattice).count() as i64,
         samples: samples.len() as i64,
         members: global.members,
@@ -261,6 +266,14 @@ fn seen(lattice: &Lattice) -> impl Iterator<Item = usize> {
 /// Sum of absolute components, cut.
 fn length((x, y): (i32, i32)) -> i64 {
     i64::from(x.abs() + y.abs()).min(FARTHEST)
+}
+
+fn quiet_error(blocks: &[MatchBlock]) -> i64 {
+    let pixels = |block: &MatchBlock| block.seen + block.hidden;
+    let judged = blocks.iter().filter(|block| pixels(block) >= LEAST_PIXELS);
+    let means: Vec<i64> =
+        judged.map(|block| scale(i64::from(block.error), 16, i64::from(pixels(block)))).collect();
+    percentile(&means, 25)
 }
 
 fn relative_error(blocks: &[MatchBlock]) -> i64 {

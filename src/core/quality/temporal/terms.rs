@@ -44,6 +44,14 @@ pub fn census(clip: &FlowMeasures) -> i64 {
     scale(total(&clip.pairs, |pair| pair.census), 1000, total(&clip.pairs, |pair| pair.seen))
 }
 
+/// What flat and still ground changes by from frame to frame along the motion: lower quartile over blocks, mean over
+/// pairs, in 1/256 level of smoothed half-size luma (white noise of sigma 6 reads about 250).
+///
+/// Known failures: noise that moves with the picture; a picture of running water has no still ground.
+pub fn temporal_noise(clip: &FlowMeasures) -> i64 {
+    mean_of(&clip.pairs, |pair| pair.quiet_error)
+}
+
 /// Flicker: the larger of the local one (95th percentile over blocks of the second difference of brightness along the
 /// motion, mean over frames) and the global ones (mean absolute second difference of mean luma, blue and red
 /// difference), in 1/256 level.
