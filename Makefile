@@ -32,6 +32,8 @@ build: setup ## build the binary; its path is the last line
 demo: build ## whole rounds, end to end: chain, miners, scores, one winner paid
 	@scripts/demo.sh "$(LEOMA)" "$(DEMO_ROUNDS)" "$(DEMO_BLOCK_MS)"
 
+# Most stories wait for blocks or for other processes, not for a processor.
+test: export RUST_TEST_THREADS ?= $(shell cores=$$(nproc); echo $$((cores > 4 ? cores : 4)))
 test: ## the test suite (stories on real clips skip with a word where clips cannot be fetched)
 	@scripts/setup.sh --tests
 	scripts/fetch-assets.sh >/dev/null || echo "real clips or models could not be fetched: their tests are skipped"

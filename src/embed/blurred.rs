@@ -7,13 +7,12 @@
 //! symmetric low-pass the first value repeats the second, and so does the last one of an odd side. The last
 //! window of an even side has two values of the map, the first of them counted twice.
 
-use burn::tensor::{
-    Device, Tensor, TensorData,
-    module::conv2d,
-    ops::{ConvOptions, PadMode},
-};
+use burn::tensor::{Device, Tensor, ops::PadMode};
 
-use crate::network::{Convolution, Padding};
+use crate::{
+    filter::{Filter, Order, Weights},
+    network::{Convolution, Padding},
+};
 
 /// Low-pass of which the map holds all three values along an axis, or the last two.
 #[derive(Clone, Copy)]
@@ -44,16 +43,20 @@ impl Reach {
 pub(crate) struct Blurred {
     padding: usize,
     size: usize,
-    bias: Tensor<1>,
-    inside: Tensor<4>,
-    last_row: Tensor<4>,
-    last_column: Tensor<4>,
-    corner: Tensor<4>,
+    inside: Filter,
+    last_row: Filter,
+    last_column: Filter,
+    corner: Filter,
 }
 
 impl Blurred {
     /// Combines two layers; none when they are not such a pair.
-    pub(crate) fn new(first: &Convolution, second: &Convolution, device: &Device) -> Option<Self> {
+    pub(crate) fn new(
+        first: &Convolution,
+        second: &Convolution,
+        order: Order,
+        device: &Device,
+    ) -> Option<Self> {
         let (wide, low) = (&first.shape, &second.shape);
         let Padding::Zero(padding) = wide.padding else { return None };
         let fits = wide.groups == 1
@@ -71,11 +74,14 @@ impl Blurred {
             let gain: f64 = second.weight[channel * 9..][..9].iter().map(|&f| f64::from(f)).sum();
             (f64::from(first.bias[channel]) * gain + f64::from(second.bias[channel])) as f32
         });
-        let combined = |rows, columns| combine(first, second, rows, columns, device);
+        let bias: Vec<f32> = bias.collect();
+        let combined = |rows, columns| {
+            let (values, sides) = combine(first, second, rows, columns);
+            Filter::new(&Weights { values: &values, bias: &bias, sides, stride: 2 }, order, device)
+        };
         Some(Self {
             padding,
             size: wide.size,
-            bias: Tensor::from_data(TensorData::new(bias.collect(), [wide.outputs]), device),
             inside: combined(Reach::Whole, Reach::Whole),
             last_row: combined(Reach::Last, Reach::Whole),
             last_column: combined(Reach::Whole, Reach::Last),
@@ -85,30 +91,29 @@ impl Blurred {
 
     /// Both layers on maps whose convolved sides are 3 at least.
     pub(crate) fn apply(&self, maps: Tensor<4>) -> Tensor<4> {
+        let order = self.inside.order();
+        let (rows, columns) = (order.rows(), order.columns());
         let border = (self.padding, self.padding);
-        let padded = maps.pad([border, border], PadMode::Constant(0.0));
-        let [_, _, height, width] = padded.dims();
+        let padded = maps.pad(order.borders(border, border), PadMode::Constant(0.0));
+        let (height, width) = (padded.dims()[rows], padded.dims()[columns]);
         let even = |side: usize| (side + 1 - self.size).is_multiple_of(2);
-        let convolve = |part: Tensor<4>, weight: &Tensor<4>| {
-            conv2d(part, weight.clone(), Some(self.bias.clone()), ConvOptions::new([2; 2], [0; 2], [1; 2], 1))
-        };
         let tail = self.size + 1;
-        let row = |from: Tensor<4>, inside: &Tensor<4>, last: &Tensor<4>| {
-            let body = convolve(from.clone(), inside);
+        let row = |from: Tensor<4>, inside: &Filter, last: &Filter| {
+            let body = inside.apply(from.clone(), 0);
             let end = if even(width) {
-                convolve(from.narrow(3, width - tail, tail), last)
+                last.apply(from.narrow(columns, width - tail, tail), 0)
             } else {
-                edge(&body, 3, body.dims()[3] - 1)
+                edge(&body, columns, body.dims()[columns] - 1)
             };
-            Tensor::cat(vec![edge(&body, 3, 0), body, end], 3)
+            Tensor::cat(vec![edge(&body, columns, 0), body, end], columns)
         };
         let body = row(padded.clone(), &self.inside, &self.last_column);
         let end = if even(height) {
-            row(padded.narrow(2, height - tail, tail), &self.last_row, &self.corner)
+            row(padded.narrow(rows, height - tail, tail), &self.last_row, &self.corner)
         } else {
-            edge(&body, 2, body.dims()[2] - 1)
+            edge(&body, rows, body.dims()[rows] - 1)
         };
-        Tensor::cat(vec![edge(&body, 2, 0), body, end], 2)
+        Tensor::cat(vec![edge(&body, rows, 0), body, end], rows)
     }
 }
 
@@ -117,14 +122,8 @@ fn edge(maps: &Tensor<4>, axis: usize, at: usize) -> Tensor<4> {
     maps.clone().narrow(axis, at, 1)
 }
 
-/// Weights of both layers in one window: sums of products in f64, rounded once.
-fn combine(
-    first: &Convolution,
-    second: &Convolution,
-    rows: Reach,
-    columns: Reach,
-    device: &Device,
-) -> Tensor<4> {
+/// Weights of both layers in one window and their shape: sums of products in f64, rounded once.
+fn combine(first: &Convolution, second: &Convolution, rows: Reach, columns: Reach) -> (Vec<f32>, [usize; 4]) {
     let shape = &first.shape;
     let (height, width) = (shape.size + rows.values() - 1, shape.size + columns.values() - 1);
     let mut sums = vec![0.0f64; shape.outputs * shape.inputs * height * width];
@@ -139,19 +138,18 @@ fn combine(
             }
         }
     }
-    let weights: Vec<f32> = sums.into_iter().map(|sum| sum as f32).collect();
-    Tensor::from_data(TensorData::new(weights, [shape.outputs, shape.inputs, height, width]), device)
+    (sums.into_iter().map(|sum| sum as f32).collect(), [shape.outputs, shape.inputs, height, width])
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::TensorData;
     use proptest::prelude::*;
 
     use super::*;
     use crate::{
         canonical::CanonicalExecutor,
         network::{Batch, ConvolutionShape, Executor as _, Network},
-        tensors::TensorExecutor,
     };
 
     fn network() -> Network {
@@ -184,16 +182,22 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn one_convolution_is_the_two(height in 6usize..17, width in 6usize..17) {
+        fn one_convolution_is_the_two(
+            height in 6usize..17, width in 6usize..17,
+            order in prop::sample::select(vec![Order::ChannelsFirst, Order::ChannelsLast]),
+        ) {
             let network = network();
             let device = Device::flex();
-            prop_assert!(Blurred::new(&network.convolutions[0], &network.convolutions[1], &device).is_some());
-            prop_assert!(Blurred::new(&network.convolutions[1], &network.convolutions[1], &device).is_none());
-            let (fast, exact) = (TensorExecutor::new(&network, &device), CanonicalExecutor::new(&network));
+            let [wide, low] = &network.convolutions[..] else { unreachable!("two layers") };
+            prop_assert!(Blurred::new(low, low, order, &device).is_none());
+            let blurred = Blurred::new(wide, low, order, &device).expect("such a pair");
+            let exact = CanonicalExecutor::new(&network);
             let data: Vec<f32> = (0..3 * height * width).map(|i| ((i * 53) % 97) as f32 / 97.0).collect();
             let batch = Batch { images: 1, height, width, data };
             let expected = exact.convolution_pair(exact.upload(batch.clone()), 0, 1);
-            let got = fast.convolution_pair(fast.upload(batch), 0, 1);
+            let maps = Tensor::from_data(TensorData::new(batch.data, [1, 3, height, width]), &device);
+            let got = blurred.apply(order.arrange(maps, Order::ChannelsFirst));
+            let got = Order::ChannelsFirst.arrange(got, order);
             prop_assert_eq!(got.dims()[2..].to_vec(), vec![(height + 1) / 2 + 1, (width + 1) / 2 + 1]);
             let got = got.into_data().try_to_vec::<f32>().expect("floats");
             for (got, expected) in got.iter().zip(expected.values()) {

@@ -4,8 +4,10 @@
 //! a convolution starts at its bias and adds `weight * value` by input channel, then window row, then window
 //! column. Rust contracts nothing into fused operations and IEEE 754 rounds each operation the same way
 //! everywhere; no function beyond `+ - * /` and the square root (exact by IEEE 754) is used. Values that do not
-//! depend on each other may be computed side by side, in vectors or on threads, without any change of a bit.
+//! depend on each other may be computed side by side, in vectors or on threads, without any change of a bit. So
+//! the loop where the time goes is compiled twice, for any x86-64 and for AVX2 ([`wide`]).
 
+use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use crate::network::{Batch, Convolution, Executor, Network, Padding};
@@ -13,16 +15,16 @@ use crate::network::{Batch, Convolution, Executor, Network, Padding};
 /// Output channels that are computed together.
 const LANES: usize = 4;
 /// Output columns that are computed together.
-const COLUMNS: usize = 8;
+const COLUMNS: usize = 16;
 
 /// Maps `[images, channels, height, width]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Maps {
-    images: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
-    data: Vec<f32>,
+    pub(crate) images: usize,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) data: Vec<f32>,
 }
 
 impl Maps {
@@ -189,7 +191,8 @@ fn pad(maps: &Maps, padding: Padding, spare: usize) -> Padded {
     Padded { height, stride, data }
 }
 
-fn convolve(maps: &Maps, layer: &Convolution) -> Maps {
+/// Maps through a convolution.
+pub(crate) fn convolve(maps: &Maps, layer: &Convolution) -> Maps {
     let shape = &layer.shape;
     let (height, width) = (shape.output_side(maps.height), shape.output_side(maps.width));
     let mut data = vec![0.0; maps.images * shape.outputs * height * width];
@@ -216,6 +219,7 @@ fn convolve(maps: &Maps, layer: &Convolution) -> Maps {
 }
 
 /// One padded image under a convolution.
+#[derive(Clone, Copy)]
 struct Window<'a> {
     planes: &'a [f32],
     height: usize,
@@ -238,33 +242,106 @@ impl Window<'_> {
                 }
             }
             let bias: [f32; LANES] = std::array::from_fn(|lane| layer.bias[first + lane]);
-            for y in 0..self.rows {
-                for x in (0..self.columns).step_by(COLUMNS) {
-                    let sums = self.tile(&weights, bias, size, (x, y));
-                    let columns = COLUMNS.min(self.columns - x);
-                    for (lane, sums) in sums.iter().enumerate() {
-                        let at = lane * area + y * self.columns + x;
-                        out[at..at + columns].copy_from_slice(&sums[..columns]);
-                    }
-                }
-            }
+            wide(Block { window: self, weights: &weights, bias, size, out });
         });
     }
 
-    #[inline]
-    fn tile(
-        &self,
-        weights: &[[f32; LANES]],
-        bias: [f32; LANES],
-        size: usize,
-        (x, y): (usize, usize),
-    ) -> [[f32; COLUMNS]; LANES] {
-        let mut sums = bias.map(|bias| [bias; COLUMNS]);
-        let plane = self.height * self.stride;
-        for (channel, weights) in weights.chunks_exact(size * size).enumerate() {
+    /// Any groups and any step.
+    fn grouped(&self, layer: &Convolution, out: &mut [f32]) {
+        let shape = &layer.shape;
+        let (taps, plane) = (shape.taps(), self.height * self.stride);
+        let (inputs, outputs) = (shape.inputs / shape.groups, shape.outputs / shape.groups);
+        out.par_chunks_mut(self.rows * self.columns).enumerate().for_each(|(channel, out)| {
+            let planes = &self.planes[channel / outputs * inputs * plane..][..inputs * plane];
+            let weights = &layer.weight[channel * taps..][..taps];
+            let (bias, size, step) = (layer.bias[channel], shape.size, shape.stride);
+            wide(Single { window: &Window { planes, ..*self }, weights, bias, size, step, out });
+        });
+    }
+}
+
+/// One output channel of any convolution, one row at a time; the window's planes are those that it sees.
+struct Single<'a> {
+    window: &'a Window<'a>,
+    /// By input channel, window row and window column.
+    weights: &'a [f32],
+    bias: f32,
+    size: usize,
+    step: usize,
+    /// `[rows, columns]`.
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Single<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let (window, size, step) = (self.window, self.size, self.step);
+        for (y, line) in self.out.chunks_exact_mut(window.columns).enumerate() {
+            line.fill(self.bias);
+            for (tap, &weight) in self.weights.iter().enumerate() {
+                let (input, row, column) = (tap / (size * size), tap / size % size, tap % size);
+                let from = (input * window.height + y * step + row) * window.stride + column;
+                let values = &window.planes[from..=from + (window.columns - 1) * step];
+                // With the step known the loop becomes vectors.
+                match step {
+                    1 => line.iter_mut().zip(values).for_each(|(sum, &value)| *sum += weight * value),
+                    2 => line
+                        .iter_mut()
+                        .zip(values.iter().step_by(2))
+                        .for_each(|(sum, &value)| *sum += weight * value),
+                    _ => line
+                        .iter_mut()
+                        .zip(values.iter().step_by(step))
+                        .for_each(|(sum, &value)| *sum += weight * value),
+                }
+            }
+        }
+    }
+}
+
+/// Four output channels of a dense convolution.
+struct Block<'a> {
+    window: &'a Window<'a>,
+    /// By input channel, window row and window column.
+    weights: &'a [[f32; LANES]],
+    bias: [f32; LANES],
+    size: usize,
+    /// `[LANES, rows, columns]`.
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Block<'_> {
+    type Output = ();
+
+    // Always inlined, here and below: `wide` chooses the instructions of the function that this becomes a part of.
+    #[inline(always)]
+    fn call(self) {
+        let (rows, columns) = (self.window.rows, self.window.columns);
+        for y in 0..rows {
+            for x in (0..columns).step_by(COLUMNS) {
+                let sums = self.tile(x, y);
+                let count = COLUMNS.min(columns - x);
+                for (lane, sums) in sums.iter().enumerate() {
+                    let at = (lane * rows + y) * columns + x;
+                    self.out[at..at + count].copy_from_slice(&sums[..count]);
+                }
+            }
+        }
+    }
+}
+
+impl Block<'_> {
+    #[inline(always)]
+    fn tile(&self, x: usize, y: usize) -> [[f32; COLUMNS]; LANES] {
+        let mut sums = self.bias.map(|bias| [bias; COLUMNS]);
+        let (size, window) = (self.size, self.window);
+        let plane = window.height * window.stride;
+        for (channel, weights) in self.weights.chunks_exact(size * size).enumerate() {
             for (row, weights) in weights.chunks_exact(size).enumerate() {
-                let from = channel * plane + (y + row) * self.stride + x;
-                let line = &self.planes[from..from + size - 1 + COLUMNS];
+                let from = channel * plane + (y + row) * window.stride + x;
+                let line = &window.planes[from..from + size - 1 + COLUMNS];
                 for (column, weights) in weights.iter().enumerate() {
                     // A row ends `COLUMNS` values after its last window's start: there is always a chunk. Its
                     // length is known at compile time, so that the sums stay in vector registers.
@@ -280,29 +357,16 @@ impl Window<'_> {
         }
         sums
     }
+}
 
-    /// Any groups and any step, one output row at a time.
-    fn grouped(&self, layer: &Convolution, out: &mut [f32]) {
-        let shape = &layer.shape;
-        let (taps, size, step) = (shape.taps(), shape.size, shape.stride);
-        let (inputs, outputs) = (shape.inputs / shape.groups, shape.outputs / shape.groups);
-        let plane = self.height * self.stride;
-        out.par_chunks_mut(self.rows * self.columns).enumerate().for_each(|(channel, out)| {
-            let first = channel / outputs * inputs;
-            let weights = &layer.weight[channel * taps..(channel + 1) * taps];
-            for (y, line) in out.chunks_exact_mut(self.columns).enumerate() {
-                line.fill(layer.bias[channel]);
-                for (tap, &weight) in weights.iter().enumerate() {
-                    let (input, row, column) = (tap / (size * size), tap / size % size, tap % size);
-                    let from = (first + input) * plane + (y * step + row) * self.stride + column;
-                    let values = self.planes[from..from + (self.columns - 1) * step + 1].iter().step_by(step);
-                    for (sum, &value) in line.iter_mut().zip(values) {
-                        *sum += weight * value;
-                    }
-                }
-            }
-        });
+/// Does work with AVX2 where there is such a thing: the same operations, more of them side by side. FMA comes with
+/// it and is not used, since nothing here asks for it.
+fn wide(work: impl NullaryFnOnce<Output = ()>) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(processor) = pulp::x86::V3::try_new() {
+        return processor.vectorize(work);
     }
+    work.call();
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::{
 use leoma_core::quality::frame::Yuv420Clip;
 
 use crate::{
+    clip::ClipShape,
     error::EmbedError,
     image::{RgbImage, embedding_image, frame_of, perceptual_image},
     lane::Lane,
@@ -73,6 +74,7 @@ pub struct Embedder {
     requests: Option<SyncSender<Request>>,
     thread: Option<JoinHandle<()>>,
     tally: Tally,
+    text_shape: Option<ClipShape>,
 }
 
 #[derive(Default)]
@@ -96,6 +98,10 @@ enum Work {
         images: Vec<RgbImage>,
         pairs: Vec<(usize, usize)>,
     },
+    Fits {
+        images: Vec<RgbImage>,
+        texts: Vec<Vec<u16>>,
+    },
     #[cfg(test)]
     Panic,
 }
@@ -115,6 +121,7 @@ impl Embedder {
     /// # Errors
     /// As [`Embedder::start`].
     pub fn with_models(choice: DeviceChoice, models: Arc<Models>) -> Result<Self, EmbedError> {
+        let text_shape = models.clip.as_ref().map(|clip| clip.layers.shape);
         let (requests, inbox) = sync_channel(QUEUE);
         let (ready, started) = sync_channel(1);
         let thread = std::thread::Builder::new()
@@ -122,12 +129,18 @@ impl Embedder {
             .spawn(move || serve(choice, models, &ready, &inbox))
             .map_err(|error| EmbedError::Stopped(format!("it could not be started: {error}")))?;
         let device = started.recv().map_err(|_| EmbedError::Stopped("it ended at its start".into()))??;
-        Ok(Self { device, requests: Some(requests), thread: Some(thread), tally: Tally::default() })
+        let tally = Tally::default();
+        Ok(Self { device, requests: Some(requests), thread: Some(thread), tally, text_shape })
     }
 
     /// Name of the device: `cpu-flex`, or `wgpu-` with the backend and the adapter's name.
     pub fn device(&self) -> &str {
         &self.device
+    }
+
+    /// Lengths of the text model, where one is loaded.
+    pub fn text_shape(&self) -> Option<ClipShape> {
+        self.text_shape
     }
 
     /// How values were settled so far.
@@ -207,6 +220,37 @@ impl Embedder {
         self.ask(Work::Cosines { images, pairs: pairs.to_vec() })
     }
 
+    /// Cosines of pictures ([`crate::clip::picture::pictures`]) with texts ([`crate::clip::tokens::Tokenizer::encode`])
+    /// in 1/1024, picture by picture, text by text.
+    ///
+    /// # Errors
+    /// When there is no text model, more than [`MOST_FRAMES`] pictures or texts are given, a picture has not the side
+    /// that the model takes, a text is empty or too long, or the lane failed.
+    pub fn fits(&self, pictures: &[RgbImage], texts: &[Vec<u16>]) -> Result<Vec<Quantised>, EmbedError> {
+        let shape = self.text_shape.ok_or(EmbedError::NoTextModel)?;
+        let asked = pictures.len().max(texts.len());
+        if asked > MOST_FRAMES {
+            return Err(EmbedError::TooMany { asked, most: MOST_FRAMES });
+        }
+        let side = shape.image_side;
+        if let Some(odd) = pictures.iter().find(|image| (image.width(), image.height()) != (side, side)) {
+            let (width, height) = (odd.width(), odd.height());
+            return Err(EmbedError::Size { width, height, least: side, most: side });
+        }
+        let most = shape.context;
+        let readable = |text: &&Vec<u16>| {
+            (2..=most).contains(&text.len())
+                && text.iter().all(|&token| usize::from(token) < shape.vocabulary)
+        };
+        if let Some(text) = texts.iter().find(|text| !readable(text)) {
+            return Err(EmbedError::Text { tokens: text.len(), most });
+        }
+        if pictures.is_empty() || texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(Work::Fits { images: pictures.to_vec(), texts: texts.to_vec() })
+    }
+
     fn ask(&self, work: Work) -> Result<Vec<Quantised>, EmbedError> {
         let gone = || EmbedError::Stopped("it is gone".into());
         let (reply, answer) = sync_channel(1);
@@ -243,7 +287,9 @@ fn serve(
     ready: &SyncSender<Result<String, EmbedError>>,
     inbox: &Receiver<Request>,
 ) {
-    let opened = probe::check_canonical(&models).and_then(|()| reopen(choice, &models));
+    let towers = || if models.clip.is_some() { probe::check_canonical_towers() } else { Ok(()) };
+    let opened =
+        probe::check_canonical(&models).and_then(|()| towers()).and_then(|()| reopen(choice, &models));
     let mut lane = match opened {
         Ok(lane) => {
             // Whoever started this may have given up: then the inbox is closed too.
@@ -283,6 +329,7 @@ fn answer(lane: &mut Lane, work: Work) -> Result<Vec<Settled>, EmbedError> {
     contained(|| match work {
         Work::Distance { given, returned } => Ok(vec![lane.distance(&given, &returned)?]),
         Work::Cosines { images, pairs } => lane.cosines(&images, &pairs),
+        Work::Fits { images, texts } => lane.fits(&images, &texts),
         #[cfg(test)]
         Work::Panic => panic!("a test asked for it"),
     })

@@ -106,6 +106,22 @@ pub enum EmbedError {
         /// The most.
         most: usize,
     },
+    /// A prompt was asked about without a text model.
+    #[error(
+        "no text model is loaded: run `leoma models fetch clip-vit-base-patch32 clip-merges` and load both"
+    )]
+    NoTextModel,
+    /// A text that the text model cannot take.
+    #[error("a text of {tokens} tokens was given, 2 to {most} can be read: split the prompt")]
+    Text {
+        /// Its tokens.
+        tokens: usize,
+        /// The most.
+        most: usize,
+    },
+    /// Nothing to compare: no frames or no texts.
+    #[error("the cosines of a prompt make no table: {0}")]
+    Table(String),
     /// The embedding thread failed while it worked on this request.
     #[error("the embedding thread failed: {0}")]
     Panicked(String),

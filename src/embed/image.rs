@@ -44,6 +44,12 @@ impl RgbImage {
         Self { width, height, planes }
     }
 
+    /// An image from its planes, red, green and blue; missing pixels are black.
+    pub(crate) fn from_planes(width: usize, height: usize, mut planes: Vec<u8>) -> Self {
+        planes.resize(3 * width * height, 0);
+        Self { width, height, planes }
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> usize {
         self.width

@@ -10,6 +10,7 @@ use burn::tensor::Device;
 
 use crate::{
     canonical::{CanonicalExecutor, Maps},
+    clip::lane::TextLane,
     embedder::{DeviceChoice, reason_of},
     error::EmbedError,
     image::RgbImage,
@@ -27,22 +28,22 @@ const KEPT_EMBEDDINGS: usize = 64;
 /// Images that go through the embedder at once.
 const BATCH: usize = 8;
 
-/// The newest few results by image.
-struct Recent<V> {
+/// The newest few results by image or text.
+pub(crate) struct Recent<V, K = RgbImage> {
     most: usize,
-    entries: VecDeque<(RgbImage, V)>,
+    entries: VecDeque<(K, V)>,
 }
 
-impl<V> Recent<V> {
-    fn new(most: usize) -> Self {
+impl<V, K: PartialEq> Recent<V, K> {
+    pub(crate) fn new(most: usize) -> Self {
         Self { most, entries: VecDeque::with_capacity(most) }
     }
 
-    fn find(&self, image: &RgbImage) -> Option<&V> {
+    pub(crate) fn find(&self, image: &K) -> Option<&V> {
         self.entries.iter().find(|(known, _)| known == image).map(|(_, value)| value)
     }
 
-    fn keep(&mut self, image: RgbImage, value: V) {
+    pub(crate) fn keep(&mut self, image: K, value: V) {
         if self.entries.len() == self.most {
             self.entries.pop_front();
         }
@@ -61,6 +62,7 @@ pub(crate) struct Lane {
     given_canonical: Recent<Arc<Features<Maps>>>,
     vectors: Recent<Arc<[f32]>>,
     vectors_canonical: Recent<Arc<[f32]>>,
+    text: Option<TextLane>,
 }
 
 impl Lane {
@@ -70,7 +72,9 @@ impl Lane {
         let perceptual = TensorExecutor::new(&models.perceptual, &handle);
         let embedding = TensorExecutor::new(&models.embedding, &handle);
         probe::check_device(&device, probe::answers(&models, &perceptual, &embedding))?;
+        let text = models.clip.as_ref().map(|clip| TextLane::open(clip, &handle, &device)).transpose()?;
         Ok(Self {
+            text,
             models,
             device,
             perceptual,
@@ -125,6 +129,15 @@ impl Lane {
             })?);
         }
         Ok(settled)
+    }
+
+    /// Cosines of images with texts, image by image. The caller has checked the texts' lengths.
+    pub(crate) fn fits(
+        &mut self,
+        images: &[RgbImage],
+        texts: &[Vec<u16>],
+    ) -> Result<Vec<Settled>, EmbedError> {
+        self.text.as_mut().ok_or(EmbedError::NoTextModel)?.fits(images, texts)
     }
 
     fn vectors(&mut self, images: &[RgbImage]) -> Result<Vec<Arc<[f32]>>, EmbedError> {

@@ -15,8 +15,10 @@
 
 mod blurred;
 pub mod canonical;
+pub mod clip;
 pub mod embedder;
 pub mod error;
+mod filter;
 pub mod image;
 mod import;
 mod lane;

@@ -1,8 +1,12 @@
 //! Both networks with their weights, read from a folder of models.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use crate::{
+    clip::{
+        self, ClipShape,
+        model::{CLIP, Clip},
+    },
     error::EmbedError,
     image::Tone,
     import::import,
@@ -11,7 +15,7 @@ use crate::{
     network::Network,
 };
 
-/// The two networks and what their inputs are made of.
+/// The networks and what their inputs are made of.
 #[derive(Debug, Clone)]
 pub struct Models {
     /// ST-LPIPS AlexNet.
@@ -22,6 +26,8 @@ pub struct Models {
     pub embedding: Network,
     /// Its input.
     pub embedding_tone: Tone,
+    /// The text model, where the rules want one.
+    pub clip: Option<Arc<Clip>>,
 }
 
 impl Models {
@@ -35,6 +41,20 @@ impl Models {
         let perceptual = import(&perceptual_source(), &file(PERCEPTUAL)?)?;
         let embedding = import(&embedding_source(), &file(EMBEDDING)?)?;
         let perceptual_tone = perceptual_tone(&perceptual)?;
-        Ok(Self { perceptual, perceptual_tone, embedding, embedding_tone: embedding_tone() })
+        Ok(Self { perceptual, perceptual_tone, embedding, embedding_tone: embedding_tone(), clip: None })
+    }
+
+    /// As [`Models::load`], with the text model.
+    ///
+    /// # Errors
+    /// As [`Models::load`].
+    pub fn load_with_text(folder: &Path) -> Result<Self, EmbedError> {
+        let path = Manifest::embedded()?.model(CLIP)?.verify(folder)?;
+        Ok(Self::load(folder)?.with_text(clip::load(ClipShape::VIT_B_32, &path)?))
+    }
+
+    /// The same with a text model that is loaded.
+    pub fn with_text(self, clip: Clip) -> Self {
+        Self { clip: Some(Arc::new(clip)), ..self }
     }
 }

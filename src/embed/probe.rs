@@ -2,12 +2,17 @@
 
 use crate::{
     canonical::CanonicalExecutor,
+    clip::{
+        canonical::CanonicalTowers,
+        model::{Clip, ClipShape, Layers},
+        tower::{Arithmetic, image_vectors, text_vector},
+    },
     error::EmbedError,
     image::RgbImage,
     loaded::Models,
     models::{EMBEDDING_SIDE, cosine, distance, embeddings, features},
     network::Executor,
-    quantised::{COSINE_NOISE, DISTANCE_NOISE, NoiseFloor, check},
+    quantised::{COSINE_NOISE, DISTANCE_NOISE, NoiseFloor, PROMPT_NOISE, check},
 };
 
 /// A device must meet the known answers within this part of the noise floor: other images are noisier.
@@ -81,6 +86,52 @@ pub fn check_canonical(models: &Models) -> Result<(), EmbedError> {
         }
     }
     Ok(())
+}
+
+/// Cosine of the first drawn picture with [`text`] by the drawn small architecture on the canonical path, as bits of f64:
+/// depends on nothing but arithmetic, so that it is known without any checkpoint.
+pub const KNOWN_FIT: f64 = f64::from_bits(0xbfbc_de3e_e1c5_e2ff);
+
+/// Tokens of the known answers: some that every vocabulary has, between its last two.
+pub fn text(shape: &ClipShape) -> Vec<u16> {
+    let last = (shape.vocabulary - 1) as u16;
+    [last - 1, 3, 77, 401, 12, last].to_vec()
+}
+
+/// Cosine of the first drawn picture with [`text`] by an executor of the towers.
+pub fn fit<A: Arithmetic>(executor: &A, layers: &Layers<A::Linear, A::Norm>, clip: &Clip) -> f64 {
+    let picture = drawn(layers.shape.image_side, 0);
+    let vectors = image_vectors(executor, layers, clip, &[&picture]);
+    let vector = text_vector(executor, layers, clip, &text(&layers.shape));
+    vectors.first().map_or(f64::NAN, |picture| cosine(picture, &vector))
+}
+
+/// Checks that this machine's canonical towers give the known bits.
+///
+/// # Errors
+/// When they do not: a build or a processor that breaks IEEE 754.
+pub fn check_canonical_towers() -> Result<(), EmbedError> {
+    let clip = Clip::drawn(ClipShape::SMALL)?;
+    let got = fit(&CanonicalTowers, &clip.layers, &clip);
+    if got.to_bits() == KNOWN_FIT.to_bits() {
+        return Ok(());
+    }
+    let show = |value: f64| format!("{value} ({:#018x})", value.to_bits());
+    Err(EmbedError::Canonical { what: PROMPT_NOISE.what, got: show(got), expected: show(KNOWN_FIT) })
+}
+
+/// Checks a device against the canonical towers with the weights that it will use.
+///
+/// # Errors
+/// When it lies further away than a quarter of the noise floor.
+pub fn check_towers<A: Arithmetic>(
+    device: &str,
+    executor: &A,
+    layers: &Layers<A::Linear, A::Norm>,
+    clip: &Clip,
+) -> Result<(), EmbedError> {
+    let part = NoiseFloor { absolute: PROMPT_NOISE.absolute * PART, ..PROMPT_NOISE };
+    check(device, &part, fit(executor, layers, clip), fit(&CanonicalTowers, &clip.layers, clip))
 }
 
 /// Checks a device's answers against the known ones.

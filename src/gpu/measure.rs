@@ -12,12 +12,14 @@ use super::{
         detail::detail,
         difference::pair_differences,
         layers::explain,
+        mosaic::mosaic,
         motion::{Pyramid, motion_fields},
         ssim::ssim,
     },
     quality::{
         frame::Yuv420Clip,
         measure::{BAR_STEP, ClipMeasures, ClipSums, FrameSums, GRID_STEP, LONGEST_CYCLE},
+        mosaic::Mosaic,
         temporal::{FlowMeasures, measures::FlowSums},
         terms::{FirstFrameMeasures, FirstFrameSums},
         verdict::Measure,
@@ -45,6 +47,7 @@ impl Measure for Generation {
             lags: vec![Vec::new(); LONGEST_CYCLE - 1],
             motion: Vec::new(),
             flow: FlowMeasures::of_sums(&empty_sums(clip)),
+            mosaic: Mosaic::empty(clip.width(), clip.height()),
         };
         let mut flow = empty_sums(clip);
         let mut start = 0;
@@ -116,6 +119,7 @@ fn measure_window(
     let half = detail(device, &pyramid.half)?;
     let grids = grid_sums(device, &frames, GRID_STEP as u32)?;
     let edges = bars(device, &frames, BAR_STEP as u32)?;
+    let cells = mosaic(device, &frames)?;
     let steps = pair_differences(device, &frames, 1)?;
     let lags = (2..=LONGEST_CYCLE as u32)
         .map(|lag| pair_differences(device, &pyramid.half, lag))
@@ -133,6 +137,7 @@ fn measure_window(
         grid: sampled(index, GRID_STEP).map(|at| grids[at].clone()),
         bars: sampled(index, BAR_STEP).map(|at| edges[at]),
     }));
+    sums.mosaic.frames.extend(cells.read(device)?.into_iter().skip(known));
     // A pair is new when its second frame is.
     sums.steps.extend(steps.read(device)?.into_iter().skip(known.saturating_sub(1)));
     sums.motion.extend(motion.into_iter().skip(known.saturating_sub(1)));

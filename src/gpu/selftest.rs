@@ -19,6 +19,7 @@ use super::{
         downscale::{downscale, pixels},
         flow,
         layers::explain,
+        mosaic::mosaic,
         motion::{self, motion_fields},
         ssim::ssim,
     },
@@ -28,8 +29,8 @@ use super::{
         frame::Yuv420Clip,
         motion::{LumaPyramid, motion_field},
         selftest::{
-            self, KERNELS, difference_values, flow_values, grid_values, layer_values, motion_values, of,
-            temporal_digest, test_clip,
+            self, KERNELS, cell_values, difference_values, flow_values, grid_values, layer_values,
+            motion_values, of, temporal_digest, test_clip,
         },
         ssim::ssim as ssim_twin,
         verdict::Measure,
@@ -129,7 +130,7 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
 type Stage = fn(&mut Generation) -> Result<Digest, DeviceError>;
 
 /// Kernels in the order of their work. `clip` and `log2` of the twins never run on a device.
-pub const STAGES: [(&str, Stage); 12] = [
+pub const STAGES: [(&str, Stage); 13] = [
     ("downscale", |device| {
         let frames = test_frames(device);
         let half = downscale(device, &frames)?;
@@ -159,6 +160,11 @@ pub const STAGES: [(&str, Stage); 12] = [
     ("color_distance", |device| {
         let frames = test_frames(device);
         Ok(of(color_distance(device, &frames)?.read(device)?))
+    }),
+    ("mosaic", |device| {
+        let frames = test_frames(device);
+        let found = mosaic(device, &frames)?.read(device)?;
+        Ok(of(found.iter().flat_map(|cells| cell_values(cells))))
     }),
     ("ssim", |device| {
         let frames = test_frames(device);

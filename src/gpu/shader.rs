@@ -43,6 +43,8 @@ pub enum Kernel {
     Lattice,
     /// Luma histogram.
     Histogram,
+    /// Sums of blocks of all three planes.
+    Mosaic,
 }
 
 macro_rules! sources {
@@ -84,6 +86,7 @@ sources! {
     FlickerBlocks = "flicker_blocks",
     Lattice = "lattice",
     Histogram = "histogram",
+    Mosaic = "mosaic",
 }
 
 const SHARED: &[(&str, &str)] = &[

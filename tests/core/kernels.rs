@@ -2,6 +2,7 @@
 
 use leoma_core::quality::{
     frame::Yuv420Clip,
+    instructions::InstructionSet,
     measure::ClipMeasures,
     motion::{LumaPyramid, MIN_TEXTURE, motion_field},
     terms::FirstFrameMeasures,
@@ -32,6 +33,20 @@ fn known_shifts_are_found_to_an_eighth_of_a_pixel() {
         let found = close.count();
         assert!(found * 10 >= textured.len() * 9, "({dx}, {dy}): {found} of {}", textured.len());
         assert!(textured.len() > 20);
+    }
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_measures() {
+    for clip in [noisy(&living(4, 1.0), 3), draw(3, 2, |x, y, t| (x * 255.0 - 3.0 * t, y * 255.0))] {
+        let on = |set: InstructionSet| {
+            let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+            one.install(|| set.limit(|| ClipMeasures::of(&clip, clip.len())))
+        };
+        let plain = on(InstructionSet::Baseline);
+        for set in InstructionSet::ALL.into_iter().filter(|&set| set <= InstructionSet::widest()) {
+            assert_eq!(on(set), plain, "{set:?}");
+        }
     }
 }
 

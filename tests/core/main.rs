@@ -9,3 +9,4 @@ mod rules;
 mod scenes;
 mod temporal;
 mod verdicts;
+mod whole_clips;

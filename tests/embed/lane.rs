@@ -1,6 +1,6 @@
 //! The embedder as a scorer uses it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use leoma_embed::{
     DeviceChoice, EmbedError, Embedder, EmbedderOptions,
@@ -9,9 +9,11 @@ use leoma_embed::{
 
 use crate::support::{damaged, models, photos, textured};
 
-fn embedder() -> Option<Embedder> {
-    models()
-        .map(|models| Embedder::with_models(DeviceChoice::Cpu, models).expect("the CPU answers the probe"))
+/// The embedder that these tests share: it takes many callers.
+fn embedder() -> Option<Arc<Embedder>> {
+    static EMBEDDER: OnceLock<Option<Arc<Embedder>>> = OnceLock::new();
+    let start = |models| Embedder::with_models(DeviceChoice::Cpu, models).expect("the CPU answers the probe");
+    EMBEDDER.get_or_init(|| models().map(start).map(Arc::new)).clone()
 }
 
 #[test]
@@ -62,7 +64,6 @@ fn what_cannot_be_compared_is_refused_and_the_lane_goes_on() {
 #[test]
 fn many_callers_get_their_own_answers_whatever_is_remembered() {
     let Some(embedder) = embedder() else { return };
-    let embedder = Arc::new(embedder);
     let clips: Arc<Vec<_>> = Arc::new((0..6).map(|seed| textured(64, 64, seed)).collect());
     let expected: Vec<_> =
         (0..6).map(|i| embedder.first_frame_distance(&clips[i], &clips[(i + 1) % 6])).collect();

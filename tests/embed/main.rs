@@ -3,9 +3,12 @@
 //! Weights and photos come from `scripts/fetch-assets.sh`. Where they are absent a test says so and passes;
 //! with `LEOMA_REQUIRE_ASSETS=1`, as in CI, it fails.
 
+mod clip;
 mod determinism;
 mod lane;
+mod lesser_processor;
 mod noise;
 mod parity;
 mod reordered;
+mod reversed;
 mod support;

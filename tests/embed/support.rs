@@ -10,10 +10,10 @@ use leoma_core::quality::frame::Yuv420Clip;
 use leoma_embed::{EmbedError, Models, manifest::default_folder};
 use serde::Deserialize;
 
-/// Says that a test is skipped, or fails where assets are required.
+/// Says that a test is skipped, or fails where everything is required.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("LEOMA_REQUIRE_ASSETS").is_none(), "LEOMA_REQUIRE_ASSETS is set, but {why}");
-    eprintln!("\n!!! SKIPPED: {why} (scripts/fetch-assets.sh gets it)\n");
+    eprintln!("\n!!! SKIPPED: {why}\n");
 }
 
 /// The models, loaded once per process; none, loudly, where the weights are absent.
@@ -23,7 +23,7 @@ pub fn models() -> Option<Arc<Models>> {
     match MODELS.get_or_init(|| Models::load(&folder).map(Arc::new)) {
         Ok(models) => Some(Arc::clone(models)),
         Err(EmbedError::Missing { path }) => {
-            skip(&format!("{} is not there", path.display()));
+            skip(&format!("{} is not there (scripts/fetch-assets.sh gets it)", path.display()));
             None
         }
         Err(error) => panic!("{error}"),
@@ -81,7 +81,7 @@ impl Photo {
         let cache = default_folder().expect("a cache folder");
         let path: PathBuf = cache.with_file_name("corpus").join(&self.clip);
         if !path.is_file() {
-            skip(&format!("{} is not there", path.display()));
+            skip(&format!("{} is not there (scripts/fetch-assets.sh gets it)", path.display()));
             return None;
         }
         let [x, y, width, height] = self.crop;

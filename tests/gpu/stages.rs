@@ -9,6 +9,7 @@ use leoma_core::quality::{
     frame::Yuv420Clip,
     layers as layers_twin,
     measure::ClipMeasures,
+    mosaic as mosaic_twin,
     motion::{LumaPyramid, motion_field},
     plane, ssim as ssim_twin,
     temporal::{affine as affine_twin, warp as warp_twin},
@@ -28,6 +29,7 @@ use leoma_gpu::{
         downscale::{downscale, pixels},
         flow::{self as flow_kernels, Direction},
         layers::explain,
+        mosaic::mosaic,
         motion::{Pyramid, motion_fields},
         ssim::ssim,
         temporal,
@@ -203,6 +205,30 @@ fn color_distance_gives_the_twins_means() {
         Yuv420Clip::from_planes(16, 16, 2, [vec![0; 384], vec![255; 384]].concat()).expect("sizes agree");
     let planes = Planes::of_clip(device, &extremes, 0, 2);
     assert_eq!(color_distance(device, &planes).expect("runs").read(device), Ok(Some(28_267)));
+}
+
+#[test]
+fn mosaic_gives_the_twins_cells() {
+    let mut device = shared();
+    let device = &mut *device;
+    let check = |device: &mut Generation, name: &str, clip: &Yuv420Clip| {
+        let planes = Planes::of_clip(device, clip, 0, clip.len());
+        let found = mosaic(device, &planes).expect("runs").read(device).expect("runs");
+        assert_eq!(found, mosaic_twin::Mosaic::of(clip, clip.len()).frames, "{name}");
+    };
+    for (width, height) in [(150, 118), (64, 48), (16, 16), (2, 2), (34, 18), (6, 40), (50, 38)] {
+        check(device, &format!("slope of {width}x{height}"), &clip(width, height, 3));
+        let size = 2 * Yuv420Clip::frame_bytes(width, height);
+        for (name, draw) in [
+            ("flat", (|_| 128) as fn(usize) -> u8),
+            ("saturated", |_| 255),
+            ("black and white", |i| if i % 3 == 0 { 255 } else { 0 }),
+            ("noise", |i| mix(i as i64, 11, 2) as u8),
+        ] {
+            let drawn = Yuv420Clip::from_planes(width, height, 2, (0..size).map(draw).collect());
+            check(device, &format!("{name} of {width}x{height}"), &drawn.expect("sizes agree"));
+        }
+    }
 }
 
 #[test]

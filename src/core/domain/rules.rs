@@ -181,7 +181,28 @@ fn check_gates(gates: &GateRules) -> Result<(), RulesError> {
     at_most("scoring.gates.pan_zoom.explained", gates.pan_zoom.explained, 1, 1_000)?;
     at_most("scoring.gates.pan_zoom.residual", gates.pan_zoom.residual, 0, 1_000)?;
     at_most("scoring.gates.pan_zoom.cap", gates.pan_zoom.cap.into(), 1, 10_000)?;
-    at_most("scoring.gates.border.thickness", gates.border.thickness.into(), 1, 4_096)
+    at_most("scoring.gates.border.thickness", gates.border.thickness.into(), 1, 4_096)?;
+    check_clip_gates(gates)
+}
+
+fn check_clip_gates(gates: &GateRules) -> Result<(), RulesError> {
+    let GateRules { shimmer: s, recurrence: r, crossfade: c, source_copy: p, .. } = gates;
+    at_most("scoring.gates.shimmer.share", s.share, 1, 1_000)?;
+    at_most("scoring.gates.shimmer.change", s.change, 1, 1_000)?;
+    at_most("scoring.gates.shimmer.min_reference_share", s.min_reference_share, 1, 1_000)?;
+    at_most("scoring.gates.recurrence.shortest_lag", r.shortest_lag.into(), 8, 1_000)?;
+    at_most("scoring.gates.recurrence.ratio", r.ratio, 1, 1_000)?;
+    at_most("scoring.gates.recurrence.of_reference", r.of_reference, 1, 1_000)?;
+    at_most("scoring.gates.crossfade.change", c.change, 1, 510 * 256)?;
+    at_most("scoring.gates.crossfade.of_reference", c.of_reference, 0, 10_000)?;
+    at_most("scoring.gates.crossfade.residual", c.residual, 1, 1_000)?;
+    at_most("scoring.gates.crossfade.reversal", c.reversal, 0, 1_000)?;
+    at_most("scoring.gates.crossfade.unexplained", c.unexplained, 0, 1_000)?;
+    at_most("scoring.gates.source_copy.from_frame", p.from_frame.into(), 1, 1_000)?;
+    at_most("scoring.gates.source_copy.reach", p.reach.into(), 0, 64)?;
+    at_most("scoring.gates.source_copy.unlike", p.unlike, 1, 1_000)?;
+    at_most("scoring.gates.source_copy.distance", p.distance, 1, 510 * 256)?;
+    at_most("scoring.gates.source_copy.hash", p.hash, 0, 64_000)
 }
 
 /// When rounds start and end, in blocks.

@@ -124,6 +124,78 @@ pub struct GateRules {
     pub pan_zoom: PanZoomGate,
     /// G12, the part that is read from pixels.
     pub border: BorderGate,
+    /// G3.
+    pub shimmer: ShimmerGate,
+    /// G5.
+    pub recurrence: RecurrenceGate,
+    /// G6.
+    pub crossfade: CrossfadeGate,
+    /// G7.
+    pub source_copy: SourceCopyGate,
+}
+
+/// G3: noise that poses as motion.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShimmerGate {
+    /// Whether it decides.
+    pub mode: GateMode,
+    /// The share of motion that goes on over three frames stays below this part of the reference's, in 1/1000, while ...
+    pub share: i64,
+    /// ... pixels change, or blocks seem to move, by this part of the reference's or more, in 1/1000.
+    pub change: i64,
+    /// Least such share of a reference that can judge it, in 1/1000.
+    pub min_reference_share: i64,
+}
+
+/// G5: what was shown before, again or backwards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecurrenceGate {
+    /// Whether it decides.
+    pub mode: GateMode,
+    /// Least number of frames between a frame and its return; G2 reads shorter cycles.
+    pub shortest_lag: u32,
+    /// Distance of a frame to its return, against that of frames six apart, in 1/1000, and ...
+    pub ratio: i64,
+    /// ... against the reference's own least such ratio, in 1/1000.
+    pub of_reference: i64,
+}
+
+/// G6: a picture that fades into another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrossfadeGate {
+    /// Whether it decides.
+    pub mode: GateMode,
+    /// Least mean distance of a window's ends, in 1/256 level (chroma counts half).
+    pub change: i64,
+    /// What the best mixture of the ends leaves of the frames between, in 1/1000 of the ends' difference, and ...
+    pub residual: i64,
+    /// ... against the least of the reference's windows, in 1/1000.
+    pub of_reference: i64,
+    /// How far the share of the last frame may fall back, in 1/1000.
+    pub reversal: i64,
+    /// What following the flow leaves of the difference of neighbouring frames, at least, in 1/1000.
+    pub unexplained: i64,
+}
+
+/// G7: the real clip itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceCopyGate {
+    /// Whether it decides.
+    pub mode: GateMode,
+    /// First frame that is compared: nearer to the given first frame every honest clip is near the reference.
+    pub from_frame: u32,
+    /// Offsets in time that are tried, in frames both ways.
+    pub reach: u32,
+    /// Distance to the reference over the reference's own change since its first frame, in 1/1000, and ...
+    pub unlike: i64,
+    /// ... that distance itself, mean over what has changed, in 1/256 level, and ...
+    pub distance: i64,
+    /// ... differing bits of the perceptual hashes, mean in 1/1000, up to which the clip is a copy.
+    pub hash: i64,
 }
 
 /// G2: a clip that stands still, or repeats a few frames.

@@ -4,6 +4,8 @@
 //! Overflow: a block sum is at most 256 * 255 = 65,280 (u32); a frame sum at most
 //! 2^32 pixels * 255 < 2^40 (u64).
 
+use super::{fixed::div_round, instructions::for_every_instruction_set};
+
 /// Side of the blocks in which the largest local change is looked for, in pixels.
 pub const BLOCK: usize = 16;
 
@@ -24,8 +26,13 @@ pub struct Difference {
 impl Difference {
     /// Mean absolute difference in 1/256 luma levels, rounded to nearest.
     pub fn mean_q8(&self) -> i64 {
-        super::fixed::div_round(self.sum as i64 * 256, self.pixels as i64)
+        mean_q8(self.sum, self.pixels)
     }
+}
+
+/// A sum of levels over so many pixels as a mean in 1/256 level, rounded to nearest.
+pub fn mean_q8(sum: u64, pixels: u64) -> i64 {
+    div_round(sum as i64 * 256, pixels as i64)
 }
 
 /// Compares two luma planes `[height, width]`.
@@ -33,29 +40,53 @@ impl Difference {
 /// # Panics
 /// When a plane is shorter than `width * height`, as slices do.
 pub fn difference(a: &[u8], b: &[u8], width: usize, height: usize) -> Difference {
+    let (sum, largest_block) = block_sums(a, b, width, height);
     // Four interleaved histograms keep neighbouring equal values from waiting for each other.
     let mut bins = [[0u32; 256]; 4];
-    let mut sum = 0u64;
-    let mut largest_block = 0u32;
-    let mut columns = vec![0u32; width.div_ceil(BLOCK)];
-    for y in 0..height {
-        let (row_a, row_b) = (&a[y * width..][..width], &b[y * width..][..width]);
-        for ((column, run_a), run_b) in columns.iter_mut().zip(row_a.chunks(BLOCK)).zip(row_b.chunks(BLOCK)) {
-            *column += run_a.iter().zip(run_b).map(|(&p, &q)| u32::from(p.abs_diff(q))).sum::<u32>();
-        }
-        for (index, (&p, &q)) in row_a.iter().zip(row_b).enumerate() {
-            bins[index & 3][usize::from(p.abs_diff(q))] += 1;
-        }
-        if (y + 1) % BLOCK == 0 || y + 1 == height {
-            for column in &mut columns {
-                largest_block = largest_block.max(*column);
-                sum += u64::from(*column);
-                *column = 0;
-            }
-        }
+    for (index, (&p, &q)) in a[..width * height].iter().zip(&b[..width * height]).enumerate() {
+        bins[index & 3][usize::from(p.abs_diff(q))] += 1;
     }
     let histogram = std::array::from_fn(|value| bins.iter().map(|bin| bin[value]).sum());
     Difference { sum, largest_block, histogram, pixels: (width * height) as u64 }
+}
+
+for_every_instruction_set! {
+    /// `sum` and `largest_block` of the [`Difference`] of two luma planes `[height, width]`, without its histogram.
+    ///
+    /// # Panics
+    /// When a plane is shorter than `width * height`, as slices do.
+    pub fn block_sums(a: &[u8], b: &[u8], width: usize, height: usize) -> (u64, u32) {
+        let (mut sum, mut largest_block) = (0u64, 0u32);
+        let mut columns = vec![0u32; width.div_ceil(BLOCK)];
+        for y in 0..height {
+            let (row_a, row_b) = (&a[y * width..][..width], &b[y * width..][..width]);
+            let ((whole_a, rest_a), (whole_b, rest_b)) = (row_a.as_chunks(), row_b.as_chunks());
+            for ((column, run_a), run_b) in columns.iter_mut().zip(whole_a).zip(whole_b) {
+                *column += run_difference::<BLOCK>(run_a, run_b);
+            }
+            if let (Some(column), [_, ..]) = (columns.last_mut(), rest_a) {
+                *column += rest_a.iter().zip(rest_b).map(|(&p, &q)| u32::from(p.abs_diff(q))).sum::<u32>();
+            }
+            if (y + 1) % BLOCK == 0 || y + 1 == height {
+                for column in &mut columns {
+                    largest_block = largest_block.max(*column);
+                    sum += u64::from(*column);
+                    *column = 0;
+                }
+            }
+        }
+        (sum, largest_block)
+    }
+}
+
+/// Sum of absolute differences; at most `N * 255`, so that no sum needs a check.
+#[inline(always)]
+pub(super) fn run_difference<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u32 {
+    let mut sum = 0u32;
+    for i in 0..N {
+        sum = sum.wrapping_add(a[i].abs_diff(b[i]).into());
+    }
+    sum
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use super::{
     blockiness::{GridSums, grid_sums},
     border::{self, Bars},
     detail::laplacian_energy,
-    difference::{Difference, difference},
+    difference::{Difference, block_sums, mean_q8},
     fixed::{div_round, scale},
     frame::Yuv420Clip,
     layers::{Explanation, explain},
+    mosaic::Mosaic,
     motion::{LumaPyramid, motion_field},
     temporal::FlowMeasures,
 };
@@ -28,6 +29,14 @@ pub struct PairDifference {
     pub mean_q8: i64,
     /// Largest sum over a 16x16 block of the compared planes, in levels.
     pub largest_block: i64,
+}
+
+impl PairDifference {
+    /// Compares two luma planes `[height, width]`.
+    fn between(a: &[u8], b: &[u8], width: usize, height: usize) -> Self {
+        let (sum, largest_block) = block_sums(a, b, width, height);
+        Self { mean_q8: mean_q8(sum, (width * height) as u64), largest_block: i64::from(largest_block) }
+    }
 }
 
 impl From<&Difference> for PairDifference {
@@ -66,6 +75,8 @@ pub struct ClipSums {
     pub motion: Vec<Explanation>,
     /// What rests on dense flow.
     pub flow: FlowMeasures,
+    /// Sums of 16x16-pixel blocks of every frame.
+    pub mosaic: Mosaic,
 }
 
 /// Integer measures of one clip; equal planes give equal measures on every machine and thread count.
@@ -85,6 +96,8 @@ pub struct ClipMeasures {
     pub half_detail: i64,
     /// What rests on dense flow.
     pub flow: FlowMeasures,
+    /// Sums of 16x16-pixel blocks of every frame.
+    pub mosaic: Mosaic,
     /// Blockiness of every fourth frame together.
     pub blockiness: i64,
     /// Thinnest bars over sampled frames.
@@ -112,16 +125,17 @@ impl ClipMeasures {
             .collect();
         let steps = (0..frames.saturating_sub(1))
             .into_par_iter()
-            .map(|i| (&difference(clip.frame(i).y, clip.frame(i + 1).y, width, height)).into())
+            .map(|i| PairDifference::between(clip.frame(i).y, clip.frame(i + 1).y, width, height))
             .collect();
         let lags = (2..=LONGEST_CYCLE).map(|lag| lagged(&pyramids, lag)).collect();
         let flow = FlowMeasures::of(clip, frames);
-        Self::of_sums(ClipSums { width, height, frames: single, steps, lags, motion, flow })
+        let mosaic = Mosaic::of(clip, frames);
+        Self::of_sums(ClipSums { width, height, frames: single, steps, lags, motion, flow, mosaic })
     }
 
     /// Puts the sums of a clip into measures; equal sums give equal measures, whoever took them.
     pub fn of_sums(sums: ClipSums) -> Self {
-        let ClipSums { width, height, frames: single, steps, lags, motion, flow } = sums;
+        let ClipSums { width, height, frames: single, steps, lags, motion, flow, mosaic } = sums;
         let frames = single.len();
         let mut grid = GridSums::default();
         single.iter().filter_map(|f| f.grid.as_ref()).for_each(|sums| grid.add(sums));
@@ -135,6 +149,7 @@ impl ClipMeasures {
             detail: per_pixel(single.iter().map(|f| f.detail).sum(), width * height),
             half_detail: per_pixel(single.iter().map(|f| f.half_detail).sum(), half),
             flow,
+            mosaic,
             blockiness: grid.blockiness(),
             bars: thinnest(single.iter().filter_map(|f| f.bars)),
         }
@@ -184,7 +199,7 @@ fn lagged(frames: &[LumaPyramid], lag: usize) -> Vec<PairDifference> {
         .map(|index| {
             let (now, before) = (frames[index].half_pixels(), frames[index - lag].half_pixels());
             let half = frames[index].half();
-            (&difference(&before, &now, half.width(), half.height())).into()
+            PairDifference::between(&before, &now, half.width(), half.height())
         })
         .collect()
 }

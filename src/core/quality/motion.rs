@@ -5,10 +5,15 @@
 //! absolute differences, then two inverse-compositional Lucas-Kanade steps (Baker and Matthews, 2004)
 //! in 1/16 pixel of the half-size plane.
 //!
-//! All arithmetic fits 32 bits, so that a WGSL sibling needs no wide integers; budgets stand beside
+//! The inner loops add and multiply with `wrapping_*`: no sum can leave its type, as the budgets show, and a check of
+//! each would keep the compiler from taking many at once. All arithmetic fits 32 bits, so that a WGSL sibling needs no wide integers; budgets stand beside
 //! the lines. One invocation per block; no value depends on the order of blocks.
 
-use super::plane::{Plane, downscale, half_size};
+use super::{
+    difference::run_difference,
+    instructions::for_every_instruction_set,
+    plane::{Plane, downscale, half_size},
+};
 
 /// Side of a block in pixels of the half-size plane.
 pub const BLOCK: usize = 8;
@@ -82,14 +87,17 @@ pub struct Vector {
 
 impl Vector {
     /// Sum of the absolute components of the difference.
+    #[inline(always)]
     pub fn distance(self, other: Vector) -> i32 {
         (self.x - other.x).abs() + (self.y - other.y).abs()
     }
 
+    #[inline(always)]
     fn times(self, factor: i32) -> Self {
         Self { x: self.x * factor, y: self.y * factor }
     }
 
+    #[inline(always)]
     fn plus(self, x: i32, y: i32) -> Self {
         Self { x: self.x + x, y: self.y + y }
     }
@@ -117,54 +125,112 @@ pub struct MotionField {
     pub blocks: Vec<BlockMotion>,
 }
 
-/// Matches every block of `first` in `second`.
-pub fn motion_field(first: &LumaPyramid, second: &LumaPyramid) -> MotionField {
-    let (columns, rows) = first.grid();
-    let (coarse_columns, coarse_rows) = (columns.div_ceil(2), rows.div_ceil(2));
-    let coarse: Vec<Vector> = (0..coarse_columns * coarse_rows)
-        .map(|i| search_eighth(first, second, i % coarse_columns, i / coarse_columns))
-        .collect();
-    let blocks = (0..columns * rows)
-        .map(|i| {
-            let (column, row) = (i % columns, i / columns);
-            let near = |dx: isize, dy: isize| {
-                let x = (column / 2).saturating_add_signed(dx).min(coarse_columns - 1);
-                let y = (row / 2).saturating_add_signed(dy).min(coarse_rows - 1);
-                coarse[y * coarse_columns + x]
-            };
-            let seeds = [near(0, 0), near(-1, 0), near(1, 0), near(0, -1), near(0, 1)];
-            let quarter = refine_quarter(first, second, column, row, &seeds);
-            refine_half(first, second, column, row, quarter)
-        })
-        .collect();
-    MotionField { columns, rows, blocks }
+for_every_instruction_set! {
+    /// Matches every block of `first` in `second`.
+    pub fn motion_field(first: &LumaPyramid, second: &LumaPyramid) -> MotionField {
+        let (columns, rows) = first.grid();
+        let coarse = Coarse::of(first, second, (columns.div_ceil(2), rows.div_ceil(2)));
+        let mut blocks = Vec::with_capacity(columns * rows);
+        for row in 0..rows {
+            for column in 0..columns {
+                let quarter = refine_quarter(first, second, column, row, &coarse.seeds(column, row));
+                blocks.push(refine_half(first, second, column, row, quarter));
+            }
+        }
+        MotionField { columns, rows, blocks }
+    }
 }
 
-/// Sum of absolute differences of two `N`x`N` windows; at most 256 * 255.
-#[inline]
-fn window_difference<const N: usize>(a: &Plane, at: (i32, i32), b: &Plane, shift: Vector) -> u32 {
-    (0..N as i32)
-        .map(|row| {
-            let line_a = a.run(at.0, at.1 + row, N);
-            let line_b = b.run(at.0 + shift.x, at.1 + row + shift.y, N);
-            line_a.iter().zip(line_b).map(|(&p, &q)| u32::from(p.abs_diff(q))).sum::<u32>()
+/// Displacements of groups of 2x2 blocks in eighth-size pixels.
+struct Coarse {
+    columns: usize,
+    rows: usize,
+    vectors: Vec<Vector>,
+}
+
+impl Coarse {
+    #[inline(always)]
+    fn of(first: &LumaPyramid, second: &LumaPyramid, (columns, rows): (usize, usize)) -> Self {
+        let mut vectors = Vec::with_capacity(columns * rows);
+        for row in 0..rows {
+            for column in 0..columns {
+                vectors.push(search_eighth(first, second, column, row));
+            }
+        }
+        Self { columns, rows, vectors }
+    }
+
+    /// The displacements of a block's group and of the groups beside it.
+    #[inline(always)]
+    fn seeds(&self, column: usize, row: usize) -> [Vector; 5] {
+        [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)].map(|(dx, dy)| {
+            let x = (column / 2).saturating_add_signed(dx).min(self.columns - 1);
+            let y = (row / 2).saturating_add_signed(dy).min(self.rows - 1);
+            self.vectors[y * self.columns + x]
         })
-        .sum()
+    }
+}
+
+/// An `N`x`N` window of the first frame and the plane of the second that it is looked for in.
+struct Matcher<'a, const N: usize> {
+    window: [[u8; N]; N],
+    at: (i32, i32),
+    second: &'a Plane,
+}
+
+impl<'a, const N: usize> Matcher<'a, N> {
+    #[inline(always)]
+    fn new(first: &Plane, second: &'a Plane, at: (i32, i32)) -> Self {
+        let mut window = [[0; N]; N];
+        for (row, line) in window.iter_mut().enumerate() {
+            *line = *first.array(at.0, at.1 + row as i32);
+        }
+        Self { window, at, second }
+    }
+
+    /// Sum of absolute differences between the window and the second frame displaced by whole pixels; at most 256 * 255.
+    #[inline(always)]
+    fn cost(&self, shift: Vector) -> u32 {
+        let mut sum = 0;
+        for (row, line) in self.window.iter().enumerate() {
+            let other: &[u8; N] = self.second.array(self.at.0 + shift.x, self.at.1 + row as i32 + shift.y);
+            sum = run_difference(line, other).wrapping_add(sum);
+        }
+        sum
+    }
+
+    /// The best of the eight neighbours of `centre`, which costs `least`, and itself; the first in reading order
+    /// among equals. The best and its cost.
+    #[inline(always)]
+    fn around(&self, centre: Vector, mut least: u32) -> (Vector, u32) {
+        let mut best = centre;
+        for y in -1..=1 {
+            for x in -1..=1 {
+                let candidate = centre.plus(x, y);
+                if candidate == centre {
+                    continue;
+                }
+                let price = self.cost(candidate);
+                if price < least {
+                    (best, least) = (candidate, price);
+                }
+            }
+        }
+        (best, least)
+    }
 }
 
 /// Full search for a group of 2x2 blocks, in eighth-size pixels. Longer vectors pay 1/32 level a pixel.
+#[inline(always)]
 fn search_eighth(first: &LumaPyramid, second: &LumaPyramid, column: usize, row: usize) -> Vector {
     let at = (4 * column as i32 - 2, 4 * row as i32 - 2);
-    let cost = |v: Vector| {
-        window_difference::<SMALL_WINDOW>(&first.eighth, at, &second.eighth, v)
-            + 2 * v.distance(Vector::default()) as u32
-    };
+    let matcher = Matcher::<SMALL_WINDOW>::new(&first.eighth, &second.eighth, at);
     let mut best = Vector::default();
-    let mut least = cost(best);
+    let mut least = matcher.cost(best);
     for y in -RANGE..=RANGE {
         for x in -RANGE..=RANGE {
             let candidate = Vector { x, y };
-            let price = cost(candidate);
+            let price = matcher.cost(candidate) + 2 * candidate.distance(Vector::default()) as u32;
             if price < least {
                 (best, least) = (candidate, price);
             }
@@ -174,48 +240,32 @@ fn search_eighth(first: &LumaPyramid, second: &LumaPyramid, column: usize, row: 
 }
 
 /// Best of standing still and the seeds, then one pixel around it, in quarter-size pixels.
+#[inline(always)]
 fn refine_quarter(
     first: &LumaPyramid,
     second: &LumaPyramid,
     column: usize,
     row: usize,
-    seeds: &[Vector],
+    seeds: &[Vector; 5],
 ) -> Vector {
     let at = (4 * column as i32 - 2, 4 * row as i32 - 2);
-    let cost = |v: Vector| window_difference::<SMALL_WINDOW>(&first.quarter, at, &second.quarter, v);
+    let matcher = Matcher::<SMALL_WINDOW>::new(&first.quarter, &second.quarter, at);
     let mut best = Vector::default();
-    let mut least = cost(best);
+    let mut least = matcher.cost(best);
     for (index, seed) in seeds.iter().enumerate() {
         if seeds[..index].contains(seed) {
             continue;
         }
         let candidate = seed.times(2);
-        let price = cost(candidate);
+        let price = matcher.cost(candidate);
         if price < least {
             (best, least) = (candidate, price);
         }
     }
-    around(best, least, cost)
+    matcher.around(best, least).0
 }
 
-/// The best of the eight neighbours of `centre` and itself; the first in reading order among equals.
-fn around(centre: Vector, mut least: u32, cost: impl Fn(Vector) -> u32) -> Vector {
-    let mut best = centre;
-    for y in -1..=1 {
-        for x in -1..=1 {
-            let candidate = centre.plus(x, y);
-            if candidate == centre {
-                continue;
-            }
-            let price = cost(candidate);
-            if price < least {
-                (best, least) = (candidate, price);
-            }
-        }
-    }
-    best
-}
-
+#[inline(always)]
 fn refine_half(
     first: &LumaPyramid,
     second: &LumaPyramid,
@@ -224,16 +274,17 @@ fn refine_half(
     seed: Vector,
 ) -> BlockMotion {
     let at = window_origin(column, row);
-    let cost = |v: Vector| window_difference::<WINDOW>(&first.half, at, &second.half, v);
+    let matcher = Matcher::<WINDOW>::new(&first.half, &second.half, at);
     let centre = seed.times(2);
-    let mut whole = around(centre, cost(centre), cost);
-    if cost(Vector::default()) <= cost(whole) + STILL_BONUS {
+    let (mut whole, least) = matcher.around(centre, matcher.cost(centre));
+    if matcher.cost(Vector::default()) <= least + STILL_BONUS {
         whole = Vector::default();
     }
     refine_subpixel(&first.half, &second.half, at, whole.times(UNIT))
 }
 
 /// Upper left pixel of a block's window at half size.
+#[inline(always)]
 fn window_origin(column: usize, row: usize) -> (i32, i32) {
     let lead = ((WINDOW - BLOCK) / 2) as i32;
     ((column * BLOCK) as i32 - lead, (row * BLOCK) as i32 - lead)
@@ -241,6 +292,7 @@ fn window_origin(column: usize, row: usize) -> (i32, i32) {
 
 /// `second(p + vector) - first(p)` over the window in 1/16 level, bilinear: four taps whose weights sum
 /// to 256, rounded to 1/16 level. Taps: 256 * 255 + 8 < 2^16 (u16).
+#[inline(always)]
 fn residuals(first: &Plane, second: &Plane, at: (i32, i32), vector: Vector) -> [i16; AREA] {
     let (whole_x, whole_y) = (vector.x.div_euclid(UNIT), vector.y.div_euclid(UNIT));
     let (x, y) = (vector.x.rem_euclid(UNIT) as u16, vector.y.rem_euclid(UNIT) as u16);
@@ -249,45 +301,50 @@ fn residuals(first: &Plane, second: &Plane, at: (i32, i32), vector: Vector) -> [
     let mut out = [0i16; AREA];
     for (row, line) in out.chunks_exact_mut(WINDOW).enumerate() {
         let row = row as i32;
-        let here = first.run(at.0, at.1 + row, WINDOW);
-        let upper = second.run(at.0 + whole_x, at.1 + row + whole_y, WINDOW + 1);
-        let lower = second.run(at.0 + whole_x, at.1 + row + whole_y + 1, WINDOW + 1);
+        let here: &[u8; WINDOW] = first.array(at.0, at.1 + row);
+        let upper: &[u8; WINDOW + 1] = second.array(at.0 + whole_x, at.1 + row + whole_y);
+        let lower: &[u8; WINDOW + 1] = second.array(at.0 + whole_x, at.1 + row + whole_y + 1);
         for i in 0..WINDOW {
-            let sum = weights[0] * u16::from(upper[i])
-                + weights[1] * u16::from(upper[i + 1])
-                + weights[2] * u16::from(lower[i])
-                + weights[3] * u16::from(lower[i + 1]);
-            line[i] = ((sum + 8) >> 4) as i16 - 16 * i16::from(here[i]);
+            let tap = |weight: usize, level: u8| weights[weight].wrapping_mul(level.into());
+            let upper = tap(0, upper[i]).wrapping_add(tap(1, upper[i + 1]));
+            let lower = tap(2, lower[i]).wrapping_add(tap(3, lower[i + 1]));
+            let level = upper.wrapping_add(lower).wrapping_add(8) >> 4;
+            line[i] = (level as i16).wrapping_sub(i16::from(here[i]) << 4);
         }
     }
     out
 }
 
+#[inline(always)]
 fn error_of(residuals: &[i16; AREA]) -> u32 {
-    residuals.iter().map(|r| u32::from(r.unsigned_abs())).sum()
+    residuals.iter().fold(0, |sum, r| u32::wrapping_add(sum, r.unsigned_abs().into()))
 }
 
 /// Number of 4x4 parts of a window.
 pub const PARTS: usize = AREA / 16;
 
-/// Absolute difference between a block's window and the second frame displaced by `vector` (clamped to
-/// `MAX_VECTOR`), summed over each 4x4 part of the window, in 1/16 level; a part is at most 16 * 4080.
-pub fn displaced_errors(
-    first: &LumaPyramid,
-    second: &LumaPyramid,
-    column: usize,
-    row: usize,
-    vector: Vector,
-) -> [u32; PARTS] {
-    let vector =
-        Vector { x: vector.x.clamp(-MAX_VECTOR, MAX_VECTOR), y: vector.y.clamp(-MAX_VECTOR, MAX_VECTOR) };
-    let residuals = residuals(&first.half, &second.half, window_origin(column, row), vector);
-    let mut parts = [0u32; PARTS];
-    for (index, four) in residuals.chunks_exact(4).enumerate() {
-        let (row, column) = (index / 4, index % 4);
-        parts[row / 4 * 4 + column] += four.iter().map(|r| u32::from(r.unsigned_abs())).sum::<u32>();
+for_every_instruction_set! {
+    /// Absolute difference between a block's window and the second frame displaced by `vector` (clamped to
+    /// `MAX_VECTOR`), summed over each 4x4 part of the window, in 1/16 level; a part is at most 16 * 4080.
+    pub fn displaced_errors(
+        first: &LumaPyramid,
+        second: &LumaPyramid,
+        column: usize,
+        row: usize,
+        vector: Vector,
+    ) -> [u32; PARTS] {
+        let vector =
+            Vector { x: vector.x.clamp(-MAX_VECTOR, MAX_VECTOR), y: vector.y.clamp(-MAX_VECTOR, MAX_VECTOR) };
+        let residuals = residuals(&first.half, &second.half, window_origin(column, row), vector);
+        let mut parts = [0u32; PARTS];
+        for (row, line) in residuals.chunks_exact(WINDOW).enumerate() {
+            for (column, value) in line.iter().enumerate() {
+                let part = &mut parts[row / 4 * 4 + column / 4];
+                *part = part.wrapping_add(value.unsigned_abs().into());
+            }
+        }
+        parts
     }
-    parts
 }
 
 /// Central differences of the window and their structure tensor, brought below 2^12 by `shift`.
@@ -302,17 +359,19 @@ struct Gradients {
 
 impl Gradients {
     /// Sums are at most 256 * 255^2 < 2^24.
+    #[inline(always)]
     fn of(plane: &Plane, at: (i32, i32)) -> Self {
         let (mut gx, mut gy) = ([0i16; AREA], [0i16; AREA]);
         for (row, (line_x, line_y)) in
             gx.chunks_exact_mut(WINDOW).zip(gy.chunks_exact_mut(WINDOW)).enumerate()
         {
             let y = at.1 + row as i32;
-            let here = plane.run(at.0 - 1, y, WINDOW + 2);
-            let (above, below) = (plane.run(at.0, y - 1, WINDOW), plane.run(at.0, y + 1, WINDOW));
+            let here: &[u8; WINDOW + 2] = plane.array(at.0 - 1, y);
+            let (above, below): (&[u8; WINDOW], &[u8; WINDOW]) =
+                (plane.array(at.0, y - 1), plane.array(at.0, y + 1));
             for i in 0..WINDOW {
-                line_x[i] = i16::from(here[i + 2]) - i16::from(here[i]);
-                line_y[i] = i16::from(below[i]) - i16::from(above[i]);
+                line_x[i] = i16::from(here[i + 2]).wrapping_sub(here[i].into());
+                line_y[i] = i16::from(below[i]).wrapping_sub(above[i].into());
             }
         }
         let (xx, xy, yy) = (product(&gx, &gx), product(&gx, &gy), product(&gy, &gy));
@@ -321,11 +380,13 @@ impl Gradients {
     }
 
     /// Determinant of the shifted tensor, below 2^24; negative only by truncation.
+    #[inline(always)]
     fn determinant(&self) -> i32 {
         self.xx * self.yy - self.xy * self.xy
     }
 
     /// `determinant / trace`, a lower bound of the smaller eigenvalue, shifted back.
+    #[inline(always)]
     fn texture(&self) -> u32 {
         let trace = self.xx + self.yy;
         if trace == 0 { 0 } else { ((self.determinant().max(0) / trace) as u32) << self.shift }
@@ -334,6 +395,7 @@ impl Gradients {
     /// Newton step in units. Central differences hold the gradient twice and residuals are in 1/16
     /// level, which leaves `-2 G^-1 b` units; `|b| <= 256 * 255 * 4080 < 2^29`, cut to 2^16 after the
     /// shift, so that each product stays below 2^28 and the doubled difference of two below 2^30.
+    #[inline(always)]
     fn step(&self, residuals: &[i16; AREA]) -> Vector {
         let determinant = self.determinant().max(1);
         let right =
@@ -344,16 +406,23 @@ impl Gradients {
     }
 }
 
+#[inline(always)]
 fn product(a: &[i16; AREA], b: &[i16; AREA]) -> i32 {
-    a.iter().zip(b).map(|(&p, &q)| i32::from(p) * i32::from(q)).sum()
+    let mut sum = 0i32;
+    for i in 0..AREA {
+        sum = sum.wrapping_add(i32::from(a[i]).wrapping_mul(i32::from(b[i])));
+    }
+    sum
 }
 
 /// Division to nearest, halves away from zero.
+#[inline(always)]
 fn rounded(numerator: i32, denominator: i32) -> i32 {
     let half = denominator / 2;
     if numerator >= 0 { (numerator + half) / denominator } else { (numerator - half) / denominator }
 }
 
+#[inline(always)]
 fn refine_subpixel(first: &Plane, second: &Plane, at: (i32, i32), start: Vector) -> BlockMotion {
     let mut now = residuals(first, second, at, start);
     let mut best = BlockMotion { vector: start, error: error_of(&now), texture: 0 };

@@ -53,6 +53,19 @@ impl Plane {
         &self.data[start..start + length]
     }
 
+    /// `N` pixels of row `y` from column `x` on, as [`Self::run`].
+    ///
+    /// # Panics
+    /// When the run leaves the margin, as slices do.
+    #[inline(always)]
+    pub fn array<const N: usize>(&self, x: i32, y: i32) -> &[u8; N] {
+        let margin = self.margin as i32;
+        let stride = self.width + 2 * self.margin;
+        let start = (y + margin) as usize * stride + (x + margin) as usize;
+        // Cannot fail: the slice has N bytes.
+        self.data[start..start + N].first_chunk().expect("N bytes")
+    }
+
     /// The pixels without margin, row by row.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.height as i32).map(|y| self.run(0, y, self.width))

@@ -18,6 +18,7 @@ use super::{
     flow::{Pyramid, stages},
     frame::Yuv420Clip,
     layers::{Explanation, explain},
+    mosaic::{Cell, cells},
     motion::{BlockMotion, LumaPyramid, MotionField, motion_field},
     plane::{downscale, half_size},
     ssim::ssim,
@@ -96,6 +97,7 @@ pub const KERNELS: &[(&str, Answer)] = &[
         of(layer_values(&explain(&a, &b, &motion_field(&a, &b))))
     }),
     ("log2", |_| of((1..=10_000).map(log2))),
+    ("mosaic", |clip| of((0..FRAMES).flat_map(|i| cell_values(&cells(&clip.frame(i), WIDTH, HEIGHT))))),
     ("motion", |clip| {
         let [a, b] = pyramids(clip);
         of(motion_values(&motion_field(&a, &b)))
@@ -134,6 +136,11 @@ pub fn digests() -> BTreeMap<&'static str, Digest> {
 pub fn difference_values(found: &Difference) -> Vec<i64> {
     let histogram = found.histogram.iter().map(|&n| i64::from(n));
     [found.sum as i64, i64::from(found.largest_block)].into_iter().chain(histogram).collect()
+}
+
+/// What the digest of a mosaic covers.
+pub fn cell_values(cells: &[Cell]) -> Vec<i64> {
+    cells.iter().flat_map(|cell| [cell.y, cell.u, cell.v].map(i64::from)).collect()
 }
 
 /// What the digest of a motion field covers.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::{
     ids::Digest,
     rules::Rules,
-    score::{GateId, GateReading, PromptRead, ScoreCard},
+    score::{Axes, GateId, GateReading, PromptRead, Score, ScoreCard},
     scoring::ScoringRules,
 };
 
@@ -141,6 +141,7 @@ pub fn judge_by<M: Measure>(
         gates::letterbox(&clip, input.first_frame, &scoring.gates.border),
         gates::freeze(&clip, reference, &scoring.gates.freeze),
     ];
+    findings.extend(gates::of_whole_clips(&clip, reference, &scoring.gates));
     if let Some(decided) = findings.iter().position(GateFinding::decided) {
         return Ok(gated(findings.swap_remove(decided)));
     }
@@ -228,11 +229,7 @@ fn card(
 ) -> ScoreCard {
     let axes = scores.axes;
     let overall = terms::overall(&axes, &scoring.weights);
-    let lowest = [axes.first_frame, axes.prompt, axes.temporal, axes.artifacts].into_iter().flatten().min();
-    // Motion that cannot be judged cannot pass: a panned still would.
-    let passed = axes.temporal.is_some()
-        && overall.get() >= scoring.pass_overall
-        && lowest.is_some_and(|score| score.get() >= scoring.pass_axis);
+    let passed = passes(&axes, overall, scoring);
     let mut card = ScoreCard {
         axes,
         overall,
@@ -245,6 +242,15 @@ fn card(
     };
     card.score_digest = canonical::score_digest(&card);
     card
+}
+
+/// Whether a clip passes: its overall score and every axis that exists reach their thresholds, and motion was judged.
+pub(crate) fn passes(axes: &Axes, overall: Score, scoring: &ScoringRules) -> bool {
+    let lowest = [axes.first_frame, axes.prompt, axes.temporal, axes.artifacts].into_iter().flatten().min();
+    // Motion that cannot be judged cannot pass: a panned still would.
+    axes.temporal.is_some()
+        && overall.get() >= scoring.pass_overall
+        && lowest.is_some_and(|score| score.get() >= scoring.pass_axis)
 }
 
 fn check_shapes(input: &JudgeInput) -> Result<(), ShapeError> {

@@ -8,6 +8,7 @@ pub mod difference;
 pub mod downscale;
 pub mod flow;
 pub mod layers;
+pub mod mosaic;
 pub mod motion;
 pub mod ssim;
 mod sum;

@@ -1,13 +1,18 @@
 //! Gates that are read from pixels: integer conditions with the numbers behind them.
 
+pub mod crossfade;
+pub mod recurrence;
+pub mod shimmer;
+pub mod source_copy;
+
 use std::collections::BTreeMap;
 
 use crate::domain::{
     score::{GateId, GateReading},
-    scoring::{BorderGate, FreezeGate, GateMode, PanZoomGate},
+    scoring::{BorderGate, FreezeGate, GateMode, GateRules, PanZoomGate},
 };
 
-use super::{
+use crate::quality::{
     border::{self, Bars},
     fixed::scale,
     frame::Yuv420Clip,
@@ -174,4 +179,20 @@ pub fn letterbox(clip: &ClipMeasures, first_frame: &Yuv420Clip, gate: &BorderGat
         found.letterbox, found.pillarbox, given.letterbox, given.pillarbox
     );
     finding(GateId::G12, numbers, fired, gate.mode, reason)
+}
+
+/// G3, G5, G6 and G7: what rests on the mosaic and on flow. G3 and G7 need a reference.
+pub fn of_whole_clips(
+    clip: &ClipMeasures,
+    reference: Option<&ClipMeasures>,
+    gates: &GateRules,
+) -> Vec<GateFinding> {
+    let alone = [
+        recurrence::recurrence(clip, reference, &gates.recurrence),
+        crossfade::crossfade(clip, reference, &gates.crossfade),
+    ];
+    let against = reference.map(|r| {
+        [source_copy::source_copy(clip, r, &gates.source_copy), shimmer::shimmer(clip, r, &gates.shimmer)]
+    });
+    against.into_iter().flatten().chain(alone).collect()
 }
