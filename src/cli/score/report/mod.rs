@@ -1,5 +1,6 @@
 //! The page of `leoma score --report`: one HTML file without scripts and without requests.
 
+mod change;
 mod chart;
 pub(in crate::cli) mod page;
 mod picture;

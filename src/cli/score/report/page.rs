@@ -9,6 +9,7 @@ use super::{
         Scene,
         judged::{ClipVerdict, Judged},
     },
+    change,
     chart::{strip, timeline},
     picture::{self, DIFFERENCE_GAIN, Picture},
     readings::{Readings, Series, series},
@@ -48,7 +49,8 @@ impl fmt::Display for Escaped<'_> {
 /// The page while clips come in.
 pub(in super::super) struct ReportPage {
     reference: Option<Readings>,
-    rows: String,
+    /// One row a clip with its place in the ranking's order.
+    rows: Vec<(Standing, String)>,
     clips: String,
     count: usize,
 }
@@ -60,7 +62,7 @@ impl ReportPage {
         let read = |clip: &Yuv420Clip| Readings::of(clip, &scene.first_frame, frames);
         Self {
             reference: scene.reference.as_deref().map(read),
-            rows: String::new(),
+            rows: Vec::new(),
             clips: String::new(),
             count: 0,
         }
@@ -74,11 +76,11 @@ impl ReportPage {
         self.count += 1;
         let name = Escaped(&judged.name);
         let id = format!("clip-{}", self.count);
-        let _ = write!(
-            self.rows,
-            "<tr><td class=\"name\"><a href=\"#{id}\"><bdi>{name}</bdi></a></td>{}</tr>",
+        let row = format!(
+            "<td class=\"name\"><a href=\"#{id}\"><bdi>{name}</bdi></a></td>{}",
             summary_cells(&judged.verdict)
         );
+        self.rows.push((standing(&judged.verdict), row));
         let _ = write!(
             self.clips,
             "<section id=\"{id}\"><h2><bdi>{name}</bdi> {}</h2>{}",
@@ -117,7 +119,13 @@ impl ReportPage {
         if let ClipVerdict::Scored(card) = &judged.verdict {
             let measures = (&readings.measures, self.reference.as_ref().map(|real| &real.measures));
             let raw = terms::raw(&scene.first_frame, planes, measures, scoring);
-            self.clips.push_str(&term_table(&terms::rows(&card.terms, &raw, scoring)));
+            let rows = terms::rows(&card.terms, &raw, scoring);
+            self.clips.push_str("<h3>What decided</h3><ul class=\"change\">");
+            for sentence in change::sentences(card, &rows, scoring) {
+                let _ = write!(self.clips, "<li>{}</li>", Escaped(&sentence));
+            }
+            self.clips.push_str("</ul>");
+            self.clips.push_str(&term_table(&rows));
             self.clips.push_str(&gate_table(card.gates.iter().map(|(gate, reading)| (*gate, reading))));
         }
         if let ClipVerdict::Rejected { gate, reading: Some(reading), .. } = &judged.verdict {
@@ -172,15 +180,34 @@ impl ReportPage {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <meta name=\"color-scheme\" content=\"light dark\"><link rel=\"icon\" href=\"data:,\">\
              <title>Leoma score report</title><style>{style}</style></head>\n<body><header><h1>Leoma score report</h1>{facts}</header>\
-             <div class=\"wide\"><table class=\"summary\"><thead><tr><th class=\"name\">Clip</th><th>Verdict</th><th>Overall</th><th>First frame</th>\
+             <div class=\"wide\"><table class=\"summary\"><thead><tr><th>Rank</th><th class=\"name\">Clip</th><th>Verdict</th><th>Overall</th><th>First frame</th>\
              <th>Prompt</th><th>Temporal</th><th>Artifacts</th></tr></thead><tbody>{rows}</tbody></table></div>\n{clips}\n\
              <footer>Scores run from 0 to 100 in hundredths. Pictures and timelines are made from the decoded planes by the CPU \
              twins; <code>docs/scoring.md</code> explains terms and gates.</footer></body></html>\n",
             style = include_str!("style.css"),
-            rows = self.rows,
+            rows = ranked(self.rows),
             clips = self.clips,
         )
     }
+}
+
+/// Passed before not passed before rejected, then by the overall score.
+type Standing = (u8, std::cmp::Reverse<Option<Score>>);
+
+fn standing(verdict: &ClipVerdict) -> Standing {
+    match verdict {
+        ClipVerdict::Scored(card) => (u8::from(!card.passed), std::cmp::Reverse(Some(card.overall))),
+        ClipVerdict::Rejected { .. } => (2, std::cmp::Reverse(None)),
+    }
+}
+
+/// The rows best first, each with its rank; equals share one and stand as they were given.
+fn ranked(mut rows: Vec<(Standing, String)>) -> String {
+    rows.sort_by_key(|(standing, _)| *standing);
+    let rank = |standing: &Standing| 1 + rows.iter().filter(|(other, _)| other < standing).count();
+    rows.iter()
+        .map(|(standing, row)| format!("<tr><td class=\"n\">{}</td>{row}</tr>", rank(standing)))
+        .collect()
 }
 
 fn same_size(a: &Yuv420Clip, b: &Yuv420Clip) -> bool {
@@ -188,7 +215,7 @@ fn same_size(a: &Yuv420Clip, b: &Yuv420Clip) -> bool {
 }
 
 /// A score as a number from 0 to 100.
-fn percent(score: Score) -> String {
+pub(super) fn percent(score: Score) -> String {
     format!("{}.{:02}", score.get() / 100, score.get() % 100)
 }
 
@@ -385,6 +412,24 @@ mod tests {
         let hostile = "<script>alert('x')</script>\" onload=\"y & z\u{0}";
         let shown = Escaped(hostile).to_string();
         assert_eq!(shown, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot; onload=&quot;y &amp; z ");
+    }
+
+    #[test]
+    fn clips_are_ranked_and_equals_share_a_rank() {
+        let row = |standing: Standing, name: &str| (standing, format!("<td>{name}</td>"));
+        let score = |value| std::cmp::Reverse(Some(Score::clamped(value)));
+        let rows = vec![
+            row((2, std::cmp::Reverse(None)), "rejected"),
+            row((1, score(9_000)), "not passed"),
+            row((0, score(8_000)), "b"),
+            row((0, score(8_000)), "c"),
+            row((0, score(8_500)), "a"),
+        ];
+        let html = ranked(rows);
+        let found: Vec<&str> = html.split("<tr><td class=\"n\">").skip(1).collect();
+        let wanted =
+            ["1</td><td>a", "2</td><td>b", "2</td><td>c", "4</td><td>not passed", "5</td><td>rejected"];
+        assert!(found.iter().zip(wanted).all(|(row, start)| row.starts_with(start)), "{found:?}");
     }
 
     #[test]
