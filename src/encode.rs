@@ -120,6 +120,24 @@ async fn feed(mut command: Command, clip: &Yuv420Clip) -> Result<(), EncodeError
     Err(EncodeError::Refused { status, complaint })
 }
 
+/// Decodes at most `frames` frames of a file that another stand-in wrote, `size` pixels wide and high.
+pub async fn decode(file: &[u8], size: (usize, usize), frames: usize) -> Result<Yuv420Clip, EncodeError> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("clip.mp4");
+    tokio::fs::write(&path, file).await?;
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-threads", "1", "-i"]).arg(&path);
+    command.args(["-frames:v", &frames.to_string(), "-f", "rawvideo", "-pix_fmt", "yuv420p", "pipe:1"]);
+    command.kill_on_drop(true);
+    let run = tokio::time::timeout(LIMIT, command.output()).await.map_err(|_| EncodeError::Slow)??;
+    let refused = |complaint: String| EncodeError::Refused { status: run.status, complaint };
+    if !run.status.success() {
+        return Err(refused(String::from_utf8_lossy(&run.stderr).trim().to_owned()));
+    }
+    let count = run.stdout.len() / Yuv420Clip::frame_bytes(size.0, size.1);
+    Yuv420Clip::from_planes(size.0, size.1, count, run.stdout).map_err(|error| refused(error.to_string()))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

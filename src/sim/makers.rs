@@ -4,18 +4,24 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use leoma_film::{cheats, transfer::TransferStyle};
+use leoma_film::{
+    attacks::{Attack, Material, Needs},
+    cheats,
+    transfer::TransferStyle,
+};
 
 use super::{
-    encode::{EncodeOptions, IndexPlace},
+    encode::{EncodeOptions, IndexPlace, decode},
     roster::{Behaviour, COPY_PATIENCE, Enrolled},
     services::{ClipMaker, StandInAnswer, StandInMiner},
-    studio::{Room, Studio, StudioError},
+    studio::{Room, Studio, StudioError, work},
 };
-use crate::miners::protocol::GenerateBody;
+use crate::{miners::protocol::GenerateBody, quality::frame::Yuv420Clip};
 
 /// Quality of what cheats and failures encode, x264's scale.
 const PLAIN_CRF: u8 = 20;
+/// Quality of what is encoded again.
+const REENCODED_CRF: u8 = 26;
 /// A seed slows a miner down by at most this share, so that two seeds give two clips.
 const SEED_PACE: f32 = 0.02;
 
@@ -87,6 +93,20 @@ impl Maker {
                 self.transfer(&room, style, few.min(body.num_frames) as usize, plain).await?
             }
             Behaviour::Freeze => self.studio.produce(move || cheats::freeze(&still, frames), plain).await?,
+            Behaviour::Attack { attack, variant } => {
+                let Some(from) = self.material(&room, attack, frames).await? else {
+                    return Ok(StandInAnswer::Status(500, "nothing to copy".to_owned()));
+                };
+                let (prompt, needs) = (body.prompt.clone(), attack.needs());
+                let crf = if attack == Attack::Reencode { REENCODED_CRF } else { PLAIN_CRF };
+                let make = move || {
+                    let honest = from.as_deref().filter(|_| needs == Needs::Honest);
+                    let real = from.as_deref().filter(|_| needs == Needs::Real);
+                    let material = Material { first_frame: &still, frames, prompt: &prompt, honest, real };
+                    attack.film(variant, &material)
+                };
+                self.studio.try_produce(make, EncodeOptions { crf, ..plain }).await?
+            }
             Behaviour::Copycat => match tokio::time::timeout(COPY_PATIENCE, room.published()).await {
                 Ok(Some(file)) => file,
                 _ => return Ok(StandInAnswer::Status(500, "nothing to copy".to_owned())),
@@ -106,6 +126,32 @@ impl Maker {
             Behaviour::Hang => return Ok(StandInAnswer::Hang),
         };
         Ok(StandInAnswer::Clip(file))
+    }
+
+    /// The clip that an attack is made from: `Some(None)` when the still is enough, `None` when there is nothing to copy.
+    async fn material(
+        &self,
+        room: &Room,
+        attack: Attack,
+        frames: usize,
+    ) -> Result<Option<Option<Arc<Yuv420Clip>>>, StudioError> {
+        let clip = match attack.needs() {
+            Needs::Still => return Ok(Some(None)),
+            Needs::Real => self.studio.real(room).await?,
+            Needs::Honest if attack == Attack::Reencode => {
+                let Ok(Some(file)) = tokio::time::timeout(COPY_PATIENCE, room.published()).await else {
+                    return Ok(None);
+                };
+                let size = (room.first_frame.width(), room.first_frame.height());
+                Arc::new(decode(&file, size, frames).await?)
+            }
+            Needs::Honest => {
+                let scene = self.studio.scene(room).await?;
+                let style = TransferStyle { pace: 1.0, softness: 0.0 };
+                work(move || Arc::new(scene.render(style, frames))).await?
+            }
+        };
+        Ok(Some(Some(clip)))
     }
 
     async fn transfer(
@@ -237,6 +283,34 @@ mod tests {
         decode(&stage.file("corrupt", 1).await, SIZE).expect_err("must not decode");
         let hanging = stage.maker("hanging").answer(stage.body(1)).await;
         assert!(matches!(hanging, StandInAnswer::Hang));
+    }
+
+    #[tokio::test]
+    async fn attacks_are_made_from_what_they_need() {
+        let stage = stage();
+        let attack = |attack: Attack| {
+            let behaviour = Behaviour::Attack { attack, variant: 0 };
+            let maker = Maker { label: attack.name(), behaviour, studio: stage.studio.clone() };
+            let body = stage.body(3);
+            async move {
+                match maker.answer(body).await {
+                    StandInAnswer::Clip(file) => decode(&file, SIZE).expect("decodes"),
+                    other => panic!("{attack:?}: {other:?}"),
+                }
+            }
+        };
+        let (sharp, again) = tokio::join!(stage.file("honest-sharp", 0), attack(Attack::Reencode));
+        let sharp = decode(&sharp, SIZE).expect("decodes");
+        let alike = psnr(again.frame(20).y, sharp.frame(20).y);
+        assert!(again != sharp && alike > 32.0, "another file of the same pictures: {alike:.1} dB");
+        let (copy, real) = (attack(Attack::SourceCopy).await, real());
+        assert!(psnr(copy.frame(20).y, real.frame(20).y) > 36.0, "the real clip itself");
+        let (panned, written) = (attack(Attack::Pan).await, attack(Attack::TextOverlay).await);
+        assert!(psnr(panned.frame(20).y, panned.frame(0).y) < 30.0);
+        assert!(psnr(written.frame(0).y, real.frame(0).y) < 30.0);
+        assert_eq!([again.len(), copy.len(), panned.len(), written.len()], [30; 4]);
+        // One clip behind the door serves all that need it.
+        assert!(stage.door.opened.load(std::sync::atomic::Ordering::Relaxed) <= 2);
     }
 
     #[tokio::test]

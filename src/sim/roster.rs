@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leoma_film::transfer::TransferStyle;
+use leoma_film::{attacks::Attack, transfer::TransferStyle};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -60,6 +60,13 @@ pub enum Behaviour {
         /// How many frames.
         frames: u32,
     },
+    /// A cheat of the evidence, for a gate of its own.
+    Attack {
+        /// Which.
+        attack: Attack,
+        /// Which variant of it.
+        variant: usize,
+    },
     /// Another size than the asked one.
     WrongSize {
         /// Width in pixels.
@@ -88,8 +95,26 @@ pub struct Persona {
     pub behaviour: Behaviour,
 }
 
+/// Attacks that take part, with their variant, one of each kind at most: those whose gates stand. Labels and reveals follow
+/// from the list; the report counts every one of them as a cheat.
+pub const ATTACKS: &[(Attack, usize)] = &[];
+
+/// A miner that attacks.
+fn attacker((attack, variant): (Attack, usize)) -> Persona {
+    Persona {
+        label: attack.name(),
+        expect: Expectation::Cheat,
+        behaviour: Behaviour::Attack { attack, variant },
+    }
+}
+
 /// The characters, in the order of their uids and of their reveals.
 pub fn personas() -> Vec<Persona> {
+    let attackers = ATTACKS.iter().map(|attack| attacker(*attack));
+    standing_cast().into_iter().chain(attackers).collect()
+}
+
+fn standing_cast() -> Vec<Persona> {
     let honest = |label, pace, softness, crf| Persona {
         label,
         expect: Expectation::Honest,
@@ -264,8 +289,20 @@ mod tests {
     fn the_play_has_three_honest_miners_and_every_kind_of_trouble() {
         let count = |expect| personas().iter().filter(|p| p.expect == expect).count();
         assert_eq!(count(Expectation::Honest), 3);
-        assert_eq!(count(Expectation::Cheat), 4);
+        assert_eq!(count(Expectation::Cheat), 4 + ATTACKS.len());
         assert_eq!(count(Expectation::Failure), 5);
+    }
+
+    #[test]
+    fn every_attack_would_be_a_cheat_of_its_own_name() {
+        let cast = personas();
+        for attack in Attack::ALL {
+            let persona = attacker((attack, 0));
+            assert_eq!((persona.label, persona.expect), (attack.name(), Expectation::Cheat));
+            let taken = cast.iter().filter(|other| other.label == persona.label).count();
+            let plays = ATTACKS.iter().filter(|(playing, _)| *playing == attack).count();
+            assert_eq!(taken, plays, "{} is a name of its own", persona.label);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use leoma_film::transfer::Scene;
+use leoma_film::{attacks::AttackError, transfer::Scene};
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use super::{
@@ -41,6 +41,9 @@ pub enum StudioError {
     /// The clip could not be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// An attack has nothing to be made from.
+    #[error(transparent)]
+    Attack(#[from] AttackError),
     /// The simulation stops, or the work panicked.
     #[error("the work was interrupted")]
     Interrupted,
@@ -108,15 +111,18 @@ impl Studio {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// DEMO ONLY: the real clip behind the room's first frame.
+    pub async fn real(&self, room: &Room) -> Result<Arc<Yuv420Clip>, StudioError> {
+        let real = self.door.real_clip(room.image).await?.ok_or(StudioError::Unknown)?;
+        let size = (room.first_frame.width(), room.first_frame.height());
+        if (real.width(), real.height()) == size { Ok(real) } else { Err(StudioError::Unknown) }
+    }
+
     /// The motion of the real clip behind the room's first frame, read once.
     pub async fn scene(&self, room: &Room) -> Result<Arc<Scene>, StudioError> {
         let read = || async {
-            let real = self.door.real_clip(room.image).await?.ok_or(StudioError::Unknown)?;
+            let real = self.real(room).await?;
             let first_frame = room.first_frame.clone();
-            let same_size = (real.width(), real.height()) == (first_frame.width(), first_frame.height());
-            if !same_size {
-                return Err(StudioError::Unknown);
-            }
             work(move || Arc::new(Scene::read(first_frame, &real))).await
         };
         room.scene.get_or_try_init(read).await.cloned()
@@ -128,13 +134,24 @@ impl Studio {
         make: impl FnOnce() -> Yuv420Clip + Send + 'static,
         options: EncodeOptions,
     ) -> Result<Bytes, StudioError> {
+        self.try_produce(move || Ok(make()), options).await
+    }
+
+    /// [`Studio::produce`] for planes that may not come about.
+    pub async fn try_produce(
+        &self,
+        make: impl FnOnce() -> Result<Yuv420Clip, AttackError> + Send + 'static,
+        options: EncodeOptions,
+    ) -> Result<Bytes, StudioError> {
         let _bench = self.benches.acquire().await.map_err(|_| StudioError::Interrupted)?;
-        let clip = work(make).await?;
+        let clip = work(make).await??;
         Ok(encode(&clip, &options).await?)
     }
 }
 
 /// Runs a long computation off the async threads.
-async fn work<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, StudioError> {
+pub(super) async fn work<T: Send + 'static>(
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StudioError> {
     tokio::task::spawn_blocking(job).await.map_err(|_| StudioError::Interrupted)
 }

@@ -124,6 +124,7 @@ mod tests {
             passed,
             terms: scores.terms,
             gates: BTreeMap::new(),
+            opponents: None,
             prompt_read: PromptRead::None,
             frame_digest: Digest([0; 32]),
             score_digest: Digest([0; 32]),
