@@ -13,9 +13,9 @@ LEOMA_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/leoma
 export LEOMA_CACHE
 export CARGO_TARGET_DIR ?= $(LEOMA_CACHE)/target
 LEOMA := $(CARGO_TARGET_DIR)/debug/leoma
-DEMO_ROUNDS ?= 3
+DEMO_ROUNDS ?= 2
 # Milliseconds between blocks; miners have 60 blocks to answer. A slow machine needs more.
-DEMO_BLOCK_MS ?= 800
+DEMO_BLOCK_MS ?= 1200
 
 .PHONY: help demo test build setup lint bench clean
 

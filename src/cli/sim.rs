@@ -44,7 +44,7 @@ const PAGE_DEADLINE: Duration = Duration::from_secs(10);
 /// Most bytes of one of its pages.
 const MAX_PAGE_BYTES: usize = 32 << 20;
 
-/// Run the demo's world: a development chain, stand-ins of Chutes and Hugging Face, and twelve miners
+/// Run the demo's world: a development chain, stand-ins of Chutes and Hugging Face, and miners
 ///
 /// Three honest stand-ins move the given frame by the real clip's motion, which a real miner never
 /// sees; the others cheat or fail. Nothing here is evidence about real models. The connection files

@@ -461,7 +461,7 @@ impl Setting for ScorerChoice {
         text.parse().map_err(|_| refused::<Self>(text))
     }
     fn shown(&self) -> Option<toml::Value> {
-        shown_text(&self.to_string())
+        shown_text(self.to_string())
     }
 }
 

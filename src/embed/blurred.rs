@@ -198,7 +198,7 @@ mod tests {
             let maps = Tensor::from_data(TensorData::new(batch.data, [1, 3, height, width]), &device);
             let got = blurred.apply(order.arrange(maps, Order::ChannelsFirst));
             let got = Order::ChannelsFirst.arrange(got, order);
-            prop_assert_eq!(got.dims()[2..].to_vec(), vec![(height + 1) / 2 + 1, (width + 1) / 2 + 1]);
+            prop_assert_eq!(got.dims()[2..].to_vec(), vec![height.div_ceil(2) + 1, width.div_ceil(2) + 1]);
             let got = got.into_data().try_to_vec::<f32>().expect("floats");
             for (got, expected) in got.iter().zip(expected.values()) {
                 prop_assert!((got - expected).abs() < 1e-4, "{} {}", got, expected);

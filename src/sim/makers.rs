@@ -14,7 +14,7 @@ use super::{
     encode::{EncodeOptions, IndexPlace, decode},
     roster::{Behaviour, COPY_PATIENCE, Enrolled},
     services::{ClipMaker, StandInAnswer, StandInMiner},
-    studio::{Room, Studio, StudioError, work},
+    studio::{Room, Studio, StudioError},
 };
 use crate::{miners::protocol::GenerateBody, quality::frame::Yuv420Clip};
 
@@ -145,11 +145,7 @@ impl Maker {
                 let size = (room.first_frame.width(), room.first_frame.height());
                 Arc::new(decode(&file, size, frames).await?)
             }
-            Needs::Honest => {
-                let scene = self.studio.scene(room).await?;
-                let style = TransferStyle { pace: 1.0, softness: 0.0 };
-                work(move || Arc::new(scene.render(style, frames))).await?
-            }
+            Needs::Honest => self.studio.faithful(room, frames).await?,
         };
         Ok(Some(Some(clip)))
     }

@@ -95,9 +95,19 @@ pub struct Persona {
     pub behaviour: Behaviour,
 }
 
-/// Attacks that take part, with their variant, one of each kind at most: those whose gates stand. Labels and reveals follow
-/// from the list; the report counts every one of them as a cheat.
-pub const ATTACKS: &[(Attack, usize)] = &[];
+/// Attacks that take part, with their variant, one of each kind at most. Labels and reveals follow from the list; the
+/// report counts every one of them as a cheat.
+pub const ATTACKS: &[(Attack, usize)] = &[
+    (Attack::Pan, 0),
+    (Attack::Zoom, 0),
+    (Attack::BlurredFreeze, 1),
+    (Attack::Shimmer, 0),
+    (Attack::Crossfade, 0),
+    (Attack::Loop, 0),
+    (Attack::SourceCopy, 0),
+    (Attack::Reencode, 0),
+    (Attack::TextOverlay, 1),
+];
 
 /// A miner that attacks.
 fn attacker((attack, variant): (Attack, usize)) -> Persona {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use leoma_film::{attacks::AttackError, transfer::Scene};
+use leoma_film::{
+    attacks::AttackError,
+    transfer::{Scene, TransferStyle},
+};
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use super::{
@@ -55,6 +58,7 @@ pub struct Room {
     pub first_frame: Arc<Yuv420Clip>,
     image: Digest,
     scene: OnceCell<Arc<Scene>>,
+    faithful: OnceCell<Arc<Yuv420Clip>>,
     /// The file that the copied miner answered with.
     published: watch::Sender<Option<Bytes>>,
 }
@@ -100,7 +104,13 @@ impl Studio {
             return Ok(room.clone());
         }
         let (published, _) = watch::channel(None);
-        let room = Arc::new(Room { first_frame, image, scene: OnceCell::new(), published });
+        let room = Arc::new(Room {
+            first_frame,
+            image,
+            scene: OnceCell::new(),
+            faithful: OnceCell::new(),
+            published,
+        });
         rooms.push_front(room.clone());
         rooms.truncate(ROOMS);
         Ok(room)
@@ -126,6 +136,18 @@ impl Studio {
             work(move || Arc::new(Scene::read(first_frame, &real))).await
         };
         room.scene.get_or_try_init(read).await.cloned()
+    }
+
+    /// The first frame with the real clip's motion at its own pace, made once, for attacks that alter an honest clip. All
+    /// requests of one first frame ask for the same number of frames.
+    pub async fn faithful(&self, room: &Room, frames: usize) -> Result<Arc<Yuv420Clip>, StudioError> {
+        let make = || async {
+            let scene = self.scene(room).await?;
+            let _bench = self.benches.acquire().await.map_err(|_| StudioError::Interrupted)?;
+            let style = TransferStyle { pace: 1.0, softness: 0.0 };
+            work(move || Arc::new(scene.render(style, frames))).await
+        };
+        room.faithful.get_or_try_init(make).await.cloned()
     }
 
     /// Makes planes and encodes them, when a bench is free.

@@ -23,7 +23,7 @@ impl Browser {
                 Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
             run.is_ok_and(|status| status.success())
         };
-        let Some(program) = NAMES.into_iter().find(|name| answers(&name)) else {
+        let Some(program) = NAMES.into_iter().find(|name| answers(name)) else {
             let skipped = "SKIPPED: no Chromium on this machine (Debian: apt-get install chromium), \
                            so the report was not looked at";
             assert!(std::env::var_os("LEOMA_REQUIRE_ASSETS").is_none(), "{skipped}");

@@ -8,7 +8,7 @@ use std::{
 
 use leoma::{
     corpus::draw::{DrawOptions, draw_corpus},
-    domain::rules::Rules,
+    domain::{rules::Rules, scoring::GateMode},
 };
 
 /// A name that would leave its place in a page that does not escape.
@@ -27,6 +27,8 @@ pub fn small_rules() -> Rules {
     rules.request.frames = 33;
     rules.request.width = 256;
     rules.request.height = 144;
+    // Its honest clip is the real one, encoded anew.
+    rules.scoring.gates.source_copy.mode = GateMode::Advisory;
     // Small drawn clips move less than real ones.
     rules.scoring.dynamics.min_reference_residual = 1;
     rules

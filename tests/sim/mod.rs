@@ -179,7 +179,7 @@ fn is_checked(config: &Path) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validator_finds_its_world_and_the_report_judges_who_was_paid() {
     let mut world = World::start().await;
-    assert_eq!(world.roster.len(), 12);
+    assert_eq!(world.roster.len(), 12 + leoma::sim::roster::ATTACKS.len());
     assert!(is_checked(&world.connections.config), "the written configuration is not accepted");
     let chain = world.chain().await;
     let head = chain.head().await.expect("head").block.hash;

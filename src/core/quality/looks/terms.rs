@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(brighter[3], 20 * 256);
         let clipped = all(&clip(|_, plane, v, _| if plane == 0 && v > 140 { 235 } else { v }));
         assert!(clipped[4] > 1_000, "{clipped:?}");
-        let checkers = |v: u8, i: usize| if (i % SIDE + i / SIDE) % 2 == 0 { v + 1 } else { v - 1 };
+        let checkers = |v: u8, i: usize| if (i % SIDE + i / SIDE).is_multiple_of(2) { v + 1 } else { v - 1 };
         let checkered = all(&clip(|_, plane, v, i| if plane == 0 { checkers(v, i) } else { v }));
         assert!((500..=512).contains(&checkered[7]), "{checkered:?}");
         let coarse = all(&clip(|_, plane, v, _| if plane == 0 { v & !7 } else { v }));

@@ -173,10 +173,10 @@ impl Rows {
         for (i, line) in smooth.iter_mut().enumerate() {
             let (ours, theirs) = (&a[i][..width + 2], &b[i][..width + 2]);
             let line = &mut line[..width];
-            for x in 0..width {
+            for (x, value) in line.iter_mut().enumerate() {
                 let at = |x: usize| theirs[x].wrapping_sub(ours[x]);
                 let middle = at(x + 1);
-                line[x] =
+                *value =
                     at(x).wrapping_add(at(x + 2)).wrapping_add(middle).wrapping_add(middle).wrapping_add(2)
                         >> 2;
             }
