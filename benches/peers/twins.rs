@@ -7,7 +7,7 @@ use leoma::quality::{
     border::bars,
     color_distance::color_distance,
     detail::{laplacian_energy, luma_sum},
-    difference::difference,
+    difference::block_sums,
     flow::{Field, FlowPair, Pyramid, consistency::fates, flow},
     layers::explain,
     measure::{BAR_STEP, GRID_STEP, LONGEST_CYCLE},
@@ -115,13 +115,13 @@ fn planes() -> Vec<Kernel> {
         }),
         ("difference", |inputs, _| {
             let (width, height) = inputs.size();
-            each(inputs.clip.len() - 1, |t| difference(inputs.luma(t), inputs.luma(t + 1), width, height));
+            each(inputs.clip.len() - 1, |t| block_sums(inputs.luma(t), inputs.luma(t + 1), width, height));
         }),
         ("lags", |_, stages| {
             let (width, height) = stages.half_size();
             for lag in 2..=LONGEST_CYCLE {
                 let half = &stages.half;
-                each(half.len() - lag, |t| difference(&half[t], &half[t + lag], width, height));
+                each(half.len() - lag, |t| block_sums(&half[t], &half[t + lag], width, height));
             }
         }),
         ("detail", |inputs, stages| {
