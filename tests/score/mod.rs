@@ -5,3 +5,4 @@ mod inputs;
 mod material;
 mod report;
 mod verdicts;
+mod writers;
