@@ -1,6 +1,7 @@
 // Colour histogram, hue histogram and colour sums of sampled frames, by tiles of 16x16 chroma samples.
 // Planes are whole frames here. Twin: quality::looks::color::color_sums. A sample adds at most 2^16 to a row, a tile stays below 2^25.
 #import sampled
+#import root
 
 // Per sampled frame 100 rows: 64 bins, 32 sectors, black, white, luma, saturation.
 @group(0) @binding(2) var<storage, read_write> partials: array<u32>;
@@ -11,18 +12,6 @@ var<workgroup> sums: array<atomic<u32>, 100>;
 
 fn pixel(index: u32) -> u32 {
     return byte_of(planes[index >> 2u], index);
-}
-
-// Largest r with r * r <= value, for value of at most 2^23.
-fn square_root(value: u32) -> u32 {
-    var root = 0u;
-    for (var bit = 1u << 11u; bit > 0u; bit >>= 1u) {
-        let candidate = root | bit;
-        if candidate * candidate <= value {
-            root = candidate;
-        }
-    }
-    return root;
 }
 
 // Lower bin of a component and the upper one's share.
