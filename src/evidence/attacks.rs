@@ -60,6 +60,12 @@ impl Attacker {
     }
 }
 
+/// What is attacked, and with what.
+struct Target<'a> {
+    window: &'a SourceWindow,
+    material: Material<'a>,
+}
+
 /// How an attack fared over all windows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AttackFigures {
@@ -174,8 +180,9 @@ pub async fn run(
             other: Some(&other.reference),
             real: Some(&window.reference),
         };
+        let target = Target { window, material };
         for (attacker, fates) in extent.attacks().into_iter().zip(&mut fates) {
-            fates.push(bench.attack(attacker, window, material).await?);
+            fates.push(bench.attack(attacker, &target).await?);
             progress();
         }
     }
@@ -228,18 +235,18 @@ impl Bench<'_> {
     async fn attack(
         &self,
         Attacker { attack, variant }: Attacker,
-        window: &SourceWindow,
-        material: Material<'_>,
+        target: &Target<'_>,
     ) -> Result<Fate, EvidenceError> {
         let made = |material: &Material| tokio::task::block_in_place(|| attack.film(variant, material));
+        let material = &target.material;
         match (attack.file(variant), material.honest) {
             (File::Copied(copied), Some(honest)) => {
                 let original = self.workshop.encoded(honest, ATTACK_CRF).await?;
-                let clip = made(&Material { honest: Some(&original), ..material })?;
-                self.copy(window, &original, Arc::new(clip), copied).await
+                let clip = made(&Material { honest: Some(&original), ..*material })?;
+                self.copy(target, original, clip, copied).await
             }
-            (File::Otherwise(trick), _) => self.file(window, &made(&material)?, trick).await,
-            (File::Encoded | File::Copied(_), _) => self.pictures(window, &made(&material)?).await,
+            (File::Otherwise(trick), _) => self.file(target, &made(material)?, trick).await,
+            (File::Encoded | File::Copied(_), _) => self.pictures(target.window, &made(material)?).await,
         }
     }
 
@@ -265,7 +272,7 @@ impl Bench<'_> {
 
     async fn file(
         &self,
-        window: &SourceWindow,
+        target: &Target<'_>,
         clip: &Yuv420Clip,
         trick: FileTrick,
     ) -> Result<Fate, EvidenceError> {
@@ -273,7 +280,7 @@ impl Bench<'_> {
         let file = encode_with(clip, fps, ATTACK_CRF, trick.arguments).await?;
         let file = (trick.spoil)(&file);
         match self.workshop.decoder.decode_clip(file.into(), self.judge.rules().request).await {
-            Ok(decoded) => self.judged(window, &decoded.frames),
+            Ok(decoded) => self.judged(target.window, &decoded.frames),
             Err(cause) => match cause.gate() {
                 Some((gate, _)) => Ok(Fate::rejected(gate)),
                 None => Err(cause.into()),
@@ -284,14 +291,14 @@ impl Bench<'_> {
     /// A copy of an earlier miner's answer: refused by G8, or judged on its own.
     async fn copy(
         &self,
-        window: &SourceWindow,
-        original: &Yuv420Clip,
-        clip: Arc<Yuv420Clip>,
+        target: &Target<'_>,
+        original: Arc<Yuv420Clip>,
+        clip: Yuv420Clip,
         copied: Copied,
     ) -> Result<Fate, EvidenceError> {
         let answer = match copied {
             Copied::Encoded => self.workshop.encoded(&clip, ATTACK_CRF).await?,
-            Copied::File | Copied::Pictures => clip,
+            Copied::File | Copied::Pictures => Arc::new(clip),
         };
         let file = |kept: bool| Digest::of(if kept { b"the file" } else { b"another file" });
         let miner = |key: u8, file: Digest, clip: &Yuv420Clip| ClipIdentity {
@@ -300,10 +307,10 @@ impl Bench<'_> {
             file,
             frames: clip.digest(),
         };
-        let clips = [miner(1, file(true), original), miner(2, file(copied == Copied::File), &answer)];
+        let clips = [miner(1, file(true), &original), miner(2, file(copied == Copied::File), &answer)];
         match find_identical(&clips).is_empty() {
             false => Ok(Fate::rejected(GateId::G8)),
-            true => self.judged(window, &answer),
+            true => self.judged(target.window, &answer),
         }
     }
 }

@@ -91,7 +91,7 @@ pub struct Persona {
     pub behaviour: Behaviour,
 }
 
-/// Attacks that take part beside freeze and parallax, with their variant, one of each kind at most. Not yet `Reencode`: G8 knows equal clips only,
+/// Attacks that take part, with their variant, one of each kind at most. Not yet `Reencode`: G8 knows equal clips only,
 /// and one encoded anew has won a round by a hair. Labels and reveals follow from the list; the
 /// report counts every one of them as a cheat.
 pub const ATTACKS: &[(Attack, usize)] = &[
