@@ -11,6 +11,7 @@ pub mod layers;
 pub mod looks;
 pub mod mosaic;
 pub mod motion;
+mod sampled;
 pub mod ssim;
 mod sum;
 pub mod temporal;
