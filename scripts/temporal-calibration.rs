@@ -21,9 +21,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let frames = data.len() / Yuv420Clip::frame_bytes(WIDTH, HEIGHT);
         let measures = FlowMeasures::of(&Yuv420Clip::from_planes(WIDTH, HEIGHT, frames, data)?, FRAMES);
         type Term = fn(&FlowMeasures) -> i64;
-        let all: [(&str, Term); 8] = [
+        let all: [(&str, Term); 9] = [
             ("warp_error", terms::warp_error),
             ("census", terms::census),
+            ("deformation", terms::deformation),
             ("flicker", terms::flicker),
             ("jerk", terms::jerk),
             ("motion", terms::motion),
