@@ -142,8 +142,17 @@ fn check_scoring(scoring: &ScoringRules) -> Result<(), RulesError> {
     let (f, t, a) = (&scoring.first_frame, &scoring.temporal, &scoring.artifacts);
     check_terms("scoring.first_frame", &[f.ssim0, f.color0, f.align0, f.palette, f.lpips0, f.id_drift])?;
     check_terms("scoring.temporal", &[t.warp, t.cut, t.flicker, t.jerk, t.drift])?;
-    let looks =
-        [a.clipping, a.saturation, a.hue, a.exposure, a.ringing, a.banding, a.checker, a.temporal_noise];
+    let looks = [
+        a.clipping,
+        a.saturation,
+        a.hue,
+        a.exposure,
+        a.ringing,
+        a.banding,
+        a.checker,
+        a.temporal_noise,
+        a.structure,
+    ];
     check_terms("scoring.artifacts", &[&[a.blockiness, a.blur, a.noise], &looks[..]].concat())?;
     check_terms("scoring.prompt", &[scoring.prompt.camera])?;
     at_most("scoring.camera.movement", scoring.camera.movement, 2, 10_000)?;
@@ -210,6 +219,11 @@ fn check_gates(gates: &GateRules) -> Result<(), RulesError> {
     at_most("scoring.gates.pan_zoom.residual", gates.pan_zoom.residual, 0, 1_000)?;
     at_most("scoring.gates.pan_zoom.cap", gates.pan_zoom.cap.into(), 1, 10_000)?;
     at_most("scoring.gates.border.thickness", gates.border.thickness.into(), 1, 4_096)?;
+    at_most("scoring.gates.overlay.strokes", gates.overlay.strokes, 1, LARGEST_RAW)?;
+    at_most("scoring.gates.spectrum.share", gates.spectrum.share, 1, 10_000)?;
+    at_most("scoring.gates.spectrum.of_given", gates.spectrum.of_given, 1, 1_000)?;
+    at_most("scoring.gates.spectrum.of_given_alone", gates.spectrum.of_given_alone, 0, 1_000)?;
+    at_most("scoring.gates.spectrum.blocks", gates.spectrum.blocks, 1, LARGEST_RAW)?;
     check_clip_gates(gates)
 }
 

@@ -198,6 +198,8 @@ pub struct ArtifactTerms {
     pub checker: TermRule,
     /// Change of flat and still ground along the motion beyond the reference's, in 1/256 level.
     pub temporal_noise: TermRule,
+    /// What residual motion deforms, against the reference's, in 1/1000.
+    pub structure: TermRule,
 }
 
 /// Motion amount against the reference, ratios in 1/1000, linear in the logarithm between the points.
@@ -258,6 +260,10 @@ pub struct GateRules {
     pub crossfade: CrossfadeGate,
     /// G7.
     pub source_copy: SourceCopyGate,
+    /// G9.
+    pub overlay: OverlayGate,
+    /// G12, the part that reads the spectrum.
+    pub spectrum: SpectrumGate,
 }
 
 /// G3: noise that poses as motion.
@@ -322,6 +328,32 @@ pub struct SourceCopyGate {
     pub distance: i64,
     /// ... differing bits of the perceptual hashes, mean in 1/1000, up to which the clip is a copy.
     pub hash: i64,
+}
+
+/// G9: writing that is laid over the clip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverlayGate {
+    /// Whether it decides.
+    pub mode: GateMode,
+    /// New standing edges in dense blocks beyond the reference's, in half-size pixels beyond 40 a block.
+    pub strokes: i64,
+}
+
+/// G12: a clip that was made smaller and enlarged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpectrumGate {
+    /// Whether it decides.
+    pub mode: GateMode,
+    /// What the sharpest blocks have in the highest octave against the one below, in 1/1000, and ...
+    pub share: i64,
+    /// ... that share against the lesser one of the given first frame and the reference, in 1/1000; or ...
+    pub of_given: i64,
+    /// ... that alone, in 1/1000.
+    pub of_given_alone: i64,
+    /// Least number of textured blocks that are judged.
+    pub blocks: i64,
 }
 
 /// G2: a clip that stands still, or repeats a few frames.

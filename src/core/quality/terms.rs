@@ -136,6 +136,7 @@ pub struct RawTerms {
     pub banding: Option<i64>,
     pub checker: Option<i64>,
     pub temporal_noise: Option<i64>,
+    pub structure: Option<i64>,
     /// What the camera does of what the prompt asks; filled in by who knows the prompt.
     pub camera: Option<CameraReading>,
 }
@@ -167,6 +168,7 @@ impl RawTerms {
             ("banding", self.banding),
             ("checker", self.checker),
             ("temporal_noise", self.temporal_noise),
+            ("structure", self.structure),
             ("camera", self.camera.map(|camera| camera.agreement)),
         ]
         .into_iter()
@@ -213,6 +215,7 @@ impl RawTerms {
             banding: exceeds(looks::terms::banding),
             checker: exceeds(looks::terms::checker),
             temporal_noise: beyond(temporal::terms::temporal_noise),
+            structure: reference.map(|r| temporal::terms::structure(&clip.flow, &r.flow)),
             ..Self::default()
         }
     }
@@ -312,6 +315,7 @@ pub fn score_terms(raw: &RawTerms, rules: &ScoringRules) -> TermScores {
             ("banding", raw.banding, a.banding),
             ("checker", raw.checker, a.checker),
             ("temporal_noise", raw.temporal_noise, a.temporal_noise),
+            ("structure", raw.structure, a.structure),
         ],
     );
     let motion = raw.dynamics.map(|ratio| dynamics_score(ratio, &rules.dynamics));

@@ -164,7 +164,10 @@ pub fn judge_by<'a, M: Measure>(
     }
     let clip = measure.clip(input.clip, frames).map_err(JudgeError::Measure)?;
     let mut findings = vec![
-        gates::letterbox(&clip, input.first_frame, &scoring.gates.border),
+        gates::spectrum::beside(
+            gates::letterbox(&clip, input.first_frame, &scoring.gates.border),
+            gates::spectrum::upscaled(&clip, input.first_frame, reference, &scoring.gates.spectrum),
+        ),
         gates::freeze(&clip, reference, &scoring.gates.freeze),
     ];
     findings.extend(gates::of_whole_clips(&clip, reference, &scoring.gates));

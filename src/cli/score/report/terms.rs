@@ -105,6 +105,7 @@ fn meaning(name: &str) -> &'static str {
         "lpips0" => "perceptual distance of the first frames, 1/1024",
         "id_drift" => "likeness of later frames to the given one, of the reference's, 1/1000",
         "drift" => "least likeness of frames 2 to 80 apart, of the reference's, 1/1000",
+        "structure" => "deformation by the motion against the reference's, 1/1000",
         "camera" => "what the camera does of what the prompt asks of it, 1/1000",
         _ => "",
     }
