@@ -51,6 +51,10 @@ pub enum Kernel {
     LooksBands,
     /// Sums of blocks of all three planes.
     Mosaic,
+    /// Energy of the two highest octaves by block.
+    Octaves,
+    /// Edges that stand where the first frame has none.
+    Strokes,
 }
 
 macro_rules! sources {
@@ -96,6 +100,8 @@ sources! {
     LooksLuma = "looks_luma",
     LooksBands = "looks_bands",
     Mosaic = "mosaic",
+    Octaves = "octaves",
+    Strokes = "strokes",
 }
 
 const SHARED: &[(&str, &str)] = &[
