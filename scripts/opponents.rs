@@ -88,13 +88,21 @@ impl Task {
         let real = decode(Path::new(file), second, "fps=16,scale=832:480:flags=bicubic")?;
         let frame = real.as_bytes()[..Yuv420Clip::frame_bytes(WIDTH, HEIGHT)].to_vec();
         let first_frame = Yuv420Clip::from_planes(WIDTH, HEIGHT, 1, frame)?;
-        let mut rules = Rules::embedded();
+        // No part of a comparison with opponents.
+        let mut rules = Rules::embedded().without_models();
         rules.request.frames = real.len() as u32;
         if long {
             rules.scoring.opponents.frames = FRAMES as u32;
         }
-        let input = TaskInput { first_frame: &first_frame, reference: &real, rules: &rules };
-        let prepared = PreparedTask::of(&input);
+        let task = TaskInput {
+            first_frame: &first_frame,
+            reference: &real,
+            rules: &rules,
+            prompt: "",
+            others: &[],
+            models: None,
+        };
+        let prepared = PreparedTask::of(&task)?;
         let name =
             Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { name: format!("{name}@{second}"), real, first_frame, rules, prepared })
@@ -130,6 +138,8 @@ impl Task {
             first_frame: &self.first_frame,
             reference: Some(&self.real),
             prompt: "",
+            others: &[],
+            models: None,
             rules: &self.rules,
         };
         let text = match judge_measured(&input, &self.prepared)? {

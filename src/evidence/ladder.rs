@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn figures_count_pairs_ties_and_points() {
-        let judge = Judge::of(Rules::embedded()).expect("sound rules");
+        let judge = Judge::of(Rules::embedded().without_models(), None).expect("sound rules");
         let plan = Plan {
             damage: Damage::Made(Generator::Blur),
             answers: &["blur", "unheard_of"],

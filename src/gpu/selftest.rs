@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    adapters::is_software,
     device::Generation,
     domain::ids::Digest,
     error::DeviceError,
@@ -75,6 +76,8 @@ pub struct SelfTest {
     pub backend: String,
     /// Driver and its version; empty for the CPU.
     pub driver: String,
+    /// Whether it is the processor or a software adapter on it.
+    pub software: bool,
     /// One entry per kernel.
     pub kernels: Vec<KernelCheck>,
 }
@@ -104,6 +107,7 @@ pub fn of_twins() -> SelfTest {
         adapter: "CPU".to_owned(),
         backend: "cpu".to_owned(),
         driver: String::new(),
+        software: true,
         kernels: kernels.collect(),
     }
 }
@@ -129,6 +133,7 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
         adapter: info.name.clone(),
         backend: info.backend.to_string(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        software: is_software(info),
         kernels,
     })
 }

@@ -192,10 +192,26 @@ fn other_honest_motion_and_light_noise_are_no_damage() {
 fn the_temporal_axis_falls_with_every_damage() {
     let (clip, rules) = (&honest().0, rules());
     let first_frame = frame(clip, 0);
-    let task = PreparedTask::of(&TaskInput { first_frame: &first_frame, reference: clip, rules: &rules });
+    let input = TaskInput {
+        first_frame: &first_frame,
+        reference: clip,
+        rules: &rules,
+        prompt: "",
+        others: &[],
+        models: None,
+    };
+    let task = PreparedTask::of(&input).expect("no models are asked");
     let axis = |clip: &Yuv420Clip| {
         let reference = Some(&honest().0);
-        let input = JudgeInput { clip, first_frame: &first_frame, reference, prompt: "", rules: &rules };
+        let input = JudgeInput {
+            clip,
+            first_frame: &first_frame,
+            reference,
+            prompt: "",
+            rules: &rules,
+            others: &[],
+            models: None,
+        };
         match judge_measured(&input, &task).expect("our planes fit the rules") {
             Verdict::Scored(card) => card.axes.temporal.expect("the reference moves").get(),
             Verdict::Gated { gate, .. } => panic!("gated by {gate:?}"),

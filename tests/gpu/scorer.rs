@@ -23,7 +23,9 @@ fn job(clip: leoma_core::quality::frame::Yuv420Clip) -> ScoreJob {
         first_frame: Arc::new(frame(&reference, 0)),
         reference: Some(Arc::new(reference)),
         prompt: "waves".into(),
+        others: Arc::new([]),
         rules: Arc::new(rules()),
+        models: None,
     }
 }
 
@@ -36,7 +38,7 @@ async fn concurrent_jobs_get_the_verdicts_of_the_pure_function_on_every_device()
     let freeze = ScoreJob { clip: Arc::new(frames(&living(11, 1.0), vec![0; FRAMES])), ..honest.clone() };
     let mut without = honest.clone();
     without.reference = None;
-    let task = PreparedTask::of(&task_of(&honest));
+    let task = PreparedTask::of(&task_of(&honest)).expect("fits");
     let of = |job: &ScoreJob| {
         let known = Known::task(job.reference.as_ref().map(|_| &task));
         judge_measured(&input_of(job), known).expect("fits")
@@ -65,6 +67,8 @@ fn input_of(job: &ScoreJob) -> JudgeInput<'_> {
         reference: job.reference.as_deref(),
         prompt: &job.prompt,
         rules: &job.rules,
+        others: &job.others,
+        models: None,
     }
 }
 

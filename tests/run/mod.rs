@@ -1,6 +1,7 @@
 //! `leoma run` as an operator meets it: the real binary beside the real simulation, with small clips.
 
 mod deaths;
+mod models;
 mod world;
 
 use std::{

@@ -3,5 +3,6 @@
 mod browser;
 mod inputs;
 mod material;
+mod models;
 mod report;
 mod verdicts;

@@ -13,11 +13,13 @@ use super::{
     Execute, block_on,
     exit::{Exit, Failure, after_help},
     files::read_rules,
+    networks,
 };
 use crate::{
     corpus::{Corpus, CorpusError, CorpusOptions},
     decode::{Decoder, DecoderOptions},
     domain::rules::{ActiveRules, Rules},
+    embed::DeviceChoice,
     evidence::{
         EvidenceError, attacks,
         clean::{self, CLEAN_CRF},
@@ -115,6 +117,12 @@ pub(super) fn decoder(rules: &Rules) -> Result<Decoder, Failure> {
     Ok(Decoder::new(DecoderOptions::with_worker(worker).under(&rules.limits)))
 }
 
+/// A judge by these rules, with the networks that they name.
+pub(super) fn judge(rules: &Rules) -> Result<Judge, Failure> {
+    let models = networks::open(rules, None, DeviceChoice::Cpu)?;
+    Judge::of(rules.clone(), models).map_err(failed)
+}
+
 /// Opens a corpus that the command line names.
 pub(super) async fn open_corpus(
     location: &str,
@@ -131,6 +139,7 @@ pub(super) fn failed(cause: EvidenceError) -> Failure {
     let exit = match &cause {
         EvidenceError::Corpus(CorpusError::Shelf(_) | CorpusError::Manifest(_))
         | EvidenceError::FewSources { .. } => Exit::Unreadable,
+        EvidenceError::Models(_) => Exit::Unreadable,
         EvidenceError::Rules(_) => Exit::Usage,
         _ => Exit::Internal,
     };
@@ -178,7 +187,8 @@ async fn take(command: &EvaluateCommand, rules: &ActiveRules) -> Result<Evidence
     let corpus = open_corpus(location, &command.manifest, &decoder).await?;
     let bar = Progress::start();
     bar.stage("cutting windows", corpus.len());
-    let all = Windows::of(&corpus, &rules.rules, command.windows.into(), |key| bar.step(key)).await;
+    let judge = judge(&rules.rules)?.beside(corpus.clips().iter().map(|clip| clip.caption.clone()));
+    let all = Windows::of(&corpus, &judge, command.windows.into(), |key| bar.step(key)).await;
     let all = all.map_err(failed)?;
     let split = all.split();
     let mut windows = all.from_sources(&split.held_out);
@@ -188,7 +198,6 @@ async fn take(command: &EvaluateCommand, rules: &ActiveRules) -> Result<Evidence
     if windows.is_empty() {
         return Err(few(&all, 0, 1));
     }
-    let judge = Judge::of(rules.rules.clone()).map_err(|cause| failed(cause.into()))?;
     let workshop = Workshop { decoder, fps: rules.rules.request.fps };
     let quick = |plan: &&Plan| !command.quick || QUICK.map(Damage::Made).contains(&plan.damage);
     let plans: Vec<&Plan> = PLANS.iter().filter(quick).collect();

@@ -9,6 +9,7 @@ pub mod color;
 pub mod color_distance;
 pub mod detail;
 pub mod difference;
+pub mod embeddings;
 pub mod fixed;
 pub mod flow;
 pub mod frame;
