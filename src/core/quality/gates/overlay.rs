@@ -41,6 +41,12 @@ fn judged(clip: &ClipMeasures) -> impl Iterator<Item = (usize, &StrokeWindow)> {
     })
 }
 
+/// The window with most strokes among those that are judged, the first of equals, and the frame at which it ends.
+fn densest(clip: &ClipMeasures) -> (usize, StrokeWindow) {
+    let most = judged(clip).max_by_key(|(end, window)| (window.dense, std::cmp::Reverse(*end)));
+    most.map_or((0, StrokeWindow::default()), |(end, window)| (end, *window))
+}
+
 /// Mean displacement of the four corners, sum of components, in 1/8 pixel. Coefficients are below 2^41 a pair (fits clamp
 /// them), so that 1000 pairs and sides of 2^9 half blocks stay below 2^61.
 fn distance(motion: &Affine, [right, lower]: [i64; 2]) -> i64 {
@@ -55,18 +61,15 @@ fn distance(motion: &Affine, [right, lower]: [i64; 2]) -> i64 {
 /// G9: in one window of five frames far more sharp edges stand close together, where the first frame has none, than in any
 /// window of the reference.
 pub fn overlay(clip: &ClipMeasures, reference: Option<&ClipMeasures>, gate: &OverlayGate) -> GateFinding {
-    let judged: Vec<_> = judged(clip).collect();
-    let worst = judged.iter().max_by_key(|(end, window)| (window.dense, std::cmp::Reverse(*end)));
-    let (end, worst) = worst.map_or((0, StrokeWindow::default()), |&(end, window)| (end, *window));
-    let budget =
-        reference.map_or(0, |r| r.strokes.windows.iter().map(|window| window.dense).max().unwrap_or(0));
+    let (end, worst) = densest(clip);
+    let budget = reference.map_or(0, |r| densest(r).1.dense);
     let fired = worst.dense - budget >= gate.strokes;
     let numbers = [
         ("strokes", worst.dense),
         ("reference_strokes", budget),
         ("fresh", worst.fresh),
         ("frame", end as i64),
-        ("windows", judged.len() as i64),
+        ("windows", judged(clip).count() as i64),
     ];
     let reason = format!(
         "{} new edges stand close together at frame {end}, in the reference {budget} at most",
