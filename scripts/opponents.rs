@@ -22,7 +22,7 @@ use leoma_core::{
     },
 };
 use leoma_film::{
-    attacks::{Attack, Material, VARIANTS},
+    attacks::{Attack, File, Material},
     transfer::{Scene, TransferStyle},
 };
 
@@ -191,11 +191,16 @@ impl Task {
             frames: self.real.len(),
             prompt: "A beautiful, moving and perfect picture",
             honest: Some(honest),
+            other: None,
             real: Some(&self.real),
         };
         for attack in Attack::ALL {
-            for variant in 0..VARIANTS {
-                let clip = attack.film(variant, &material)?;
+            for variant in 0..attack.variants().len() {
+                // What lies in the file, in the shape or in foreign pictures is the business of `leoma evaluate`.
+                let Ok(clip) = attack.film(variant, &material) else { continue };
+                if matches!(attack.file(variant), File::Otherwise(_)) || clip.len() != self.real.len() {
+                    continue;
+                }
                 self.judge(&format!("! {} {variant}", attack.name()), &encoded(&clip, 20)?)?;
             }
         }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     Execute, block_on,
     evaluate::{
-        decoder, failed, few, judge, open_corpus,
+        SampleArgs, decoder, failed, few, judge, open_corpus,
         progress::{Progress, print},
         reshaped,
     },
@@ -60,18 +60,8 @@ pub struct CalibrateCommand {
     /// Folder of generated clips that are taken for good ones, each its own reference
     #[arg(long, value_name = "DIR")]
     generated: Option<PathBuf>,
-    /// Windows of each clip
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
-    windows: u8,
-    /// Other size than the rules', as WIDTHxHEIGHT: cheaper, and not what a round judges
-    #[arg(long, value_name = "SIZE", value_parser = super::corpus::parse_size)]
-    size: Option<(u32, u32)>,
-    /// Other number of frames than the rules'
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(9..=240))]
-    frames: Option<u32>,
-    /// The rules file in force; without one the rules built in
-    #[arg(long, value_name = "FILE")]
-    rules: Option<PathBuf>,
+    #[command(flatten)]
+    sample: SampleArgs,
     /// Where the new rules file is written; without it the constants are only printed
     #[arg(long, value_name = "FILE", conflicts_with = "check")]
     out: Option<PathBuf>,
@@ -106,9 +96,9 @@ impl Execute for CalibrateCommand {
 }
 
 async fn run(command: CalibrateCommand) -> Result<Exit, Failure> {
-    let in_force = read_rules(command.rules.as_deref())?;
-    let text = rules_text(command.rules.as_deref())?;
-    let rules = reshaped(in_force.rules.clone(), command.size, command.frames)?;
+    let in_force = read_rules(command.sample.rules.as_deref())?;
+    let text = rules_text(command.sample.rules.as_deref())?;
+    let rules = reshaped(in_force.rules.clone(), command.sample.size, command.sample.frames)?;
     let decoder = decoder(&rules.rules)?;
     let judge = judge(&rules.rules)?;
     let generated = match &command.generated {
@@ -119,7 +109,7 @@ async fn run(command: CalibrateCommand) -> Result<Exit, Failure> {
     let judge = judge.beside(corpus.clips().iter().map(|clip| clip.caption.clone()));
     let bar = Progress::start();
     bar.stage("cutting windows", corpus.len());
-    let all = Windows::of(&corpus, &judge, command.windows.into(), |key| bar.step(key)).await;
+    let all = Windows::of(&corpus, &judge, command.sample.windows.into(), |key| bar.step(key)).await;
     let all = all.map_err(failed)?;
     let split = all.split();
     let windows = all.from_sources(&split.calibration);

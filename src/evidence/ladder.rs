@@ -162,7 +162,7 @@ pub fn foreign(windows: &[SourceWindow], place: usize) -> SourceWindow {
     match after.into_iter().find(|window| window.source != here.source) {
         Some(window) => window.clone(),
         None => {
-            let reference = Arc::new(leoma_film::camera::mirrored(&here.reference));
+            let reference = Arc::new(leoma_film::assemble::mirrored(&here.reference, 0));
             SourceWindow { reference, ..here.clone() }
         }
     }

@@ -36,6 +36,9 @@ pub enum EvidenceError {
     /// A file that we encoded ourselves could not be read back.
     #[error("reading back what was encoded: {0}")]
     Decode(#[from] DecodeError),
+    /// An attack could not be made of what we have.
+    #[error(transparent)]
+    Attack(#[from] leoma_film::attacks::AttackError),
     /// Our own planes do not fit the rules, or networks gave no answer.
     #[error(transparent)]
     Judge(#[from] JudgeError<Infallible>),

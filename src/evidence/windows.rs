@@ -52,7 +52,7 @@ impl SourceWindow {
 
 /// The first frame of a clip, as a clip of one frame.
 pub fn first_frame_of(clip: &Yuv420Clip) -> Yuv420Clip {
-    leoma_film::camera::picked(clip, 1, |_| 0)
+    leoma_film::assemble::first(clip, 1)
 }
 
 /// A clip that does not serve, and why.

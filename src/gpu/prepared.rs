@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What the planes of a job are judged as.
-pub(crate) fn judge_input(job: &ScoreJob) -> JudgeInput<'_> {
+pub fn judge_input(job: &ScoreJob) -> JudgeInput<'_> {
     JudgeInput {
         clip: &job.clip,
         first_frame: &job.first_frame,

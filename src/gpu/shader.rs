@@ -106,6 +106,8 @@ sources! {
 
 const SHARED: &[(&str, &str)] = &[
     ("bytes", include_str!("../../shaders/shared/bytes.wgsl")),
+    ("root", include_str!("../../shaders/shared/root.wgsl")),
+    ("sampled", include_str!("../../shaders/shared/sampled.wgsl")),
     ("wide", include_str!("../../shaders/shared/wide.wgsl")),
     ("patch", include_str!("../../shaders/shared/patch.wgsl")),
     ("vectors", include_str!("../../shaders/shared/vectors.wgsl")),

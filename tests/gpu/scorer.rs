@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use leoma_core::quality::{
     opponents::{Known, Opponents, PreparedTask, TaskInput},
-    verdict::{JudgeInput, Twins, judge_measured},
+    verdict::{Twins, judge_measured},
 };
 use leoma_gpu::{
     adapters::AdapterWish,
     cpu::CpuScorer,
     device::DeviceOptions,
+    judge_input,
     port::{ScoreJob, Scorer, ScorerError, Verdict},
     wgpu_scorer::WgpuScorer,
 };
@@ -41,7 +42,7 @@ async fn concurrent_jobs_get_the_verdicts_of_the_pure_function_on_every_device()
     let task = PreparedTask::of(&task_of(&honest)).expect("fits");
     let of = |job: &ScoreJob| {
         let known = Known::task(job.reference.as_ref().map(|_| &task));
-        judge_measured(&input_of(job), known).expect("fits")
+        judge_measured(&judge_input(job), known).expect("fits")
     };
     let wanted = [of(&honest), of(&freeze), of(&without)];
     let stands = |verdict: &Verdict| matches!(verdict, Verdict::Scored(card) if card.opponents.is_some());
@@ -60,20 +61,8 @@ async fn concurrent_jobs_get_the_verdicts_of_the_pure_function_on_every_device()
     }
 }
 
-fn input_of(job: &ScoreJob) -> JudgeInput<'_> {
-    JudgeInput {
-        clip: &job.clip,
-        first_frame: &job.first_frame,
-        reference: job.reference.as_deref(),
-        prompt: &job.prompt,
-        rules: &job.rules,
-        others: &job.others,
-        models: None,
-    }
-}
-
 fn task_of(job: &ScoreJob) -> TaskInput<'_> {
-    input_of(job).task().expect("with a reference")
+    judge_input(job).task().expect("with a reference")
 }
 
 #[test]

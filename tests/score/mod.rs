@@ -6,3 +6,4 @@ mod material;
 mod models;
 mod report;
 mod verdicts;
+mod writers;

@@ -98,7 +98,8 @@ impl Rater {
         };
         let prompt = rating.prompt.as_deref().unwrap_or_default();
         let read = || {
-            let task = reference.as_ref().map(|real| self.judge.task(&first_frame, real, prompt)).transpose()?;
+            let task =
+                reference.as_ref().map(|real| self.judge.task(&first_frame, real, prompt)).transpose()?;
             let reference = reference.as_ref().zip(task.as_ref());
             self.judge.read_against(&first_frame, reference, (prompt, &clip), SourceCopies::Judged)
         };

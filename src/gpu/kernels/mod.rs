@@ -12,6 +12,7 @@ pub mod looks;
 pub mod mosaic;
 pub mod motion;
 pub mod octaves;
+mod sampled;
 pub mod ssim;
 pub mod strokes;
 mod sum;

@@ -102,10 +102,10 @@ fn meaning(name: &str) -> &'static str {
         "banding" => "steps between flat regions beyond first frame and reference, 1/1000",
         "temporal_noise" => "change of still ground along the motion beyond the reference's, 1/256 level",
         "checker" => "pattern of a locked period beyond first frame and reference, 1/64 level",
-        "structure" => "deformation by the motion against the reference's, 1/1000",
         "lpips0" => "perceptual distance of the first frames, 1/1024",
         "id_drift" => "likeness of later frames to the given one, of the reference's, 1/1000",
         "drift" => "least likeness of frames 2 to 80 apart, of the reference's, 1/1000",
+        "structure" => "deformation by the motion against the reference's, 1/1000",
         "camera" => "what the camera does of what the prompt asks of it, 1/1000",
         _ => "",
     }
