@@ -162,6 +162,7 @@ impl RoundClock {
             roster,
             rules_digest: rules.digest,
             corpus_digest: self.parts.corpus.digest(),
+            copies: Some(rules.rules.scoring.gates.copy),
         };
         if !self.record(Event::RoundPlanned { plan: Box::new(plan.clone()) }, ctx) {
             warn!(%round, "the plan was not recorded, so the round is not opened");

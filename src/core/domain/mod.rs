@@ -1,8 +1,8 @@
 //! Pure rules of the tournament: no tokio, actix, wgpu, ffmpeg or subxt is named here.
 
 pub mod commitment;
+pub mod copies;
 pub mod event;
-pub mod identical;
 pub mod ids;
 pub mod outcome;
 pub mod payout;
@@ -14,4 +14,5 @@ pub mod rules;
 pub mod score;
 pub mod scoring;
 pub mod testing;
+pub mod track;
 pub mod weights;

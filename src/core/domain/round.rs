@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
+    copies::{ClipIdentity, CopyBook, EarlierClip, EarlierClips},
     event::{Event, PayTarget, ReceivedFile, Timings, VoidReason, WeightsIntent},
-    identical::{ClipIdentity, find_identical},
     ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId},
     outcome::{Fault, Outcome, Stage},
     payout::{
@@ -119,12 +119,23 @@ pub struct Round {
     pub phase: Phase,
     /// One ticket for every miner of the roster.
     pub tickets: BTreeMap<Hotkey, TicketState>,
+    /// Clips that are the same (G8), as far as the round has come.
+    copies: CopyBook,
+    /// Clips of the rounds before, while the round is open.
+    earlier: EarlierClips,
+    /// What G8 made of outcomes, once the round has ended.
+    ruled: Option<BTreeMap<Hotkey, Outcome>>,
 }
 
 impl Round {
-    fn open(plan: Arc<RoundPlan>) -> Self {
+    fn open(plan: Arc<RoundPlan>, earlier: EarlierClips) -> Self {
         let tickets = plan.roster.iter().map(|entry| (entry.hotkey, TicketState::default())).collect();
-        Self { plan: Some(plan), phase: Phase::Open, tickets }
+        Self { tickets, earlier, ..Self::ended(Some(plan), Phase::Open) }
+    }
+
+    fn ended(plan: Option<Arc<RoundPlan>>, phase: Phase) -> Self {
+        let (tickets, copies) = (BTreeMap::new(), CopyBook::default());
+        Self { plan, phase, tickets, copies, earlier: Arc::default(), ruled: None }
     }
 
     fn entries(&self) -> &[RosterEntry] {
@@ -136,32 +147,69 @@ impl Round {
         self.tickets.iter().filter(|(_, ticket)| ticket.outcome.is_none()).map(|(hotkey, _)| *hotkey)
     }
 
-    /// Outcomes as they count: of identical clips only the earliest miner's keeps its score.
+    /// Outcomes as they count: of clips that are the same only one keeps its score.
     pub fn final_outcomes(&self) -> BTreeMap<Hotkey, Outcome> {
-        let identities: Vec<_> = self
-            .entries()
-            .iter()
-            .filter_map(|entry| {
-                let ticket = self.tickets.get(&entry.hotkey)?;
-                let card = ticket.outcome.as_ref()?.card()?;
-                Some(ClipIdentity {
-                    hotkey: entry.hotkey,
-                    precedence: entry.precedence,
-                    file: ticket.file.as_ref()?.sha256,
-                    frames: card.frame_digest,
-                })
-            })
-            .collect();
-        let mut outcomes: BTreeMap<_, _> = self
-            .tickets
-            .iter()
-            .filter_map(|(hotkey, ticket)| Some((*hotkey, ticket.outcome.clone()?)))
-            .collect();
-        for copy in find_identical(&identities) {
-            let reason = format!("same clip as {}", copy.original);
-            outcomes.insert(copy.loser, Outcome::Rejected { gate: GateId::G8, reason });
-        }
+        let settled = |(hotkey, ticket): (&Hotkey, &TicketState)| Some((*hotkey, ticket.outcome.clone()?));
+        let mut outcomes: BTreeMap<_, _> = self.tickets.iter().filter_map(settled).collect();
+        outcomes.extend(self.ruled.clone().unwrap_or_else(|| self.rulings()));
         outcomes
+    }
+
+    /// What G8 makes of outcomes: those that are not as their tickets ended.
+    fn rulings(&self) -> BTreeMap<Hotkey, Outcome> {
+        let refused = |reason: String| Outcome::Rejected { gate: GateId::G8, reason };
+        let mut rulings: BTreeMap<_, _> = self
+            .copies
+            .returned()
+            .map(|(hotkey, round, owner)| (hotkey, refused(format!("clip of {owner} in round {round}"))))
+            .collect();
+        for group in self.copies.groups() {
+            let reason = format!("same clip as {}", group[0].hotkey);
+            rulings.extend(group[1..].iter().map(|clip| (clip.hotkey, refused(reason.clone()))));
+        }
+        rulings
+    }
+
+    /// Takes a scored clip into the book of G8.
+    fn note_clip(&mut self, hotkey: Hotkey) {
+        let Some(entry) = self.entries().iter().find(|entry| entry.hotkey == hotkey) else { return };
+        let Some(ticket) = self.tickets.get(&hotkey) else { return };
+        let Some(card) = ticket.outcome.as_ref().and_then(Outcome::card) else { return };
+        let Some(file) = &ticket.file else { return };
+        let clip = ClipIdentity {
+            hotkey,
+            precedence: entry.precedence,
+            file: file.sha256,
+            frames: card.frame_digest,
+            track: card.track.clone(),
+        };
+        let gate = self.plan.as_ref().and_then(|plan| plan.copies);
+        self.copies.add(clip, &self.earlier, gate.as_ref());
+    }
+
+    /// Keeps of G8 what it came to, and no more: the tracks of the rounds before are let go.
+    fn rule(&mut self) {
+        self.ruled = Some(self.rulings());
+        self.copies = CopyBook::default();
+        self.earlier = Arc::default();
+    }
+
+    /// The clips that kept their scores, for the rounds to come.
+    fn kept_clips(&self, id: RoundId) -> Vec<EarlierClip> {
+        let clip = |(hotkey, outcome): (Hotkey, Outcome)| {
+            let changes = outcome.card()?.track.as_ref()?.changes();
+            Some(EarlierClip { round: id, hotkey, changes })
+        };
+        self.final_outcomes().into_iter().filter_map(clip).collect()
+    }
+
+    /// Lets go of tracks that no round compares with any more.
+    fn forget_tracks(&mut self) {
+        for ticket in self.tickets.values_mut() {
+            if let Some(Outcome::Scored { card }) = &mut ticket.outcome {
+                card.track = None;
+            }
+        }
     }
 
     /// The round's winner by the rules, from the outcomes so far.
@@ -256,7 +304,8 @@ impl Tournament {
             Event::RoundPlanned { plan } => {
                 self.refuse_known(plan.round)?;
                 self.published.insert(plan.clip.key.clone());
-                self.insert(plan.round, Round::open(Arc::new(plan.as_ref().clone())));
+                let earlier = self.earlier_clips(plan.round, plan.copies.map_or(0, |gate| gate.rounds));
+                self.insert(plan.round, Round::open(Arc::new(plan.as_ref().clone()), earlier));
             }
             Event::ClipReceived { round, hotkey, file } => {
                 let ticket = self.open_ticket(*round, *hotkey)?;
@@ -266,6 +315,9 @@ impl Tournament {
                 let ticket = self.open_ticket(*round, *hotkey)?;
                 ticket.outcome = Some(outcome.clone());
                 ticket.timings = *timings;
+                if let Some(open) = self.rounds.get_mut(round) {
+                    open.note_clip(*hotkey);
+                }
             }
             Event::RoundClosed { round, at, winner } => self.close(*round, *at, *winner)?,
             Event::RoundVoided { round, at, reason } => self.void(*round, *at, reason)?,
@@ -291,6 +343,19 @@ impl Tournament {
             Some(newest) if round <= newest => Err(ApplyError::DuplicateRound(round)),
             _ => Ok(()),
         }
+    }
+
+    /// Clips that kept their scores in this many rounds before one; older ones are forgotten.
+    fn earlier_clips(&mut self, id: RoundId, rounds: u32) -> EarlierClips {
+        let oldest = RoundId(id.0.saturating_sub(rounds.into()));
+        self.rounds
+            .range_mut(..oldest)
+            .rev()
+            .take(ROUNDS_IN_MEMORY)
+            .for_each(|(_, round)| round.forget_tracks());
+        let closed =
+            self.rounds.range(oldest..).filter(|(_, round)| matches!(round.phase, Phase::Closed { .. }));
+        closed.flat_map(|(id, round)| round.kept_clips(*id)).collect()
     }
 
     fn insert(&mut self, id: RoundId, round: Round) {
@@ -338,6 +403,7 @@ impl Tournament {
             return Err(ApplyError::WinnerDiffers { round: id, recorded, elected });
         }
         round.phase = Phase::Closed { at, winner: recorded };
+        round.rule();
         let results = round.results();
         self.settled.push(SettledRound { round: id, closed_at: at, winner, results });
         let surplus = self.settled.len().saturating_sub(ROUNDS_IN_MEMORY);
@@ -348,11 +414,13 @@ impl Tournament {
     fn void(&mut self, id: RoundId, at: BlockNumber, reason: &VoidReason) -> Result<(), ApplyError> {
         let phase = Phase::Void { at, reason: reason.clone() };
         if self.rounds.contains_key(&id) {
-            self.open_round(id)?.phase = phase;
+            let round = self.open_round(id)?;
+            round.phase = phase;
+            round.rule();
             return Ok(());
         }
         self.refuse_known(id)?;
-        self.insert(id, Round { plan: None, phase, tickets: BTreeMap::new() });
+        self.insert(id, Round::ended(None, phase));
         Ok(())
     }
 

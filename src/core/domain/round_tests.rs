@@ -9,7 +9,7 @@ use crate::domain::{
     payout::{PayoutInput, payout},
     rules::{PayoutRule, StrictRules},
     score::Score,
-    testing::{forfeit, hotkey, plan, scored},
+    testing::{filmed, forfeit, hotkey, plan, scored},
 };
 
 const RULES: PayoutRules = PayoutRules {
@@ -149,6 +149,60 @@ fn of_identical_clips_the_later_miner_loses_even_with_the_better_place_in_the_ta
     assert_eq!(round.winner(&RULES).map(|winner| winner.hotkey), Some(hotkey(2)));
 }
 
+/// A round of three miners whose clips move at these paces.
+fn filmed_round(round: u64, paces: [i64; 3]) -> Vec<Event> {
+    let clip = |(miner, pace): (u8, i64)| {
+        let own = round as u8 * 10 + miner;
+        let overall = 9_000 + 100 * i64::from(miner);
+        [received(round, miner, own), settled_event(round, miner, filmed(overall, own, pace))]
+    };
+    std::iter::once(planned(round, 3)).chain((1u8..).zip(paces).flat_map(clip)).collect()
+}
+
+fn refused_by_g8(state: &Tournament, round: u64) -> Vec<Hotkey> {
+    let outcomes = state.round(RoundId(round)).expect("known").final_outcomes();
+    let refused = |outcome: &Outcome| matches!(outcome, Outcome::Rejected { gate: GateId::G8, .. });
+    outcomes.into_iter().filter(|(_, outcome)| refused(outcome)).map(|(hotkey, _)| hotkey).collect()
+}
+
+#[test]
+fn a_clip_that_was_encoded_anew_is_refused_whatever_it_scores() {
+    let mut state = fold(&filmed_round(7, [16, 31, 16]));
+    assert_eq!(refused_by_g8(&state, 7), [hotkey(3)]);
+    state.apply(&closed(7, Some(2))).expect("the best of what is left");
+    assert_eq!(refused_by_g8(&state, 7), [hotkey(3)], "the ruling stays when the tracks are gone");
+}
+
+#[test]
+fn another_miners_clip_of_an_earlier_round_is_refused_for_as_long_as_the_rules_remember() {
+    let mut state = fold(&filmed_round(7, [16, 31, 16]));
+    state.apply(&closed(7, Some(2))).expect("closes");
+    // Miner 1 sends its own clip again; miner 3, whose copy was refused, sends miner 2's.
+    filmed_round(8, [16, -16, 31]).iter().for_each(|event| state.apply(event).expect("follows"));
+    assert_eq!(refused_by_g8(&state, 8), [hotkey(3)]);
+    state.apply(&closed(8, Some(2))).expect("closes");
+    // Three rounds later than round 7, two after round 8.
+    filmed_round(10, [47, 31, -16]).iter().for_each(|event| state.apply(event).expect("follows"));
+    assert_eq!(
+        refused_by_g8(&state, 10),
+        [hotkey(3)],
+        "miner 2's clip of round 7 is forgotten, that of round 8 is not"
+    );
+    let kept = |round: u64| {
+        let round = state.round(RoundId(round)).expect("known");
+        round.tickets.values().filter_map(|ticket| ticket.outcome.as_ref()?.card()?.track.clone()).count()
+    };
+    assert_eq!((kept(7), kept(8)), (0, 3));
+}
+
+#[test]
+fn a_round_keeps_the_limits_that_it_was_opened_with() {
+    let mut events = filmed_round(7, [16, 31, 16]);
+    let Some(Event::RoundPlanned { plan }) = events.first_mut() else { panic!("a plan") };
+    plan.copies = None;
+    assert!(refused_by_g8(&fold(&events), 7).is_empty(), "before tracks were kept");
+}
+
 #[test]
 fn a_round_is_void_when_too_many_went_unjudged_through_no_fault_of_their_own() {
     let one_of_three = fold(&[
@@ -245,7 +299,7 @@ fn another_revision_or_chute_is_another_model() {
     let with = |commitment: Option<Commitment>| {
         let mut plan = plan(7, 1);
         plan.roster[0].commitment = commitment;
-        Round::open(Arc::new(plan)).results()[0].model
+        Round::open(Arc::new(plan), Arc::default()).results()[0].model
     };
     let first = with(Some(commitment("a", "b")));
     assert_eq!(first, with(Some(Commitment { model_name: "renamed".into(), ..commitment("a", "b") })));

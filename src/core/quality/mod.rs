@@ -28,4 +28,5 @@ pub mod selftest;
 pub mod ssim;
 pub mod temporal;
 pub mod terms;
+pub mod track;
 pub mod verdict;

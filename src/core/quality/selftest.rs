@@ -19,12 +19,13 @@ use super::{
     frame::Yuv420Clip,
     layers::{Explanation, explain},
     looks::{FrameLooks, Looks},
-    mosaic::{Cell, cells},
+    mosaic::{Cell, Mosaic, cells},
     motion::{BlockMotion, LumaPyramid, MotionField, motion_field},
     opponents,
     plane::{downscale, half_size},
     ssim::ssim,
     temporal::FlowMeasures,
+    track,
 };
 
 /// Size of the test clip: not a multiple of any block, so that edges are exercised.
@@ -108,6 +109,10 @@ pub const KERNELS: &[(&str, Answer)] = &[
     ("opponents", opponents::film::digest),
     ("ssim", |clip| of(ssim(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT))),
     ("temporal", |clip| temporal_digest(&FlowMeasures::of(clip, FRAMES))),
+    ("track", |clip| {
+        let track = track::of(&Mosaic::of(clip, FRAMES));
+        of(track.iter().flat_map(|track| track.values().iter().map(|value| i64::from(*value))))
+    }),
 ];
 
 fn level(clip: &Yuv420Clip, index: usize) -> Pyramid {

@@ -17,6 +17,7 @@ use super::{
     measure::ClipMeasures,
     opponents::{self, Known, Opponents, PreparedTask, TaskInput},
     terms::{self, FirstFrameMeasures, RawTerms, TermScores},
+    track,
 };
 
 /// A clip's verdict by pixels alone (gates that need other miners' clips are read elsewhere).
@@ -164,7 +165,9 @@ pub fn judge_by<'a, M: Measure>(
     cap_pan_zoom(&mut scores, &findings, scoring);
     let gates = findings.into_iter().map(|f| (f.gate, f.reading)).collect();
     let opponents = against_opponents(input, (&first, &clip), task, measure).map_err(JudgeError::Measure)?;
-    Ok(Verdict::Scored(Box::new(card(scores, gates, opponents, (input.clip.digest(), scoring)))))
+    let mut card = card(scores, gates, opponents, (input.clip.digest(), scoring));
+    card.track = track::of(&clip.mosaic);
+    Ok(Verdict::Scored(Box::new(card)))
 }
 
 /// What the camera does of what the prompt asks.
@@ -289,6 +292,7 @@ fn card(
         prompt_read,
         frame_digest,
         score_digest: Digest([0; 32]),
+        track: None,
     };
     card.score_digest = canonical::score_digest(&card);
     card
