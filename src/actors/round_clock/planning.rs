@@ -188,8 +188,14 @@ impl RoundClock {
             rules: Arc::new(self.parts.rules.rules.clone()),
             head: self.parts.head.subscribe(),
         });
-        self.live
-            .insert(round, LiveRound { context, attempts: Default::default(), drops: Default::default() });
+        let live = LiveRound {
+            context,
+            attempts: Default::default(),
+            drops: Default::default(),
+            asking: Default::default(),
+            quiet: Default::default(),
+        };
+        self.live.insert(round, live);
     }
 }
 

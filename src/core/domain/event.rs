@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId, Uid},
+    inquiry::Question,
     outcome::Outcome,
     plan::RoundPlan,
 };
@@ -124,6 +125,30 @@ pub enum Event {
         /// Where the time went.
         timings: Timings,
     },
+    /// A miner whose clip is disputed (G8) is asked again.
+    QuestionAsked {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+        /// What.
+        question: Question,
+        /// Block whose hash the seed is drawn from.
+        seed: BlockRef,
+    },
+    /// A question ended.
+    QuestionSettled {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+        /// What.
+        question: Question,
+        /// How it ended.
+        outcome: Outcome,
+        /// Where the time went.
+        timings: Timings,
+    },
     /// Every ticket has ended and the round has its result.
     RoundClosed {
         /// Round.
@@ -168,6 +193,8 @@ impl Event {
             Event::RoundPlanned { plan } => Some(plan.round),
             Event::ClipReceived { round, .. }
             | Event::TicketSettled { round, .. }
+            | Event::QuestionAsked { round, .. }
+            | Event::QuestionSettled { round, .. }
             | Event::RoundClosed { round, .. }
             | Event::RoundVoided { round, .. } => Some(*round),
             Event::WeightsIntended { intent } => Some(intent.round),
@@ -181,6 +208,8 @@ impl Event {
             Event::RoundPlanned { .. } => "round_planned",
             Event::ClipReceived { .. } => "clip_received",
             Event::TicketSettled { .. } => "ticket_settled",
+            Event::QuestionAsked { .. } => "question_asked",
+            Event::QuestionSettled { .. } => "question_settled",
             Event::RoundClosed { .. } => "round_closed",
             Event::RoundVoided { .. } => "round_voided",
             Event::WeightsIntended { .. } => "weights_intended",

@@ -4,6 +4,7 @@ pub mod commitment;
 pub mod copies;
 pub mod event;
 pub mod ids;
+pub mod inquiry;
 pub mod outcome;
 pub mod payout;
 pub mod plan;

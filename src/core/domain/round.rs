@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    copies::{ClipIdentity, CopyBook, EarlierClip, EarlierClips},
+    copies::{CopyBook, EarlierClips},
     event::{Event, PayTarget, ReceivedFile, Timings, VoidReason, WeightsIntent},
     ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId},
+    inquiry::{Inquiry, Question},
     outcome::{Fault, Outcome, Stage},
     payout::{
         Contender, SettledRound,
@@ -18,8 +19,11 @@ use super::{
     plan::RoundPlan,
     roster::{RosterEntry, Standing},
     rules::PayoutRules,
-    score::GateId,
 };
+
+mod disputes;
+
+pub use disputes::{Dispute, QuestionReport};
 
 /// Rounds whose whole tables stay in memory; older ones are read from the journal.
 pub const ROUNDS_IN_MEMORY: usize = 200;
@@ -76,6 +80,26 @@ pub enum ApplyError {
     /// There is no open weights decision.
     #[error("no weights decision is open")]
     NoIntent,
+    /// The miner has no clip that could be disputed, or was asked this before.
+    #[error("{hotkey} has nothing to be asked ({}) in round {round}", question.name())]
+    NothingToAsk {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+        /// What.
+        question: Question,
+    },
+    /// The answer belongs to no question that is open.
+    #[error("{hotkey} was not asked ({}) in round {round}, or has answered", question.name())]
+    NotAsked {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+        /// What.
+        question: Question,
+    },
 }
 
 /// Where a round stands.
@@ -123,8 +147,10 @@ pub struct Round {
     copies: CopyBook,
     /// Clips of the rounds before, while the round is open.
     earlier: EarlierClips,
-    /// What G8 made of outcomes, once the round has ended.
-    ruled: Option<BTreeMap<Hotkey, Outcome>>,
+    /// What the members of its disputes were asked and answered.
+    inquiry: Inquiry,
+    /// What G8 made of outcomes and why, once the round has ended.
+    ruled: Option<disputes::Ruled>,
 }
 
 impl Round {
@@ -135,7 +161,15 @@ impl Round {
 
     fn ended(plan: Option<Arc<RoundPlan>>, phase: Phase) -> Self {
         let (tickets, copies) = (BTreeMap::new(), CopyBook::default());
-        Self { plan, phase, tickets, copies, earlier: Arc::default(), ruled: None }
+        Self {
+            plan,
+            phase,
+            tickets,
+            copies,
+            earlier: Arc::default(),
+            inquiry: Inquiry::default(),
+            ruled: None,
+        }
     }
 
     fn entries(&self) -> &[RosterEntry] {
@@ -151,65 +185,8 @@ impl Round {
     pub fn final_outcomes(&self) -> BTreeMap<Hotkey, Outcome> {
         let settled = |(hotkey, ticket): (&Hotkey, &TicketState)| Some((*hotkey, ticket.outcome.clone()?));
         let mut outcomes: BTreeMap<_, _> = self.tickets.iter().filter_map(settled).collect();
-        outcomes.extend(self.ruled.clone().unwrap_or_else(|| self.rulings()));
+        outcomes.extend(self.rulings());
         outcomes
-    }
-
-    /// What G8 makes of outcomes: those that are not as their tickets ended.
-    fn rulings(&self) -> BTreeMap<Hotkey, Outcome> {
-        let refused = |reason: String| Outcome::Rejected { gate: GateId::G8, reason };
-        let mut rulings: BTreeMap<_, _> = self
-            .copies
-            .returned()
-            .map(|(hotkey, round, owner)| (hotkey, refused(format!("clip of {owner} in round {round}"))))
-            .collect();
-        for group in self.copies.groups() {
-            let reason = format!("same clip as {}", group[0].hotkey);
-            rulings.extend(group[1..].iter().map(|clip| (clip.hotkey, refused(reason.clone()))));
-        }
-        rulings
-    }
-
-    /// Takes a scored clip into the book of G8.
-    fn note_clip(&mut self, hotkey: Hotkey) {
-        let Some(entry) = self.entries().iter().find(|entry| entry.hotkey == hotkey) else { return };
-        let Some(ticket) = self.tickets.get(&hotkey) else { return };
-        let Some(card) = ticket.outcome.as_ref().and_then(Outcome::card) else { return };
-        let Some(file) = &ticket.file else { return };
-        let clip = ClipIdentity {
-            hotkey,
-            precedence: entry.precedence,
-            file: file.sha256,
-            frames: card.frame_digest,
-            track: card.track.clone(),
-        };
-        let gate = self.plan.as_ref().and_then(|plan| plan.copies);
-        self.copies.add(clip, &self.earlier, gate.as_ref());
-    }
-
-    /// Keeps of G8 what it came to, and no more: the tracks of the rounds before are let go.
-    fn rule(&mut self) {
-        self.ruled = Some(self.rulings());
-        self.copies = CopyBook::default();
-        self.earlier = Arc::default();
-    }
-
-    /// The clips that kept their scores, for the rounds to come.
-    fn kept_clips(&self, id: RoundId) -> Vec<EarlierClip> {
-        let clip = |(hotkey, outcome): (Hotkey, Outcome)| {
-            let changes = outcome.card()?.track.as_ref()?.changes();
-            Some(EarlierClip { round: id, hotkey, changes })
-        };
-        self.final_outcomes().into_iter().filter_map(clip).collect()
-    }
-
-    /// Lets go of tracks that no round compares with any more.
-    fn forget_tracks(&mut self) {
-        for ticket in self.tickets.values_mut() {
-            if let Some(Outcome::Scored { card }) = &mut ticket.outcome {
-                card.track = None;
-            }
-        }
     }
 
     /// The round's winner by the rules, from the outcomes so far.
@@ -318,6 +295,22 @@ impl Tournament {
                 if let Some(open) = self.rounds.get_mut(round) {
                     open.note_clip(*hotkey);
                 }
+            }
+            Event::QuestionAsked { round, hotkey, question, seed } => {
+                let asked = self.open_round(*round)?.ask((*hotkey, *question), *seed);
+                return asked.ok_or(ApplyError::NothingToAsk {
+                    round: *round,
+                    hotkey: *hotkey,
+                    question: *question,
+                });
+            }
+            Event::QuestionSettled { round, hotkey, question, outcome, .. } => {
+                let answered = self.open_round(*round)?.answer((*hotkey, *question), outcome);
+                return answered.ok_or(ApplyError::NotAsked {
+                    round: *round,
+                    hotkey: *hotkey,
+                    question: *question,
+                });
             }
             Event::RoundClosed { round, at, winner } => self.close(*round, *at, *winner)?,
             Event::RoundVoided { round, at, reason } => self.void(*round, *at, reason)?,

@@ -8,7 +8,7 @@ use crate::domain::{
     ids::Uid,
     payout::{PayoutInput, payout},
     rules::{PayoutRule, StrictRules},
-    score::Score,
+    score::{GateId, Score},
     testing::{filmed, forfeit, hotkey, plan, scored},
 };
 
@@ -195,6 +195,60 @@ fn another_miners_clip_of_an_earlier_round_is_refused_for_as_long_as_the_rules_r
     assert_eq!((kept(7), kept(8)), (0, 3));
 }
 
+fn asked(round: u64, miner: u8, question: Question) -> Event {
+    Event::QuestionAsked {
+        round: RoundId(round),
+        hotkey: hotkey(miner),
+        question,
+        seed: plan(u64::from(miner) + 100, 0).anchor,
+    }
+}
+
+fn answered(round: u64, miner: u8, question: Question, outcome: Outcome) -> Event {
+    let (round, hotkey, timings) = (RoundId(round), hotkey(miner), Timings::default());
+    Event::QuestionSettled { round, hotkey, question, outcome, timings }
+}
+
+#[test]
+fn a_newcomer_whose_chute_was_called_by_an_incumbent_keeps_its_clip() {
+    use Question::{FreshSeed, OldSeed};
+    let mut state = fold(&filmed_round(7, [16, 31, 16]));
+    let next = |state: &Tournament| state.round(RoundId(7)).expect("known").disputes()[0].next;
+    // The newcomer (3) has a model: new for a fresh seed, the same for the old one.
+    for (miner, question, outcome) in [
+        (3, FreshSeed, filmed(8_000, 91, 47)),
+        (3, OldSeed, filmed(9_300, 73, 16)),
+        // The incumbent (1) can only call the newcomer's chute again: for its own seed, and for the one it saw.
+        (1, FreshSeed, filmed(8_000, 92, 47)),
+    ] {
+        assert_eq!(next(&state), Some((hotkey(miner), question)));
+        state.apply(&asked(7, miner, question)).expect("asked");
+        assert!(matches!(state.apply(&asked(7, miner, question)), Err(ApplyError::NothingToAsk { .. })));
+        state.apply(&answered(7, miner, question, outcome.clone())).expect("answered");
+        let again = state.apply(&answered(7, miner, question, outcome));
+        assert!(matches!(again, Err(ApplyError::NotAsked { .. })), "one answer a question");
+    }
+    assert_eq!(next(&state), None);
+    assert_eq!(refused_by_g8(&state, 7), [hotkey(1)]);
+    state.apply(&closed(7, Some(3))).expect("the newcomer wins");
+    let round = state.round(RoundId(7)).expect("known");
+    assert_eq!(round.copy_groups(), [[hotkey(1), hotkey(3)]]);
+    let found: Vec<_> = round.questions().into_iter().map(|asked| asked.finding).collect();
+    assert_eq!(found, ["answer_of_another", "new_clip", "same_clip"]);
+    let late = answered(7, 1, OldSeed, forfeit(Fault::Miner));
+    assert_eq!(state.apply(&late), Err(ApplyError::Ended(RoundId(7))));
+}
+
+#[test]
+fn questions_go_to_miners_with_a_scored_clip_only() {
+    let mut state = fold(&filmed_round(7, [16, 31, 16])[..5]);
+    for (miner, question) in [(3, Question::FreshSeed), (9, Question::OldSeed)] {
+        assert!(matches!(state.apply(&asked(7, miner, question)), Err(ApplyError::NothingToAsk { .. })));
+        let answer = answered(7, miner, question, forfeit(Fault::Us));
+        assert!(matches!(state.apply(&answer), Err(ApplyError::NotAsked { .. })));
+    }
+}
+
 #[test]
 fn a_round_keeps_the_limits_that_it_was_opened_with() {
     let mut events = filmed_round(7, [16, 31, 16]);
@@ -308,6 +362,10 @@ fn another_revision_or_chute_is_another_model() {
     }
 }
 
+fn question() -> impl Strategy<Value = Question> {
+    prop_oneof![Just(Question::FreshSeed), Just(Question::OldSeed)]
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let outcome = prop_oneof![
         (0i64..10_000, any::<bool>(), 1u8..4)
@@ -319,6 +377,16 @@ fn any_event() -> impl Strategy<Value = Event> {
         (1u64..5).prop_map(|round| planned(round, 3)),
         (1u64..5, 0u8..5, 1u8..4).prop_map(|(round, miner, sha)| received(round, miner, sha)),
         (1u64..5, 0u8..5, outcome).prop_map(|(round, miner, outcome)| settled_event(round, miner, outcome)),
+        (1u64..5, 0u8..5, 0i64..3).prop_map(|(round, miner, pace)| {
+            settled_event(round, miner, filmed(9_000, miner, 16 + 15 * pace))
+        }),
+        (1u64..5, 0u8..5, question()).prop_map(|(round, miner, question)| asked(round, miner, question)),
+        (1u64..5, 0u8..5, question(), 0i64..4).prop_map(|(round, miner, question, pace)| answered(
+            round,
+            miner,
+            question,
+            filmed(8_000, 40, 16 + 15 * pace)
+        )),
         (1u64..5, prop::option::of(0u8..5)).prop_map(|(round, winner)| closed(round, winner)),
         (1u64..5).prop_map(|round| Event::RoundVoided {
             round: RoundId(round),
@@ -333,7 +401,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 proptest! {
     #[test]
-    fn whatever_happens_the_fold_of_what_was_accepted_is_the_state(events in prop::collection::vec(any_event(), 0..60)) {
+    fn whatever_happens_the_fold_of_what_was_accepted_is_the_state(events in prop::collection::vec(any_event(), 0..80)) {
         let mut state = Tournament::new(RULES);
         let mut accepted = Vec::new();
         for event in events {
