@@ -1,5 +1,6 @@
 //! `leoma run` as an operator meets it: the real binary beside the real simulation, with small clips.
 
+mod copies;
 mod deaths;
 mod world;
 

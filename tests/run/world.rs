@@ -45,6 +45,10 @@ pub struct World {
 
 impl World {
     pub async fn start() -> Self {
+        Self::under(small_rules()).await
+    }
+
+    pub async fn under(small_rules: Rules) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let corpus = folder.path().join("corpus");
         let drawn = DrawOptions {
@@ -59,7 +63,7 @@ impl World {
             .expect("drawing")
             .expect("a corpus");
         let rules = folder.path().join("rules.toml");
-        std::fs::write(&rules, toml::to_string(&small_rules()).expect("rules")).expect("written");
+        std::fs::write(&rules, toml::to_string(&small_rules).expect("rules")).expect("written");
         let out = folder.path().join("out");
         let mut sim = Command::new(LEOMA)
             .args([

@@ -49,11 +49,12 @@ pub struct CopyBook {
     returned: BTreeMap<Hotkey, (RoundId, Hotkey)>,
 }
 
-/// Whether two clips change alike, where the rules let that decide.
+/// Whether two clips change alike, where the rules let that decide. The less there is to go by the nearer they must be:
+/// where little changes honest clips resemble each other and codecs weigh more.
 pub fn same_track(one: &TrackChanges, other: &TrackChanges, gate: &CopyGate) -> bool {
-    gate.mode == GateMode::Decides
-        && one.size().min(other.size()) >= gate.change
-        && one.distance(other, gate.unlike).is_some_and(|found| found.unlike <= gate.unlike)
+    let change = one.size().min(other.size()).min(gate.change);
+    let most = gate.unlike * change / gate.change.max(1);
+    gate.mode == GateMode::Decides && one.distance(other, most).is_some_and(|found| found.unlike <= most)
 }
 
 impl CopyBook {
