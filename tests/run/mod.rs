@@ -2,6 +2,7 @@
 
 mod copies;
 mod deaths;
+mod incumbent;
 mod world;
 
 use std::{

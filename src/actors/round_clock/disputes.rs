@@ -45,6 +45,15 @@ impl RoundClock {
         }
     }
 
+    /// Records when a scored clip is another miner's of an earlier round.
+    pub(super) fn note_if_returned(&mut self, round: RoundId, hotkey: Hotkey, ctx: &mut Context<Self>) {
+        let found = self.state.round(round).and_then(|round| round.find_returned(&hotkey));
+        if let Some((earlier, owner)) = found {
+            info!(%round, miner = %hotkey, %earlier, "its clip is that of {owner} in an earlier round");
+            self.record(Event::ClipReturned { round, hotkey, earlier, owner }, ctx);
+        }
+    }
+
     fn ask_next(&mut self, plan: &RoundPlan, dispute: &Dispute, head: BlockRef, ctx: &mut Context<Self>) {
         let Some((hotkey, question)) = dispute.next else { return };
         let Some(live) = self.live.get_mut(&plan.round) else { return };

@@ -157,6 +157,7 @@ impl RoundClock {
         if !self.record(event, ctx) {
             return;
         }
+        self.note_if_returned(round, hotkey, ctx);
         let metrics = &self.parts.metrics;
         metrics.outcome(&outcome);
         if timings.decode_ms > 0 {

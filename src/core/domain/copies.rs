@@ -58,17 +58,13 @@ pub fn same_track(one: &TrackChanges, other: &TrackChanges, gate: &CopyGate) -> 
 }
 
 impl CopyBook {
-    /// Adds a scored clip and compares it with those before it and with those of earlier rounds.
-    pub fn add(&mut self, clip: ClipIdentity, earlier: &[EarlierClip], gate: Option<&CopyGate>) {
+    /// Adds a scored clip and compares it with those before it.
+    pub fn add(&mut self, clip: ClipIdentity, gate: Option<&CopyGate>) {
         let changes = clip.track.as_ref().map(ClipTrack::changes);
         let alike = |other: Option<&TrackChanges>| match (gate, &changes, other) {
             (Some(gate), Some(mine), Some(theirs)) => same_track(mine, theirs, gate),
             _ => false,
         };
-        let from = earlier.iter().filter(|other| other.hotkey != clip.hotkey);
-        if let Some(found) = from.rev().find(|other| alike(Some(&other.changes))) {
-            self.returned.insert(clip.hotkey, (found.round, found.hotkey));
-        }
         let same = |other: &(ClipIdentity, Option<TrackChanges>)| {
             other.0.file == clip.file || other.0.frames == clip.frames || alike(other.1.as_ref())
         };
@@ -96,6 +92,24 @@ impl CopyBook {
         groups
     }
 
+    /// The newest clip of another miner in an earlier round that a miner's clip is.
+    pub fn find_earlier(
+        &self,
+        hotkey: &Hotkey,
+        earlier: &[EarlierClip],
+        gate: &CopyGate,
+    ) -> Option<(RoundId, Hotkey)> {
+        let mine = self.changes_of(hotkey)?;
+        let others = earlier.iter().rev().filter(|other| other.hotkey != *hotkey);
+        let found = others.into_iter().find(|other| same_track(mine, &other.changes, gate))?;
+        Some((found.round, found.hotkey))
+    }
+
+    /// Notes that a miner's clip is another one's of an earlier round.
+    pub fn note_returned(&mut self, hotkey: Hotkey, round: RoundId, owner: Hotkey) {
+        self.returned.insert(hotkey, (round, owner));
+    }
+
     /// Clips that another miner sent in an earlier round: which round and whose.
     pub fn returned(&self) -> impl Iterator<Item = (Hotkey, RoundId, Hotkey)> + '_ {
         self.returned.iter().map(|(hotkey, (round, owner))| (*hotkey, *round, *owner))
@@ -119,7 +133,7 @@ pub struct CopiedClip {
 /// All clips that are the same as an earlier miner's, sorted by loser: G8 where nobody can be asked again.
 pub fn find_copies(clips: &[ClipIdentity], gate: &CopyGate) -> Vec<CopiedClip> {
     let mut book = CopyBook::default();
-    clips.iter().for_each(|clip| book.add(clip.clone(), &[], Some(gate)));
+    clips.iter().for_each(|clip| book.add(clip.clone(), Some(gate)));
     let groups = book.groups();
     let lost = groups.iter().flat_map(|group| {
         group[1..].iter().map(|clip| CopiedClip { loser: clip.hotkey, original: group[0].hotkey })
@@ -203,12 +217,15 @@ mod tests {
             hotkey: Hotkey([key; 32]),
             changes: moving_track(77, 16).changes(),
         };
-        let mut book = CopyBook::default();
-        let gate = track_gate();
-        book.add(filmed(1, 1, 16), &[before(1, 4), before(1, 5)], Some(&gate));
-        assert_eq!(book.returned().count(), 0);
-        book.add(filmed(2, 2, 16), &[before(1, 4), before(1, 5)], Some(&gate));
-        assert_eq!(book.returned().collect::<Vec<_>>(), [(Hotkey([2; 32]), RoundId(5), Hotkey([1; 32]))]);
+        let (mut book, gate) = (CopyBook::default(), track_gate());
+        let earlier = [before(1, 4), before(1, 5)];
+        let [one, other] = [1, 2].map(|key| Hotkey([key; 32]));
+        book.add(filmed(1, 1, 16), Some(&gate));
+        book.add(filmed(2, 2, 16), Some(&gate));
+        assert_eq!(book.find_earlier(&one, &earlier, &gate), None);
+        assert_eq!(book.find_earlier(&other, &earlier, &gate), Some((RoundId(5), one)), "the newest");
+        book.note_returned(other, RoundId(5), one);
+        assert_eq!(book.returned().collect::<Vec<_>>(), [(other, RoundId(5), one)]);
         assert!(book.groups().is_empty(), "what is refused already disputes nothing");
     }
 

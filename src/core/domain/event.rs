@@ -125,6 +125,17 @@ pub enum Event {
         /// Where the time went.
         timings: Timings,
     },
+    /// A scored clip is another miner's of an earlier round (G8).
+    ClipReturned {
+        /// Round.
+        round: RoundId,
+        /// Whose clip now.
+        hotkey: Hotkey,
+        /// The round in which it was first sent.
+        earlier: RoundId,
+        /// Whose it was then.
+        owner: Hotkey,
+    },
     /// A miner whose clip is disputed (G8) is asked again.
     QuestionAsked {
         /// Round.
@@ -193,6 +204,7 @@ impl Event {
             Event::RoundPlanned { plan } => Some(plan.round),
             Event::ClipReceived { round, .. }
             | Event::TicketSettled { round, .. }
+            | Event::ClipReturned { round, .. }
             | Event::QuestionAsked { round, .. }
             | Event::QuestionSettled { round, .. }
             | Event::RoundClosed { round, .. }
@@ -208,6 +220,7 @@ impl Event {
             Event::RoundPlanned { .. } => "round_planned",
             Event::ClipReceived { .. } => "clip_received",
             Event::TicketSettled { .. } => "ticket_settled",
+            Event::ClipReturned { .. } => "clip_returned",
             Event::QuestionAsked { .. } => "question_asked",
             Event::QuestionSettled { .. } => "question_settled",
             Event::RoundClosed { .. } => "round_closed",

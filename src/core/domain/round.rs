@@ -80,6 +80,14 @@ pub enum ApplyError {
     /// There is no open weights decision.
     #[error("no weights decision is open")]
     NoIntent,
+    /// The miner has no scored clip.
+    #[error("{hotkey} has no scored clip in round {round}")]
+    NoClip {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+    },
     /// The miner has no clip that could be disputed, or was asked this before.
     #[error("{hotkey} has nothing to be asked ({}) in round {round}", question.name())]
     NothingToAsk {
@@ -295,6 +303,10 @@ impl Tournament {
                 if let Some(open) = self.rounds.get_mut(round) {
                     open.note_clip(*hotkey);
                 }
+            }
+            Event::ClipReturned { round, hotkey, earlier, owner } => {
+                let noted = self.open_round(*round)?.note_returned(*hotkey, (*earlier, *owner));
+                return noted.ok_or(ApplyError::NoClip { round: *round, hotkey: *hotkey });
             }
             Event::QuestionAsked { round, hotkey, question, seed } => {
                 let asked = self.open_round(*round)?.ask((*hotkey, *question), *seed);

@@ -165,6 +165,16 @@ fn refused_by_g8(state: &Tournament, round: u64) -> Vec<Hotkey> {
     outcomes.into_iter().filter(|(_, outcome)| refused(outcome)).map(|(hotkey, _)| hotkey).collect()
 }
 
+/// What the clock records when it finds clips of earlier rounds.
+fn returned_clips(state: &Tournament, round: u64) -> Vec<Event> {
+    let open = state.round(RoundId(round)).expect("known");
+    let returned = |key: &Hotkey| {
+        let (earlier, owner) = open.find_returned(key)?;
+        Some(Event::ClipReturned { round: RoundId(round), hotkey: *key, earlier, owner })
+    };
+    open.tickets.keys().filter_map(returned).collect()
+}
+
 #[test]
 fn a_clip_that_was_encoded_anew_is_refused_whatever_it_scores() {
     let mut state = fold(&filmed_round(7, [16, 31, 16]));
@@ -178,11 +188,19 @@ fn another_miners_clip_of_an_earlier_round_is_refused_for_as_long_as_the_rules_r
     let mut state = fold(&filmed_round(7, [16, 31, 16]));
     state.apply(&closed(7, Some(2))).expect("closes");
     // Miner 1 sends its own clip again; miner 3, whose copy was refused, sends miner 2's.
-    filmed_round(8, [16, -16, 31]).iter().for_each(|event| state.apply(event).expect("follows"));
-    assert_eq!(refused_by_g8(&state, 8), [hotkey(3)]);
+    let eighth = filmed_round(8, [16, -16, 31]);
+    eighth.iter().for_each(|event| state.apply(event).expect("follows"));
+    let returned = returned_clips(&state, 8);
+    assert_eq!(returned.len(), 1);
+    returned.iter().for_each(|event| state.apply(event).expect("noted"));
+    assert_eq!((refused_by_g8(&state, 8), returned_clips(&state, 8)), (vec![hotkey(3)], Vec::new()));
+    // Pages read one round of the journal, without those before it.
+    let alone = fold(&[eighth, returned, vec![closed(8, Some(2))]].concat());
+    assert_eq!(refused_by_g8(&alone, 8), [hotkey(3)]);
     state.apply(&closed(8, Some(2))).expect("closes");
     // Three rounds later than round 7, two after round 8.
     filmed_round(10, [47, 31, -16]).iter().for_each(|event| state.apply(event).expect("follows"));
+    returned_clips(&state, 10).iter().for_each(|event| state.apply(event).expect("noted"));
     assert_eq!(
         refused_by_g8(&state, 10),
         [hotkey(3)],
@@ -379,6 +397,12 @@ fn any_event() -> impl Strategy<Value = Event> {
         (1u64..5, 0u8..5, outcome).prop_map(|(round, miner, outcome)| settled_event(round, miner, outcome)),
         (1u64..5, 0u8..5, 0i64..3).prop_map(|(round, miner, pace)| {
             settled_event(round, miner, filmed(9_000, miner, 16 + 15 * pace))
+        }),
+        (1u64..5, 0u8..5).prop_map(|(round, miner)| Event::ClipReturned {
+            round: RoundId(round),
+            hotkey: hotkey(miner),
+            earlier: RoundId(0),
+            owner: hotkey(9),
         }),
         (1u64..5, 0u8..5, question()).prop_map(|(round, miner, question)| asked(round, miner, question)),
         (1u64..5, 0u8..5, question(), 0i64..4).prop_map(|(round, miner, question, pace)| answered(

@@ -124,7 +124,22 @@ impl Round {
             track: card.track.clone(),
         };
         let gate = self.plan.as_ref().and_then(|plan| plan.copies);
-        self.copies.add(clip, &self.earlier, gate.as_ref());
+        self.copies.add(clip, gate.as_ref());
+    }
+
+    /// The clip of another miner in an earlier round that this miner's clip is, unless that is noted already. It is an
+    /// event of its own: a round replays without the rounds before it.
+    pub fn find_returned(&self, hotkey: &Hotkey) -> Option<(RoundId, Hotkey)> {
+        let gate = self.plan.as_ref()?.copies?;
+        let noted = self.copies.returned().any(|(known, ..)| known == *hotkey);
+        if noted { None } else { self.copies.find_earlier(hotkey, &self.earlier, &gate) }
+    }
+
+    /// Notes a clip of an earlier round; `None` when the miner has no scored clip.
+    pub(super) fn note_returned(&mut self, hotkey: Hotkey, (round, owner): (RoundId, Hotkey)) -> Option<()> {
+        self.card(&hotkey)?;
+        self.copies.note_returned(hotkey, round, owner);
+        Some(())
     }
 
     /// Notes that a member of a dispute is asked; `None` when it has no scored clip or was asked this before.
