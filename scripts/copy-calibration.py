@@ -104,7 +104,7 @@ def main(binary, sources):
             tracks = {name: track(clip) for name, clip in honest.items()}
             hashes = {name: bits(clip) for name, clip in honest.items()}
             size = lambda name: float(np.abs(changes(tracks[name])).mean() * 16)
-            limit = {name: int(UNLIKE * min(size(name), CHANGE) / CHANGE) for name in honest}
+            limit = {name: int(UNLIKE * min(max(size(name), CHANGE / 2), CHANGE) / CHANGE) for name in honest}
             copies, copied_bits = {}, {}
             for name in ("sharp", "soft"):
                 clip = honest[name]

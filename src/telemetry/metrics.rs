@@ -414,6 +414,7 @@ mod tests {
         metrics.scores_on(Arc::new(Device));
         metrics.round_opened();
         metrics.outcome(&Outcome::Expired { stage: Stage::Decode });
+        metrics.copy_question("fresh_seed", "same_clip");
         metrics.tickets_in_flight(3);
         metrics.decode_took(Duration::from_millis(3));
         metrics.decode_took(Duration::from_secs(4_000));
