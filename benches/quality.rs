@@ -12,7 +12,9 @@ use leoma_core::quality::{
     looks::{bands::band_sums, color::color_sums, luma::luma_sums},
     measure::ClipMeasures,
     motion::{LumaPyramid, motion_field},
+    octaves::octaves,
     ssim::ssim,
+    strokes::{strokes, surroundings},
 };
 
 const WIDTH: usize = 832;
@@ -60,6 +62,14 @@ fn kernels(c: &mut Criterion) {
         bench.iter(|| luma_sums(black_box(a), WIDTH, HEIGHT));
     });
     c.bench_function("bands of a frame", |bench| bench.iter(|| band_sums(black_box(a), WIDTH, HEIGHT)));
+    let half = pyramids.each_ref().map(LumaPyramid::half_pixels);
+    c.bench_function("octaves of a frame", |bench| {
+        bench.iter(|| octaves(black_box(a), &half[0], WIDTH, HEIGHT));
+    });
+    let known = surroundings(&half[0], WIDTH / 2, HEIGHT / 2);
+    c.bench_function("strokes of a window", |bench| {
+        bench.iter(|| strokes(black_box([&half[0], &half[1], &half[1]]), &known, WIDTH / 2, HEIGHT / 2));
+    });
     c.bench_function("detail of a frame", |bench| {
         bench.iter(|| laplacian_energy(black_box(a), WIDTH, HEIGHT))
     });

@@ -14,7 +14,13 @@ corpus=$(scripts/fetch-assets.sh --leoma "$leoma")
 
 rm -rf "$out"
 mkdir -p "$out"
-"$leoma" sim --corpus "$corpus" --out "$out" --validator-listen 127.0.0.1:0 --block-time-ms "$block_ms" >"$out/sim.log" 2>&1 &
+rules=()
+if ! "$leoma" models verify >/dev/null 2>&1; then
+  echo "!!! the embedding models are not here (leoma models fetch): rules WITHOUT them, with another digest" >&2
+  "$leoma" config rules --without-models >"$out/rules.toml"
+  rules=(--rules "$out/rules.toml")
+fi
+"$leoma" sim --corpus "$corpus" --out "$out" "${rules[@]}" --validator-listen 127.0.0.1:0 --block-time-ms "$block_ms" >"$out/sim.log" 2>&1 &
 sim=$!
 stop_sim() { kill "$sim" 2>/dev/null || true; wait "$sim" 2>/dev/null || true; }
 trap stop_sim EXIT

@@ -174,7 +174,7 @@ def errors(field, truth):
     return f"{distance.mean():.2f} ({np.median(distance):.2f})"
 
 
-def table(binary, pairs):
+def errors_and_times(binary, pairs):
     names = ["leoma", *(name for name, _, _ in methods())]
     rows = ["Endpoint error in pixels: mean (median) over all pixels whose motion is known, hidden ones among them.", "",
             f"| pair | zero flow | {' | '.join(names)} |", "|---|" + "---|" * (len(names) + 1)]
@@ -194,11 +194,25 @@ def table(binary, pairs):
         rows.append(f"| {label} | {errors(np.zeros_like(truth), truth)} | {' | '.join(cells)} |")
         times.append(f"| {label} | " + " | ".join(f"{one:.1f}, {two:.1f}" for one, two in spent) + " |")
         print(rows[-1], times[-1], sep="\n", file=sys.stderr)
+    return rows, names, times
+
+
+def table(binary, pairs):
+    rows, names, times = errors_and_times(binary, pairs)
     rows += ["", f"Time of one direction in milliseconds, the best of {REPEATS}: one thread, then per pair with two "
              f"threads (leoma: pairs side by side; OpenCV {cv2.__version__}: inside a pair). {os.cpu_count()} processors; "
              f"load average {os.getloadavg()[0]:.1f}: with other work going on, times mean little.", "",
              f"| pair | {' | '.join(names)} |", "|---|" + "---|" * len(names), *times]
     return "\n".join(rows)
+
+
+def pairs_in(folder):
+    """All pairs; what is missing of the photos is fetched into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = lambda names: any(not (folder / name).is_file() for name in names)
+    if missing(MOTORCYCLE):
+        fetch_motorcycle(folder)
+    return cases(folder, not missing(ALOE) or fetch_aloe(folder))
 
 
 def main():
@@ -208,13 +222,7 @@ def main():
     parser.add_argument("--page", type=Path, required=True)
     parser.add_argument("--write", action="store_true", help="put the table into the page")
     args = parser.parse_args()
-    folder = args.cache / "data"
-    folder.mkdir(exist_ok=True)
-    missing = lambda names: any(not (folder / name).is_file() for name in names)
-    if missing(MOTORCYCLE):
-        fetch_motorcycle(folder)
-    aloe = not missing(ALOE) or fetch_aloe(folder)
-    text = table(args.binary, cases(folder, aloe))
+    text = table(args.binary, pairs_in(args.cache / "data"))
     if not args.write:
         print(text)
         return

@@ -12,7 +12,10 @@ use leoma_core::{
     quality::{
         canonical::canonical_json,
         frame::Yuv420Clip,
-        gates::{freeze, of_whole_clips, pan_zoom, recurrence::Recurrence, source_copy::Likeness},
+        gates::{
+            freeze, letterbox, of_whole_clips, pan_zoom, recurrence::Recurrence, source_copy::Likeness,
+            spectrum,
+        },
         measure::ClipMeasures,
         mosaic::Mosaic,
     },
@@ -43,12 +46,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["read", reference, clips @ ..] => {
             let rules = Rules::embedded().scoring.gates;
-            let reference = ClipMeasures::of(&load(reference)?, FRAMES);
+            let real = load(reference)?;
+            let reference = ClipMeasures::of(&real, FRAMES);
             for clip in clips {
                 let measures = ClipMeasures::of(&load(clip)?, FRAMES);
                 let mut all = of_whole_clips(&measures, Some(&reference), &rules);
                 all.push(freeze(&measures, Some(&reference), &rules.freeze));
                 all.push(pan_zoom(&measures, &reference, &rules.pan_zoom));
+                // The reference's own first frame is the given one.
+                all.push(spectrum::beside(
+                    letterbox(&measures, &real, &rules.border),
+                    spectrum::upscaled(&measures, &real, Some(&reference), &rules.spectrum),
+                ));
                 let told: BTreeMap<String, _> =
                     all.into_iter().map(|found| (found.gate.to_string(), found.reading)).collect();
                 println!("{}", canonical_json(&told)?);

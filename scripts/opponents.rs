@@ -22,7 +22,7 @@ use leoma_core::{
     },
 };
 use leoma_film::{
-    attacks::{Attack, Material, VARIANTS},
+    attacks::{Attack, File, Material},
     transfer::{Scene, TransferStyle},
 };
 
@@ -88,13 +88,21 @@ impl Task {
         let real = decode(Path::new(file), second, "fps=16,scale=832:480:flags=bicubic")?;
         let frame = real.as_bytes()[..Yuv420Clip::frame_bytes(WIDTH, HEIGHT)].to_vec();
         let first_frame = Yuv420Clip::from_planes(WIDTH, HEIGHT, 1, frame)?;
-        let mut rules = Rules::embedded();
+        // No part of a comparison with opponents.
+        let mut rules = Rules::embedded().without_models();
         rules.request.frames = real.len() as u32;
         if long {
             rules.scoring.opponents.frames = FRAMES as u32;
         }
-        let input = TaskInput { first_frame: &first_frame, reference: &real, rules: &rules };
-        let prepared = PreparedTask::of(&input);
+        let task = TaskInput {
+            first_frame: &first_frame,
+            reference: &real,
+            rules: &rules,
+            prompt: "",
+            others: &[],
+            models: None,
+        };
+        let prepared = PreparedTask::of(&task)?;
         let name =
             Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { name: format!("{name}@{second}"), real, first_frame, rules, prepared })
@@ -130,6 +138,8 @@ impl Task {
             first_frame: &self.first_frame,
             reference: Some(&self.real),
             prompt: "",
+            others: &[],
+            models: None,
             rules: &self.rules,
         };
         let text = match judge_measured(&input, &self.prepared)? {
@@ -181,11 +191,16 @@ impl Task {
             frames: self.real.len(),
             prompt: "A beautiful, moving and perfect picture",
             honest: Some(honest),
+            other: None,
             real: Some(&self.real),
         };
         for attack in Attack::ALL {
-            for variant in 0..VARIANTS {
-                let clip = attack.film(variant, &material)?;
+            for variant in 0..attack.variants().len() {
+                // What lies in the file, in the shape or in foreign pictures is the business of `leoma evaluate`.
+                let Ok(clip) = attack.film(variant, &material) else { continue };
+                if matches!(attack.file(variant), File::Otherwise(_)) || clip.len() != self.real.len() {
+                    continue;
+                }
                 self.judge(&format!("! {} {variant}", attack.name()), &encoded(&clip, 20)?)?;
             }
         }

@@ -1,19 +1,7 @@
 // Gradient excess per phase of a 16-pixel grid and the sum of gradients, by 16x16 tiles: the place of a pixel in its
 // tile is its phase. Twin: quality::blockiness::grid_sums. A tile's excess lies within -8,160..=8,160.
-#import bytes
+#import sampled
 
-struct Params {
-    first: u32,   // sampled frame of the first workgroup
-    step: u32,    // every so many planes one is sampled
-    width: u32,
-    height: u32,
-    stride: u32,  // bytes from one plane to the next
-    columns: u32, // tiles per row of tiles
-    tiles: u32,   // per plane
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> planes: array<u32>;
 // Per sampled frame 33 rows: 16 phases of columns, 16 phases of rows, gradients.
 @group(0) @binding(2) var<storage, read_write> partials: array<i32>;
 

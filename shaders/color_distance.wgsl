@@ -1,6 +1,7 @@
 // Distance in YUV between the 8x8 box means of two frames, 1/64 level, summed over groups of 64 cells.
 // Twin: quality::color_distance::color_distance. A cell's difference is at most 16,320, three squares stay below 2^30.
 #import bytes
+#import root
 
 struct Params {
     first: u32,   // pair of the first workgroup
@@ -32,18 +33,6 @@ fn cell_difference(start: u32, width: u32, column: u32, row: u32, side: u32) -> 
         }
     }
     return sum;
-}
-
-// Largest r with r * r <= value, for value below 2^30.
-fn square_root(value: u32) -> u32 {
-    var root = 0u;
-    for (var bit = 1u << 14u; bit > 0u; bit >>= 1u) {
-        let candidate = root | bit;
-        if candidate * candidate <= value {
-            root = candidate;
-        }
-    }
-    return root;
 }
 
 @compute @workgroup_size(64)

@@ -1,19 +1,7 @@
 // Steps between flat regions in 16x16 tiles of sampled planes. Twin: quality::looks::bands, which has the definition.
 // A tile's value is at most 15 * 128.
-#import bytes
+#import sampled
 
-struct Params {
-    first: u32,   // sampled plane of the first workgroup
-    step: u32,    // every so many planes one is sampled
-    width: u32,
-    height: u32,
-    stride: u32,  // bytes from one plane to the next
-    columns: u32, // tiles per row of tiles
-    tiles: u32,   // per plane
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> planes: array<u32>;
 // Per sampled plane and tile its value.
 @group(0) @binding(2) var<storage, read_write> values: array<u32>;
 

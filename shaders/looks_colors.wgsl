@@ -1,19 +1,8 @@
 // Colour histogram, hue histogram and colour sums of sampled frames, by tiles of 16x16 chroma samples.
-// Twin: quality::looks::color::color_sums. A sample adds at most 2^16 to a row, a tile stays below 2^25.
-#import bytes
+// Planes are whole frames here. Twin: quality::looks::color::color_sums. A sample adds at most 2^16 to a row, a tile stays below 2^25.
+#import sampled
+#import root
 
-struct Params {
-    first: u32,   // sampled frame of the first workgroup
-    step: u32,    // every so many frames one is sampled
-    width: u32,   // of the luma plane, even
-    height: u32,  // likewise
-    stride: u32,  // bytes from one frame to the next
-    columns: u32, // tiles per row of tiles
-    tiles: u32,   // per frame
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> frames: array<u32>;
 // Per sampled frame 100 rows: 64 bins, 32 sectors, black, white, luma, saturation.
 @group(0) @binding(2) var<storage, read_write> partials: array<u32>;
 
@@ -22,19 +11,7 @@ const ROWS: u32 = 100u;
 var<workgroup> sums: array<atomic<u32>, 100>;
 
 fn pixel(index: u32) -> u32 {
-    return byte_of(frames[index >> 2u], index);
-}
-
-// Largest r with r * r <= value, for value of at most 2^23.
-fn square_root(value: u32) -> u32 {
-    var root = 0u;
-    for (var bit = 1u << 11u; bit > 0u; bit >>= 1u) {
-        let candidate = root | bit;
-        if candidate * candidate <= value {
-            root = candidate;
-        }
-    }
-    return root;
+    return byte_of(planes[index >> 2u], index);
 }
 
 // Lower bin of a component and the upper one's share.

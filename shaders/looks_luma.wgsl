@@ -1,19 +1,8 @@
 // Phases of a 16-pixel grid and rings beside strong edges of sampled planes. Twin: quality::looks::luma::luma_sums, which
 // has the definitions. One workgroup per 16 columns, all rows: each invocation owns one place of the grid. With at
 // most 256 tiles above one another a workgroup's rings stay within +-2^30.
-#import bytes
+#import sampled
 
-struct Params {
-    first: u32,   // sampled plane of the first workgroup
-    step: u32,    // every so many planes one is sampled
-    width: u32,
-    height: u32,
-    stride: u32,  // bytes from one plane to the next
-    columns: u32, // workgroups per plane
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> planes: array<u32>;
 // Per sampled plane 258 rows: 256 phases, rings, sides.
 @group(0) @binding(2) var<storage, read_write> partials: array<i32>;
 
@@ -92,10 +81,10 @@ fn main(
         atomicAdd(&ring_sum, found.x);
         atomicAdd(&side_count, found.y);
     }
-    partials[(sample * ROWS + local) * params.columns + group.x] = phase;
+    partials[(sample * ROWS + local) * params.tiles + group.x] = phase;
     workgroupBarrier();
     if local == 0u {
-        partials[(sample * ROWS + 256u) * params.columns + group.x] = atomicLoad(&ring_sum);
-        partials[(sample * ROWS + 257u) * params.columns + group.x] = atomicLoad(&side_count);
+        partials[(sample * ROWS + 256u) * params.tiles + group.x] = atomicLoad(&ring_sum);
+        partials[(sample * ROWS + 257u) * params.tiles + group.x] = atomicLoad(&side_count);
     }
 }

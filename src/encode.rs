@@ -210,7 +210,7 @@ pub(crate) mod tests {
         let options = EncodeOptions { fps: 16, crf: 10, scale: None, index: IndexPlace::Front };
         let file = encode(&clip, &options).await.expect("encoded");
         decode(&file, (192, 128)).expect("the whole file decodes");
-        let damaged = leoma_film::cheats::damage(&file);
+        let damaged = leoma_film::attacks::damage(&file);
         assert_eq!(damaged.len(), file.len());
         decode(&damaged, (192, 128)).expect_err("the damaged file must not decode");
     }

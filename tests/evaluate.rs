@@ -12,6 +12,9 @@ use leoma::{
 };
 use serde_json::Value;
 
+const LEOMA: &str = env!("CARGO_BIN_EXE_leoma");
+/// The rules file of these stories.
+const RULES: &str = "rules.toml";
 /// Shape in which everything but a quick run is judged here.
 const SHAPE: [&str; 4] = ["--size", "256x144", "--frames", "17"];
 
@@ -28,17 +31,20 @@ fn folder() -> &'static Path {
             ..DrawOptions::into_folder(folder.path().join("corpus"))
         };
         draw_corpus(&drawn, |_| {}).expect("ffmpeg with libx264 is installed");
+        let without = crate::models::where_they_are(Rules::embedded()).scoring.models.is_none();
+        let arguments =
+            [&["config", "rules"][..], if without { &["--without-models"] } else { &[] }].concat();
+        let rules = Command::new(LEOMA).args(arguments).output().expect("leoma starts");
+        std::fs::write(folder.path().join(RULES), rules.stdout).expect("written");
         folder
     });
     made.path()
 }
 
+/// Runs it, by the rules built in unless others are named; without models where the weights are absent.
 fn leoma(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_leoma"))
-        .args(arguments)
-        .current_dir(folder())
-        .output()
-        .expect("leoma starts")
+    let rules: &[&str] = if arguments.contains(&"--rules") { &[] } else { &["--rules", RULES] };
+    Command::new(LEOMA).args(arguments).args(rules).current_dir(folder()).output().expect("leoma starts")
 }
 
 fn text(bytes: &[u8]) -> String {

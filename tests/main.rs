@@ -7,6 +7,7 @@ mod devnet;
 mod evaluate;
 mod house;
 mod miners;
+mod models;
 mod run;
 mod score;
 mod sim;

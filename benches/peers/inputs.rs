@@ -43,7 +43,8 @@ pub struct Inputs {
 impl Inputs {
     /// Reads what `prepare` wrote.
     pub fn load(folder: &Path) -> Result<Self, Failure> {
-        let mut rules = leoma::domain::rules::ActiveRules::embedded()?.rules;
+        // The networks are timed on their own.
+        let mut rules = leoma::domain::rules::ActiveRules::embedded()?.rules.without_models();
         // The clip is the source itself, encoded as an answer.
         rules.scoring.gates.source_copy.mode = leoma::domain::scoring::GateMode::Advisory;
         let planes = |name: &str, frames: u32| {

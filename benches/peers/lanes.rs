@@ -84,7 +84,9 @@ pub fn verdict(inputs: &Inputs, scorer: &dyn Scorer, clip: &Arc<Yuv420Clip>) -> 
         first_frame: Arc::clone(&inputs.first_frame),
         reference: Some(Arc::clone(&inputs.reference)),
         prompt: "".into(),
+        others: Arc::new([]),
         rules: Arc::clone(&inputs.rules),
+        models: None,
     };
     match inputs.runtime.block_on(scorer.score(job))? {
         Verdict::Scored(card) => Ok(f64::from(card.overall.get())),

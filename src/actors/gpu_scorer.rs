@@ -8,6 +8,7 @@ use tracing::Instrument;
 use crate::{
     domain::outcome::{Fault, Outcome, Stage},
     gpu::port::{ScoreJob, Scorer, ScorerError, Verdict},
+    quality::embeddings::FrameModels,
     receives, routing_actor,
     runtime::post::Hold,
 };
@@ -19,6 +20,10 @@ use super::messages::ScoreClip;
 pub struct ScorerParts {
     /// The device.
     pub scorer: Arc<dyn Scorer>,
+    /// The networks that the rules name, if any.
+    pub models: Option<Arc<dyn FrameModels>>,
+    /// Prompts of the corpus's clips, which a text model sets beside a round's.
+    pub prompts: Arc<[String]>,
 }
 
 routing_actor!(
@@ -57,11 +62,13 @@ async fn score(parts: &ScorerParts, message: ScoreClip) -> Result<(), ScorerErro
         first_frame: Arc::clone(&context.prepared.first_frame),
         reference: Some(Arc::clone(&context.prepared.reference)),
         prompt: context.plan.clip.prompt.as_str().into(),
+        others: Arc::clone(&parts.prompts),
         rules: Arc::clone(&context.rules),
+        models: parts.models.clone(),
     };
     let mut verdict = parts.scorer.score(job.clone()).await;
-    if matches!(verdict, Err(ScorerError::Device(_))) {
-        // A lost device is rebuilt by its owner; the clip gets one more try.
+    if matches!(verdict, Err(ScorerError::Device(_) | ScorerError::Models(_))) {
+        // What was lost is rebuilt by its owner; the clip gets one more try.
         verdict = parts.scorer.score(job).await;
     }
     ticket.timings.score_ms = ticket.waited_ms();
@@ -77,7 +84,11 @@ async fn score(parts: &ScorerParts, message: ScoreClip) -> Result<(), ScorerErro
             Ok(())
         }
         Err(cause) => {
-            let reason = "scoring_device_failed".to_string();
+            let reason = match &cause {
+                ScorerError::Models(_) => "embedding_models_failed",
+                ScorerError::Device(_) | ScorerError::Shape(_) => "scoring_device_failed",
+            };
+            let reason = reason.to_string();
             ticket.settle(Outcome::Forfeit { stage: Stage::Score, fault: Fault::Us, reason });
             Err(cause)
         }

@@ -23,6 +23,7 @@ use crate::{
     },
     gpu::port::Scorer,
     miners::port::MinerServices,
+    quality::embeddings::FrameModels,
     runtime::{
         board::{ActorState, ActorStats, Board},
         post::Post,
@@ -85,6 +86,8 @@ pub struct HouseParts {
     pub decoder: Arc<crate::decode::Decoder>,
     /// The scoring device.
     pub scorer: Arc<dyn Scorer>,
+    /// The networks that the rules name, if any.
+    pub models: Option<Arc<dyn FrameModels>>,
     /// The rules in force.
     pub rules: Arc<ActiveRules>,
     /// The subnet.
@@ -149,13 +152,13 @@ impl House {
     pub fn build(parts: HouseParts) -> Result<Self, SpoolError> {
         install_panic_hook();
         let spool = Spool::open(&parts.state_dir.join("spool"))?;
-        parts.metrics.scores_on(Arc::clone(&parts.scorer));
+        parts.metrics.scores_on(Arc::clone(&parts.scorer), parts.models.clone());
         let posts = Posts::new(&parts.board, parts.concurrency);
         let mut house = Self { parts, posts, steward: Steward::default() };
         // Receivers before senders, so that nobody writes to an empty post.
         let posts = house.posts.clone();
         house.adopt(&posts.setter, house.setter_parts(), WeightSetter::new);
-        house.adopt(&posts.scorer, ScorerParts { scorer: Arc::clone(&house.parts.scorer) }, GpuScorer::new);
+        house.adopt(&posts.scorer, house.scorer_parts(), GpuScorer::new);
         house.adopt(&posts.decoder, house.decoder_parts(), Decoder::new);
         house.adopt(&posts.challenger, house.challenger_parts(spool.clone()), Challenger::new);
         house.adopt(&posts.registry, house.registry_parts(), MinerRegistry::new);
@@ -185,6 +188,14 @@ impl House {
             rules_digest: self.parts.rules.digest,
             version_key: self.parts.version_key,
             clock: self.posts.clock.clone(),
+        }
+    }
+
+    fn scorer_parts(&self) -> ScorerParts {
+        ScorerParts {
+            scorer: Arc::clone(&self.parts.scorer),
+            models: self.parts.models.clone(),
+            prompts: self.parts.corpus.clips().iter().map(|clip| clip.caption.clone()).collect(),
         }
     }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     Execute, block_on,
     evaluate::{
-        decoder, failed, few, open_corpus,
+        SampleArgs, decoder, failed, few, judge, open_corpus,
         progress::{Progress, print},
         reshaped,
     },
@@ -60,18 +60,8 @@ pub struct CalibrateCommand {
     /// Folder of generated clips that are taken for good ones, each its own reference
     #[arg(long, value_name = "DIR")]
     generated: Option<PathBuf>,
-    /// Windows of each clip
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
-    windows: u8,
-    /// Other size than the rules', as WIDTHxHEIGHT: cheaper, and not what a round judges
-    #[arg(long, value_name = "SIZE", value_parser = super::corpus::parse_size)]
-    size: Option<(u32, u32)>,
-    /// Other number of frames than the rules'
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(9..=240))]
-    frames: Option<u32>,
-    /// The rules file in force; without one the rules built in
-    #[arg(long, value_name = "FILE")]
-    rules: Option<PathBuf>,
+    #[command(flatten)]
+    sample: SampleArgs,
     /// Where the new rules file is written; without it the constants are only printed
     #[arg(long, value_name = "FILE", conflicts_with = "check")]
     out: Option<PathBuf>,
@@ -106,18 +96,20 @@ impl Execute for CalibrateCommand {
 }
 
 async fn run(command: CalibrateCommand) -> Result<Exit, Failure> {
-    let in_force = read_rules(command.rules.as_deref())?;
-    let text = rules_text(command.rules.as_deref())?;
-    let rules = reshaped(in_force.rules.clone(), command.size, command.frames)?;
+    let in_force = read_rules(command.sample.rules.as_deref())?;
+    let text = rules_text(command.sample.rules.as_deref())?;
+    let rules = reshaped(in_force.rules.clone(), command.sample.size, command.sample.frames)?;
     let decoder = decoder(&rules.rules)?;
+    let judge = judge(&rules.rules)?;
     let generated = match &command.generated {
-        Some(folder) => generated(folder, &decoder, &rules).await?,
+        Some(folder) => generated(folder, &decoder, &judge).await?,
         None => Vec::new(),
     };
     let corpus = open_corpus(&command.corpus, &command.manifest, &decoder).await?;
+    let judge = judge.beside(corpus.clips().iter().map(|clip| clip.caption.clone()));
     let bar = Progress::start();
     bar.stage("cutting windows", corpus.len());
-    let all = Windows::of(&corpus, &rules.rules, command.windows.into(), |key| bar.step(key)).await;
+    let all = Windows::of(&corpus, &judge, command.sample.windows.into(), |key| bar.step(key)).await;
     let all = all.map_err(failed)?;
     let split = all.split();
     let windows = all.from_sources(&split.calibration);
@@ -125,7 +117,6 @@ async fn run(command: CalibrateCommand) -> Result<Exit, Failure> {
         // Half of the sources, rounded down, are for calibration.
         return Err(few(&all, split.held_out.len(), 2));
     }
-    let judge = Judge::of(rules.rules.clone()).map_err(|cause| failed(cause.into()))?;
     let workshop = Workshop { decoder, fps: rules.rules.request.fps };
     let clips = Clips { windows: &windows, generated: &generated };
     bar.stage("calibration clips", Calibration::steps(&clips));
@@ -156,11 +147,7 @@ async fn run(command: CalibrateCommand) -> Result<Exit, Failure> {
 }
 
 /// Generated clips in the rules' shape, each its own reference, in the order of their names.
-async fn generated(
-    folder: &Path,
-    decoder: &Decoder,
-    rules: &ActiveRules,
-) -> Result<Vec<SourceWindow>, Failure> {
+async fn generated(folder: &Path, decoder: &Decoder, judge: &Judge) -> Result<Vec<SourceWindow>, Failure> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>())
         .map_err(|cause| unreadable(folder, cause))?;
@@ -175,12 +162,13 @@ async fn generated(
     let mut clips = Vec::with_capacity(paths.len());
     for path in paths {
         let file = read_whole(&path, MAX_CLIP_BYTES)?;
-        let prepared = prepare(decoder, file, rules.rules.request).await.map_err(|cause| {
+        let prepared = prepare(decoder, file, judge.rules().request).await.map_err(|cause| {
             let exit = if cause.is_ours() { Exit::Internal } else { Exit::Unreadable };
             Failure::new(exit, anyhow!(cause).context(path.display().to_string()))
         })?;
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        clips.push(tokio::task::block_in_place(|| SourceWindow::of_clip(name, prepared.clip, &rules.rules)));
+        let window = tokio::task::block_in_place(|| SourceWindow::of_clip(name, prepared.clip, judge));
+        clips.push(window.map_err(failed)?);
     }
     Ok(clips)
 }

@@ -13,7 +13,10 @@ use super::{
     Execute,
     exit::{Exit, Failure, after_help},
 };
-use crate::config::{self, Config, ConfigErrors, ConfigSources, FlagValue, LoadedConfig, Origin};
+use crate::{
+    config::{self, Config, ConfigErrors, ConfigSources, FlagValue, LoadedConfig, Origin},
+    domain::rules::EMBEDDED_RULES,
+};
 
 /// Flags of every command that reads a configuration: flatten them into its arguments.
 #[derive(Args, Clone)]
@@ -71,6 +74,16 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Print the rules file built in
+    #[command(after_help = after_help!(
+        "leoma config rules > rules.toml",
+        "leoma config rules --without-models > rules.toml",
+    ))]
+    Rules {
+        /// Leave out the embedding models: the terms that rest on them are null, and the rules have another digest
+        #[arg(long)]
+        without_models: bool,
+    },
     /// Print a configuration file with every setting, its meaning and its default
     #[command(after_help = after_help!("leoma config example > validator.toml"))]
     Example,
@@ -85,11 +98,23 @@ impl Execute for ConfigCommand {
                 let shown = config.load()?.to_json();
                 serde_json::to_string_pretty(&shown).context("printing the configuration")? + "\n"
             }
+            Action::Rules { without_models: false } => EMBEDDED_RULES.to_owned(),
+            Action::Rules { without_models: true } => without_models(EMBEDDED_RULES),
             Action::Example => config::example(),
         };
         print(&text)?;
         Ok(Exit::Ok.into())
     }
+}
+
+/// A rules file without its table of models; comments stay.
+fn without_models(rules: &str) -> String {
+    let mut inside = false;
+    let kept = rules.lines().filter(|line| {
+        inside = if line.starts_with('[') { *line == "[scoring.models]" } else { inside && !line.is_empty() };
+        !inside
+    });
+    kept.flat_map(|line| [line, "\n"]).collect()
 }
 
 fn check(args: &ConfigArgs) -> Result<String, Failure> {
@@ -116,5 +141,18 @@ fn print(text: &str) -> Result<(), Failure> {
             Err(Failure::new(Exit::Internal, anyhow::Error::new(error).context("writing to standard output")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::rules::Rules;
+
+    #[test]
+    fn rules_without_models_are_the_same_but_for_them() {
+        let text = without_models(EMBEDDED_RULES);
+        assert_eq!(Rules::parse(&text).expect("rules"), Rules::embedded().without_models());
+        assert_eq!(without_models(&text), text);
     }
 }

@@ -16,6 +16,7 @@ pub mod evaluate;
 pub mod exit;
 pub mod files;
 pub mod models;
+mod networks;
 pub mod run;
 pub mod score;
 pub mod selftest;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +15,7 @@ use super::{
     config::ConfigArgs,
     exit::{Exit, Failure, after_help},
     files::read_rules,
+    networks,
 };
 use crate::{
     actors::house::{ACTORS, Concurrency, House, HouseParts},
@@ -26,14 +27,17 @@ use crate::{
     corpus::{Corpus, CorpusOptions},
     decode::{Decoder, DecoderOptions},
     domain::{
+        ids::BlockHash,
         report::RoundReport,
-        rules::{ActiveRules, LimitRules},
+        rules::{ActiveRules, LimitRules, Rules},
     },
+    embed::DeviceChoice,
     gpu::{
         choose::{OpenScorer, open_scorer},
         port::Scorer,
     },
     miners::{options::ServicesOptions, services::HttpServices},
+    quality::embeddings::FrameModels,
     runtime::board::Board,
     store::{
         archive::RoundsArchive,
@@ -199,8 +203,9 @@ async fn house_parts(
         .await
         .map_err(|cause| Failure::new(Exit::Unreadable, cause))?;
     info!(clips = corpus.len(), corpus = %corpus.digest().short(), "corpus");
-    let scorer = scorer(config).await?;
+    let (scorer, models) = scorer(config, &rules.rules).await?;
     let chain = Arc::new(connect(config).await?);
+    refuse_blind_rules(&chain.genesis(), &rules.rules, config.rules.allow_without_text_model)?;
     let signer = crate::chain::port::Chain::signer(chain.as_ref());
     let identity = JournalIdentity {
         genesis: chain.genesis().to_string(),
@@ -217,6 +222,7 @@ async fn house_parts(
         corpus: Arc::new(corpus),
         decoder,
         scorer,
+        models,
         rules: Arc::clone(rules),
         netuid: config.chain.netuid,
         state_dir: config.state.dir.clone(),
@@ -237,11 +243,14 @@ async fn house_parts(
     })
 }
 
-/// Opens the scorer and tests its kernels, off the async threads: drivers take their time.
-async fn scorer(config: &Config) -> Result<Arc<dyn Scorer>, Failure> {
+/// Opens the scorer and the networks that the rules name and tests both, off the async threads: drivers take their time.
+async fn scorer(
+    config: &Config,
+    rules: &Rules,
+) -> Result<(Arc<dyn Scorer>, Option<Arc<dyn FrameModels>>), Failure> {
     let choice = config.scorer.device.clone();
     let opened = tokio::task::spawn_blocking(move || open_scorer(&choice, 0)).await;
-    let OpenScorer { scorer, why, tested } =
+    let OpenScorer { scorer, why, tested, real_gpu } =
         opened.context("starting the scorer")?.context("starting the scorer")?;
     let adapter = scorer.adapter();
     info!(
@@ -251,7 +260,34 @@ async fn scorer(config: &Config) -> Result<Arc<dyn Scorer>, Failure> {
         kernels = tested.kernels.len(),
         "scorer: {why}"
     );
-    Ok(scorer)
+    let (rules, folder) = (rules.clone(), config.scorer.models.clone());
+    let wanted = if real_gpu { DeviceChoice::Gpu } else { DeviceChoice::Cpu };
+    let models = tokio::task::spawn_blocking(move || networks::open(&rules, folder.as_deref(), wanted)).await;
+    let models = models.context("starting the embedding models")??;
+    match &models {
+        Some(models) => info!(device = %models.health().device, "embedding models"),
+        None => warn!("the rules name no embedding models: the terms that rest on them are null"),
+    }
+    Ok((scorer, models))
+}
+
+/// Genesis of Bittensor's main network, finney, as public registries of networks list it.
+const FINNEY_GENESIS: &str = "0x2f0555cc76fc2840a25a6ea3b9637146806f1f44b090c175ffde2a7e5ab36c03";
+
+/// On the main network, where stake is paid by verdicts, rules that read no prompt need the operator's word.
+fn refuse_blind_rules(genesis: &BlockHash, rules: &Rules, allowed: bool) -> Result<(), Failure> {
+    if rules.scoring.text.is_some() || genesis.to_string() != FINNEY_GENESIS {
+        return Ok(());
+    }
+    if allowed {
+        warn!(
+            "rules without a text model on the main network: of a prompt only words about the camera count"
+        );
+        return Ok(());
+    }
+    let text = "the rules have no text model, so of a prompt only words about the camera would count, and this is the main \
+                network: use rules with [scoring.text], or allow it by name with rules.allow_without_text_model = true";
+    Err(Failure::new(Exit::Usage, anyhow!(text)))
 }
 
 fn decoder_options(limits: &LimitRules) -> Result<DecoderOptions, Failure> {
@@ -338,5 +374,23 @@ async fn stop_after(rounds: usize, pays: bool, book: Arc<RoundsBook>, stop: Canc
             );
             return stop.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_main_network_wants_a_text_model_or_a_word_by_name() {
+        let digits = FINNEY_GENESIS.trim_start_matches("0x");
+        let bytes: Vec<u8> = hex::decode(digits).expect("hexadecimal");
+        let finney = BlockHash(bytes.try_into().expect("32 bytes"));
+        let blind = Rules::embedded();
+        assert!(blind.scoring.text.is_none(), "no rules built in have one yet");
+        let refused = refuse_blind_rules(&finney, &blind, false).expect_err("refused");
+        assert!(format!("{refused:?}").contains("rules.allow_without_text_model"), "{refused:?}");
+        assert!(refuse_blind_rules(&finney, &blind, true).is_ok());
+        assert!(refuse_blind_rules(&BlockHash([1; 32]), &blind, false).is_ok(), "another chain");
     }
 }

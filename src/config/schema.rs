@@ -171,12 +171,18 @@ schema! {
     rules: RulesConfig {
         /// Another rules file than the one built in.
         file: Option<PathBuf> = None, example "/etc/leoma/rules.toml";
+        /// On Bittensor's main network rules without a text model are refused, because of a prompt only its words
+        /// about the camera would count. This allows them.
+        allow_without_text_model: bool = false;
     }
     /// The scorer.
     scorer: ScorerConfig {
         /// Where clips are scored: auto takes a real GPU where there is one, else the processor; gpu and
         /// gpu:NAME (a part of its name) insist on one. Every device gives the same scores.
         device: ScorerChoice = ScorerChoice::Auto;
+        /// Folder of the embedding models that the rules name. Without it they are where `leoma models fetch` puts
+        /// them: in LEOMA_CACHE or the user's cache folder.
+        models: Option<PathBuf> = None, example "/var/lib/leoma/models";
     }
     /// Decoding of the miners' files, each in a child process.
     decode: DecodeConfig {

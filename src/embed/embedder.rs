@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -69,26 +69,29 @@ pub struct FrameOf<'a> {
 }
 
 /// Handle to the embedding thread. Calls block until the answer is there; share it behind an `Arc`.
+#[derive(Debug)]
 pub struct Embedder {
-    device: String,
+    device: Arc<Mutex<String>>,
     requests: Option<SyncSender<Request>>,
     thread: Option<JoinHandle<()>>,
     tally: Tally,
     text_shape: Option<ClipShape>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Tally {
     by_device: AtomicU64,
     by_canonical: AtomicU64,
     noise_permille: AtomicU64,
 }
 
+#[derive(Debug)]
 struct Request {
     work: Work,
     reply: SyncSender<Result<Vec<Settled>, EmbedError>>,
 }
 
+#[derive(Debug)]
 enum Work {
     Distance {
         given: RgbImage,
@@ -124,18 +127,22 @@ impl Embedder {
         let text_shape = models.clip.as_ref().map(|clip| clip.layers.shape);
         let (requests, inbox) = sync_channel(QUEUE);
         let (ready, started) = sync_channel(1);
+        let device = Arc::<Mutex<String>>::default();
+        let named = Arc::clone(&device);
         let thread = std::thread::Builder::new()
             .name("embedder".into())
-            .spawn(move || serve(choice, models, &ready, &inbox))
+            .spawn(move || serve(choice, models, &ready, (&inbox, &named)))
             .map_err(|error| EmbedError::Stopped(format!("it could not be started: {error}")))?;
-        let device = started.recv().map_err(|_| EmbedError::Stopped("it ended at its start".into()))??;
+        let name = started.recv().map_err(|_| EmbedError::Stopped("it ended at its start".into()))??;
+        *device.lock().unwrap_or_else(PoisonError::into_inner) = name;
         let tally = Tally::default();
         Ok(Self { device, requests: Some(requests), thread: Some(thread), tally, text_shape })
     }
 
-    /// Name of the device: `cpu-flex`, or `wgpu-` with the backend and the adapter's name.
-    pub fn device(&self) -> &str {
-        &self.device
+    /// Name of the device: `cpu-flex`, or `wgpu-` with the backend and the adapter's name. A GPU that fails for good gives way to
+    /// the processor.
+    pub fn device(&self) -> String {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lengths of the text model, where one is loaded.
@@ -282,10 +289,10 @@ impl Drop for Embedder {
 
 /// The thread: opens the lane, then answers until every handle is gone.
 fn serve(
-    choice: DeviceChoice,
+    mut choice: DeviceChoice,
     models: Arc<Models>,
     ready: &SyncSender<Result<String, EmbedError>>,
-    inbox: &Receiver<Request>,
+    (inbox, device): (&Receiver<Request>, &Mutex<String>),
 ) {
     let towers = || if models.clip.is_some() { probe::check_canonical_towers() } else { Ok(()) };
     let opened =
@@ -306,18 +313,35 @@ fn serve(
             Ok(open) => answer(open, work),
             Err(error) => Err(EmbedError::clone(error)),
         };
-        match &answer {
-            // The device may hold broken state: everything on it is built anew and probed.
-            Err(EmbedError::Panicked(reason)) => {
-                tracing::error!(reason, "the embedding lane failed and is rebuilt");
-                lane = reopen(choice, &models);
+        if let Some(cause) = answer.as_ref().err().filter(|cause| cause.is_of_the_device()) {
+            lane = recovered(&mut choice, cause, &models);
+            if let Ok(lane) = &lane {
+                *device.lock().unwrap_or_else(PoisonError::into_inner) = lane.device().to_owned();
             }
-            // A device that computes something else stays refused.
-            Err(error @ EmbedError::Disagrees { .. }) => lane = Err(error.clone()),
-            _ => {}
         }
         // The asker may have gone.
         let _heard = reply.send(answer);
+    }
+}
+
+/// The lane after a failure: everything on the device is built anew and probed, because it may hold broken state. A GPU that
+/// computes otherwise, or cannot be opened again, gives way to the processor for good; a processor that computes otherwise
+/// stays refused.
+fn recovered(
+    choice: &mut DeviceChoice,
+    cause: &EmbedError,
+    models: &Arc<Models>,
+) -> Result<Lane, EmbedError> {
+    tracing::error!(%cause, "the embedding lane failed and is rebuilt");
+    let wrong = matches!(cause, EmbedError::Disagrees { .. });
+    let again = if wrong { Err(cause.clone()) } else { reopen(*choice, models) };
+    match again {
+        Err(cause) if *choice == DeviceChoice::Gpu => {
+            tracing::error!(%cause, "embedding models run on the processor from now on, with the same results");
+            *choice = DeviceChoice::Cpu;
+            reopen(DeviceChoice::Cpu, models)
+        }
+        again => again,
     }
 }
 
@@ -365,5 +389,23 @@ mod tests {
         let clip = Yuv420Clip::from_planes(64, 64, 1, vec![100; 64 * 96]).expect("even sides");
         assert_eq!(embedder.ask(Work::Panic), Err(EmbedError::Panicked("a test asked for it".into())));
         assert_eq!(embedder.first_frame_distance(&clip, &clip).map(Quantised::get), Ok(0));
+        assert_eq!(embedder.device(), "cpu-flex");
+    }
+
+    #[test]
+    fn a_gpu_that_computes_otherwise_gives_way_and_a_processor_that_does_is_refused() {
+        let Ok(models) = Models::load(&default_folder().expect("a cache folder")) else { return };
+        let models = Arc::new(models);
+        let wrong = EmbedError::Disagrees {
+            device: "a drawn one".into(),
+            what: "a value",
+            got: "1".into(),
+            expected: "2".into(),
+            allowed: "0.1".into(),
+        };
+        let mut choice = DeviceChoice::Gpu;
+        let lane = recovered(&mut choice, &wrong, &models).expect("the processor answers the probe");
+        assert_eq!((choice, lane.device()), (DeviceChoice::Cpu, "cpu-flex"));
+        assert_eq!(recovered(&mut choice, &wrong, &models).err(), Some(wrong));
     }
 }

@@ -129,3 +129,10 @@ pub enum EmbedError {
     #[error("the embedding thread has stopped: {0}")]
     Stopped(String),
 }
+
+impl EmbedError {
+    /// Whether the lane or its device failed, and not the request.
+    pub(crate) fn is_of_the_device(&self) -> bool {
+        matches!(self, Self::Device(_) | Self::Disagrees { .. } | Self::Panicked(_))
+    }
+}

@@ -28,6 +28,7 @@ pub mod models;
 pub mod network;
 pub mod probe;
 pub mod quantised;
+pub mod reader;
 pub mod tensors;
 
 pub use embedder::{DeviceChoice, Embedder, EmbedderOptions};

@@ -1,13 +1,13 @@
 //! The attack suite: for every row of the gates table, clips and files that look like an answer and are none.
 //!
-//! A new attack is one line of [`ATTACKS`]. Attackers see the given first frame; what they need of a moving clip (loops,
-//! overlays, late freezes) is cut from an honest stand-in, rows about the source itself from the source.
+//! The list and its pictures are [`leoma_film::attacks`], which the demo's miners take too; here they are judged. Attackers
+//! see the given first frame; what they need of a moving clip is cut from an honest stand-in, rows about the source itself
+//! from the source.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use leoma_film::{
-    camera, cheats,
-    degrade::{Generator, Material},
+    attacks::{Attack, Copied, File, FileTrick, Material},
     transfer::{Scene, TransferStyle},
 };
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{
     EvidenceError,
     judge::{Judge, SourceCopies},
-    ladder::{SEED, Workshop, foreign},
+    ladder::{Workshop, foreign},
     stats::median,
     windows::SourceWindow,
 };
@@ -32,180 +32,39 @@ use crate::{
 
 /// Quality of attackers' and stand-ins' encodes, x264's scale.
 const ATTACK_CRF: u8 = 20;
+/// What is written on clips of windows without a prompt.
+const STOCK_PROMPT: &str = "A beautiful, moving and perfect picture";
 /// Stand-ins for honest models: pace against the real clip, softness.
 const HONEST: [(f32, f32); 3] = [(1.0, 0.0), (0.85, 0.3), (1.2, 0.0)];
 
-/// What an attack has to work with.
-pub struct Target<'a> {
-    /// The window that is attacked.
-    pub window: &'a SourceWindow,
-    /// Another real clip.
-    pub other: &'a SourceWindow,
-    /// An honest stand-in's answer.
-    pub honest: &'a Yuv420Clip,
+/// One attack of the list: a variant of a kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attacker {
+    /// The kind.
+    pub attack: Attack,
+    /// Its variant, numbered from zero.
+    pub variant: usize,
 }
 
-impl Target<'_> {
-    fn frames(&self) -> usize {
-        self.window.reference.len()
+impl Attacker {
+    /// Every variant of every kind, by row of the gates table.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let variants =
+            |attack: Attack| (0..attack.variants().len()).map(move |variant| Self { attack, variant });
+        Attack::ALL.into_iter().flat_map(variants)
     }
 
-    fn freeze(&self) -> Yuv420Clip {
-        cheats::freeze(&self.window.first_frame, self.frames())
-    }
-
-    fn damaged(&self, clip: &Yuv420Clip, generator: Generator, level: usize) -> Yuv420Clip {
-        generator.apply(&Material { clip, other: &self.other.reference, seed: SEED }, level)
-    }
-
-    /// The still faded to another one.
-    fn fade(&self, to: &Yuv420Clip) -> Yuv420Clip {
-        let (from, to) = (self.freeze(), cheats::freeze(to, 1));
-        Generator::Crossfade.apply(&Material { clip: &from, other: &to, seed: SEED }, 5)
-    }
-}
-
-/// How an attack's answer is made.
-#[derive(Clone, Copy)]
-pub enum Make {
-    /// Pictures, encoded like any answer.
-    Pictures(fn(&Target) -> Yuv420Clip),
-    /// The honest stand-in's pictures in a file made otherwise.
-    File(FileTrick),
-    /// The answer of another miner of the same round.
-    Copy(Copied),
-}
-
-/// A file made otherwise.
-#[derive(Clone, Copy)]
-pub struct FileTrick {
-    /// Frames per second as parts of the asked rate.
-    pub rate: (u32, u32),
-    /// Encoder arguments.
-    pub arguments: &'static [&'static str],
-    /// What is done to the bytes.
-    pub spoil: fn(&[u8]) -> Vec<u8>,
-}
-
-/// What a copy shares with its original.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Copied {
-    /// The file.
-    File,
-    /// The decoded pictures, in another file.
-    Pictures,
-    /// The pictures before another encode.
-    Encoded,
-}
-
-/// One attack.
-#[derive(Clone, Copy)]
-pub struct Attack {
-    /// The row of the gates table.
-    pub row: GateId,
     /// Its name in reports.
-    pub name: &'static str,
-    /// How its answer is made.
-    pub make: Make,
+    pub fn name(self) -> &'static str {
+        self.attack.variants()[self.variant]
+    }
 }
 
-const fn pictures(row: GateId, name: &'static str, make: fn(&Target) -> Yuv420Clip) -> Attack {
-    Attack { row, name, make: Make::Pictures(make) }
+/// What is attacked, and with what.
+struct Target<'a> {
+    window: &'a SourceWindow,
+    material: Material<'a>,
 }
-
-const fn file(
-    row: GateId,
-    name: &'static str,
-    rate: (u32, u32),
-    arguments: &'static [&'static str],
-) -> Attack {
-    Attack { row, name, make: Make::File(FileTrick { rate, arguments, spoil: <[u8]>::to_vec }) }
-}
-
-const fn spoiled(name: &'static str, spoil: fn(&[u8]) -> Vec<u8>) -> Attack {
-    let trick =
-        FileTrick { rate: (1, 1), arguments: &["-pix_fmt", "yuv420p", "-movflags", "+faststart"], spoil };
-    Attack { row: GateId::G13, name, make: Make::File(trick) }
-}
-
-const fn copy(name: &'static str, copied: Copied) -> Attack {
-    Attack { row: GateId::G8, name, make: Make::Copy(copied) }
-}
-
-/// All attacks, by row.
-pub const ATTACKS: &[Attack] = &[
-    pictures(GateId::G1, "half of the frames", |t| camera::picked(t.honest, t.frames() / 2, |k| k)),
-    pictures(GateId::G1, "one frame short", |t| camera::picked(t.honest, t.frames() - 1, |k| k)),
-    pictures(GateId::G1, "one frame", |t| camera::picked(t.honest, 1, |k| k)),
-    pictures(GateId::G2, "freeze", |t| t.freeze()),
-    pictures(GateId::G2, "freeze with grain", |t| t.damaged(&t.freeze(), Generator::Noise, 1)),
-    pictures(GateId::G2, "blurred freeze", |t| t.damaged(&t.freeze(), Generator::Blur, 3)),
-    pictures(GateId::G2, "freezes after a tenth", |t| t.damaged(t.honest, Generator::FreezeFrom, 5)),
-    pictures(GateId::G3, "freeze with strong noise", |t| t.damaged(&t.freeze(), Generator::Noise, 4)),
-    pictures(GateId::G3, "freeze that shimmers", |t| t.damaged(&t.freeze(), Generator::LocalFlicker, 4)),
-    pictures(GateId::G3, "freeze that wobbles", |t| t.damaged(&t.freeze(), Generator::MovingWarp, 4)),
-    pictures(GateId::G4, "pan of the still", |t| camera::pan(&t.window.first_frame, t.frames(), 20)),
-    pictures(GateId::G4, "zoom into the still", |t| camera::zoom(&t.window.first_frame, t.frames(), 4)),
-    pictures(GateId::G4, "parallax of the still", |t| cheats::parallax(&t.window.first_frame, t.frames())),
-    pictures(GateId::G4, "pan with grain", |t| {
-        t.damaged(&camera::pan(&t.window.first_frame, t.frames(), 20), Generator::Noise, 2)
-    }),
-    pictures(GateId::G5, "loop of eight frames", |t| camera::picked(t.honest, t.frames(), |k| k % 8)),
-    pictures(GateId::G5, "loop of a quarter", |t| {
-        camera::picked(t.honest, t.frames(), |k| k % (t.frames() / 4).max(1))
-    }),
-    pictures(GateId::G5, "forth and back", |t| {
-        let turn = (t.frames() / 5).max(2);
-        camera::picked(
-            t.honest,
-            t.frames(),
-            |k| if k % (2 * turn) < turn { k % turn } else { turn - k % turn },
-        )
-    }),
-    pictures(GateId::G6, "fade to another picture", |t| t.fade(&t.other.first_frame)),
-    pictures(GateId::G6, "fade to the mirrored still", |t| t.fade(&camera::mirrored(&t.window.first_frame))),
-    pictures(GateId::G6, "fade to the enlarged still", |t| {
-        t.fade(&camera::picked(&camera::zoom(&t.window.first_frame, 2, 300), 1, |_| 1))
-    }),
-    pictures(GateId::G7, "the source itself", |t| (*t.window.reference).clone()),
-    pictures(GateId::G7, "the source with grain", |t| t.damaged(&t.window.reference, Generator::Noise, 1)),
-    pictures(GateId::G7, "the source a frame late", |t| {
-        camera::picked(&t.window.reference, t.frames(), |k| k.saturating_sub(1))
-    }),
-    pictures(GateId::G7, "the source after its first frame mirrored", |t| {
-        let mirrored = camera::mirrored(&t.window.reference);
-        let first = t.window.first_frame.as_bytes();
-        let mut data = mirrored.as_bytes().to_vec();
-        data[..first.len()].copy_from_slice(first);
-        let (width, height) = (mirrored.width(), mirrored.height());
-        Yuv420Clip::from_planes(width, height, mirrored.len(), data).unwrap_or(mirrored)
-    }),
-    copy("another's file", Copied::File),
-    copy("another's pictures in another file", Copied::Pictures),
-    copy("another's pictures encoded again", Copied::Encoded),
-    pictures(GateId::G9, "small word", |t| t.damaged(t.honest, Generator::TextOverlay, 1)),
-    pictures(GateId::G9, "large word", |t| t.damaged(t.honest, Generator::TextOverlay, 3)),
-    pictures(GateId::G9, "word over the still", |t| t.damaged(&t.freeze(), Generator::TextOverlay, 4)),
-    file(GateId::G10, "half of the rate", (1, 2), &["-pix_fmt", "yuv420p"]),
-    file(GateId::G10, "one and a half times the rate", (3, 2), &["-pix_fmt", "yuv420p"]),
-    file(GateId::G10, "twice the rate", (2, 1), &["-pix_fmt", "yuv420p"]),
-    file(GateId::G11, "4:4:4", (1, 1), &["-pix_fmt", "yuv444p"]),
-    file(GateId::G11, "4:2:2", (1, 1), &["-pix_fmt", "yuv422p"]),
-    file(GateId::G11, "ten bits", (1, 1), &["-pix_fmt", "yuv420p10le"]),
-    file(GateId::G12, "half of the size", (1, 1), &["-vf", "scale=trunc(iw/4)*2:-2", "-pix_fmt", "yuv420p"]),
-    pictures(GateId::G12, "sixteen columns missing", |t| {
-        camera::cropped(t.honest, t.honest.width() - 16, t.honest.height())
-    }),
-    pictures(GateId::G12, "bars above and below", |t| {
-        camera::barred(t.honest, t.honest.height() / 8 / 2 * 2, 0)
-    }),
-    pictures(GateId::G12, "bars on both sides", |t| {
-        camera::barred(t.honest, 0, t.honest.width() / 8 / 2 * 2)
-    }),
-    spoiled("damaged pictures", cheats::damage),
-    spoiled("half of the file", |file| file[..file.len() / 2].to_vec()),
-    spoiled("no video", |file| (0..file.len()).map(|k| (k * 131 % 251) as u8).collect()),
-];
 
 /// How an attack fared over all windows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -270,9 +129,9 @@ pub enum Extent {
 
 impl Extent {
     /// The attacks of this extent.
-    pub fn attacks(self) -> Vec<Attack> {
+    pub fn attacks(self) -> Vec<Attacker> {
         let mut rows = std::collections::BTreeSet::new();
-        ATTACKS.iter().filter(|attack| self == Extent::Whole || rows.insert(attack.row)).copied().collect()
+        Attacker::all().filter(|one| self == Extent::Whole || rows.insert(one.attack.gate())).collect()
     }
 }
 
@@ -313,9 +172,17 @@ pub async fn run(
             progress();
         }
         let Some(honest) = answers.first() else { continue };
-        let target = Target { window, other: &other, honest };
-        for (attack, fates) in extent.attacks().iter().zip(&mut fates) {
-            fates.push(bench.attack(attack, &target).await?);
+        let material = Material {
+            first_frame: &window.first_frame,
+            frames: window.reference.len(),
+            prompt: if window.prompt.is_empty() { STOCK_PROMPT } else { &window.prompt },
+            honest: Some(honest),
+            other: Some(&other.reference),
+            real: Some(&window.reference),
+        };
+        let target = Target { window, material };
+        for (attacker, fates) in extent.attacks().into_iter().zip(&mut fates) {
+            fates.push(bench.attack(attacker, &target).await?);
             progress();
         }
     }
@@ -326,7 +193,8 @@ pub async fn run(
         passed: honest_fates.iter().filter(|fate| fate.passed).count(),
         median: median(&scores).unwrap_or(0),
     };
-    let attacks = extent.attacks().iter().zip(&fates).map(|(a, f)| figures(a, f, stand_ins.median)).collect();
+    let attacks =
+        extent.attacks().into_iter().zip(&fates).map(|(a, f)| figures(a, f, stand_ins.median)).collect();
     Ok(Suite { stand_ins, attacks })
 }
 
@@ -336,21 +204,22 @@ fn stand_ins(window: &SourceWindow, styles: &[(f32, f32)]) -> Vec<Yuv420Clip> {
     styles.iter().map(|&(pace, softness)| scene.render(TransferStyle { pace, softness }, frames)).collect()
 }
 
-fn figures(attack: &Attack, fates: &[Fate], honest: u16) -> AttackFigures {
+fn figures(attacker: Attacker, fates: &[Fate], honest: u16) -> AttackFigures {
+    let row = attacker.attack.gate();
     let mut rejected = BTreeMap::new();
     for gate in fates.iter().filter_map(|fate| fate.gate) {
         *rejected.entry(gate).or_insert(0) += 1;
     }
     let scored = || fates.iter().filter(|fate| fate.gate.is_none());
     AttackFigures {
-        row: attack.row,
-        name: attack.name,
+        row,
+        name: attacker.name(),
         clips: fates.len(),
         rejected,
         failed: scored().filter(|fate| !fate.passed).count(),
         below_honest: scored().filter(|fate| fate.passed && fate.overall < honest).count(),
         open: scored().filter(|fate| fate.passed && fate.overall >= honest).count(),
-        own_gate: fates.iter().filter(|fate| fate.fired.contains(&attack.row)).count(),
+        own_gate: fates.iter().filter(|fate| fate.fired.contains(&row)).count(),
         best: fates.iter().map(|fate| fate.overall).max().unwrap_or(0),
     }
 }
@@ -363,14 +232,21 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    async fn attack(&self, attack: &Attack, target: &Target<'_>) -> Result<Fate, EvidenceError> {
-        match attack.make {
-            Make::Pictures(make) => {
-                let clip = tokio::task::block_in_place(|| make(target));
-                self.pictures(target.window, &clip).await
+    async fn attack(
+        &self,
+        Attacker { attack, variant }: Attacker,
+        target: &Target<'_>,
+    ) -> Result<Fate, EvidenceError> {
+        let made = |material: &Material| tokio::task::block_in_place(|| attack.film(variant, material));
+        let material = &target.material;
+        match (attack.file(variant), material.honest) {
+            (File::Copied(copied), Some(honest)) => {
+                let original = self.workshop.encoded(honest, ATTACK_CRF).await?;
+                let clip = made(&Material { honest: Some(&original), ..*material })?;
+                self.copy(target, original, clip, copied).await
             }
-            Make::File(trick) => self.file(target, trick).await,
-            Make::Copy(copied) => self.copy(target, copied).await,
+            (File::Otherwise(trick), _) => self.file(target, &made(material)?, trick).await,
+            (File::Encoded | File::Copied(_), _) => self.pictures(target.window, &made(material)?).await,
         }
     }
 
@@ -394,9 +270,14 @@ impl Bench<'_> {
         Ok(Fate { gate: read.gate, fired: read.fired, overall: read.overall, passed: read.passed })
     }
 
-    async fn file(&self, target: &Target<'_>, trick: FileTrick) -> Result<Fate, EvidenceError> {
+    async fn file(
+        &self,
+        target: &Target<'_>,
+        clip: &Yuv420Clip,
+        trick: FileTrick,
+    ) -> Result<Fate, EvidenceError> {
         let fps = (self.workshop.fps * trick.rate.0 / trick.rate.1).max(1);
-        let file = encode_with(target.honest, fps, ATTACK_CRF, trick.arguments).await?;
+        let file = encode_with(clip, fps, ATTACK_CRF, trick.arguments).await?;
         let file = (trick.spoil)(&file);
         match self.workshop.decoder.decode_clip(file.into(), self.judge.rules().request).await {
             Ok(decoded) => self.judged(target.window, &decoded.frames),
@@ -408,11 +289,16 @@ impl Bench<'_> {
     }
 
     /// A copy of an earlier miner's answer: refused by G8, or judged on its own.
-    async fn copy(&self, target: &Target<'_>, copied: Copied) -> Result<Fate, EvidenceError> {
-        let original = self.workshop.encoded(target.honest, ATTACK_CRF).await?;
+    async fn copy(
+        &self,
+        target: &Target<'_>,
+        original: Arc<Yuv420Clip>,
+        clip: Yuv420Clip,
+        copied: Copied,
+    ) -> Result<Fate, EvidenceError> {
         let answer = match copied {
-            Copied::Encoded => self.workshop.encoded(&original, ATTACK_CRF).await?,
-            Copied::File | Copied::Pictures => Arc::clone(&original),
+            Copied::Encoded => self.workshop.encoded(&clip, ATTACK_CRF).await?,
+            Copied::File | Copied::Pictures => Arc::new(clip),
         };
         let file = |kept: bool| Digest::of(if kept { b"the file" } else { b"another file" });
         let miner = |key: u8, file: Digest, clip: &Yuv420Clip| ClipIdentity {
@@ -435,14 +321,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_of_the_gates_table_has_three_variants_at_least() {
-        let mut rows: BTreeMap<GateId, usize> = BTreeMap::new();
-        ATTACKS.iter().for_each(|attack| *rows.entry(attack.row).or_default() += 1);
-        assert_eq!(rows.len(), 13);
-        assert!(rows.values().all(|variants| *variants >= 3), "{rows:?}");
-        let names: std::collections::BTreeSet<&str> = ATTACKS.iter().map(|attack| attack.name).collect();
-        assert_eq!(names.len(), ATTACKS.len());
-        assert_eq!(Extent::Quick.attacks().len(), 13);
+    fn a_quick_run_has_one_attack_of_every_row_and_a_whole_run_all() {
+        let rows = |extent: Extent| extent.attacks().into_iter().map(|one| one.attack.gate());
+        assert_eq!(rows(Extent::Quick).count(), 13);
+        assert_eq!(rows(Extent::Quick).collect::<std::collections::BTreeSet<_>>().len(), 13);
+        assert_eq!(Extent::Whole.attacks(), Attacker::all().collect::<Vec<_>>());
+        assert!(Attacker::all().count() >= 3 * 13);
     }
 
     #[test]
@@ -455,7 +339,7 @@ mod tests {
             fate(None, 8_000, true),
             fate(None, 3_000, false),
         ];
-        let found = figures(&pictures(GateId::G2, "freeze", |t| t.freeze()), &fates, 8_500);
+        let found = figures(Attacker { attack: Attack::Freeze, variant: 0 }, &fates, 8_500);
         assert_eq!((found.failed, found.below_honest, found.open, found.own_gate), (1, 1, 1, 1));
         assert_eq!((found.best, found.caught()), (9_000, false));
         assert_eq!(found.rejected, [(GateId::G2, 1), (GateId::G13, 1)].into());

@@ -320,7 +320,7 @@ mod tests {
     use crate::domain::rules::EMBEDDED_RULES;
 
     fn calibration(term: &str, good: i64, bad: i64, kept: Option<&'static str>) -> Calibration {
-        let judge = Judge::of(Rules::embedded()).expect("sound rules");
+        let judge = Judge::of(Rules::embedded().without_models(), None).expect("sound rules");
         let place = judge.terms()[term].clone();
         let term = TermCalibration {
             term: term.to_owned(),
@@ -391,7 +391,7 @@ mod tests {
             overall: 0,
             passed: false,
         };
-        let judge = Judge::of(Rules::embedded()).expect("sound rules");
+        let judge = Judge::of(Rules::embedded().without_models(), None).expect("sound rules");
         let clean = [990, 1000, 980].map(reading);
         let damaged = [("blur", vec![reading(190), reading(90)]), ("noise", vec![reading(2000)])].into();
         let found = terms(&judge, &clean, &damaged);

@@ -1,6 +1,6 @@
 //! What the scorer says of a clip: raw terms with gates off, axes, and the verdict.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
@@ -12,8 +12,9 @@ use crate::{
         scoring::{ScoringRules, TermRule},
     },
     quality::{
+        embeddings::{self, FrameModels},
         frame::Yuv420Clip,
-        opponents::{Known, PreparedTask},
+        opponents::{Known, PreparedTask, TaskInput},
         verdict::{JudgeInput, Verdict, read_measured},
     },
 };
@@ -63,15 +64,46 @@ pub struct Judge {
     rules: Rules,
     lenient: Rules,
     terms: BTreeMap<String, TermPlace>,
+    models: Option<Arc<dyn FrameModels>>,
+    prompts: Vec<String>,
 }
 
 impl Judge {
-    /// A judge by these rules.
+    /// A judge by these rules, with the networks that they name.
     ///
     /// # Errors
-    /// When the rules with an advisory G7 are no rules, which a check of theirs would have said before.
-    pub fn of(rules: Rules) -> Result<Self, RulesError> {
-        Ok(Self { lenient: with_advisory(&rules, "source_copy")?, terms: term_places(&rules.scoring), rules })
+    /// When networks are missing, or the rules with an advisory G7 are no rules, which a check of theirs would have said
+    /// before.
+    pub fn of(rules: Rules, models: Option<Arc<dyn FrameModels>>) -> Result<Self, EvidenceError> {
+        embeddings::named(&rules.scoring, models.as_deref())?;
+        let lenient = with_advisory(&rules, "source_copy")?;
+        Ok(Self { lenient, terms: term_places(&rules.scoring), rules, models, prompts: Vec::new() })
+    }
+
+    /// The same with the prompts of a corpus, which a text model sets beside a clip's.
+    pub fn beside(self, prompts: impl IntoIterator<Item = String>) -> Self {
+        Self { prompts: prompts.into_iter().collect(), ..self }
+    }
+
+    /// Measures a task.
+    ///
+    /// # Errors
+    /// When networks gave no answer.
+    pub fn task(
+        &self,
+        first_frame: &Yuv420Clip,
+        reference: &Yuv420Clip,
+        prompt: &str,
+    ) -> Result<PreparedTask, EvidenceError> {
+        let models = self.models.as_deref();
+        Ok(PreparedTask::of(&TaskInput {
+            first_frame,
+            reference,
+            rules: &self.rules,
+            models,
+            prompt,
+            others: &self.prompts,
+        })?)
     }
 
     /// The rules in force.
@@ -113,8 +145,16 @@ impl Judge {
             SourceCopies::Judged => &self.rules,
             SourceCopies::Allowed => &self.lenient,
         };
-        let input =
-            JudgeInput { clip, first_frame, reference: reference.map(|(clip, _)| clip), prompt, rules };
+        let models = self.models.as_deref();
+        let input = JudgeInput {
+            clip,
+            first_frame,
+            reference: reference.map(|(clip, _)| clip),
+            prompt,
+            others: &self.prompts,
+            rules,
+            models,
+        };
         let read = read_measured(&input, Known::task(reference.map(|(_, task)| task)))?;
         let (raw, scores) = match read.terms {
             Some((raw, scores)) => {
@@ -174,7 +214,7 @@ mod tests {
 
     #[test]
     fn terms_are_found_by_the_names_of_the_rules_and_badness_is_not_cut_off() {
-        let judge = Judge::of(Rules::embedded()).expect("sound rules");
+        let judge = Judge::of(Rules::embedded().without_models(), None).expect("sound rules");
         assert!(judge.terms().len() >= 10, "{:?}", judge.terms().keys());
         let warp = &judge.terms()["warp"];
         assert_eq!(warp.axis, "temporal");

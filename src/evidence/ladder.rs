@@ -162,7 +162,7 @@ pub fn foreign(windows: &[SourceWindow], place: usize) -> SourceWindow {
     match after.into_iter().find(|window| window.source != here.source) {
         Some(window) => window.clone(),
         None => {
-            let reference = Arc::new(leoma_film::camera::mirrored(&here.reference));
+            let reference = Arc::new(leoma_film::assemble::mirrored(&here.reference, 0));
             SourceWindow { reference, ..here.clone() }
         }
     }
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn figures_count_pairs_ties_and_points() {
-        let judge = Judge::of(Rules::embedded()).expect("sound rules");
+        let judge = Judge::of(Rules::embedded().without_models(), None).expect("sound rules");
         let plan = Plan {
             damage: Damage::Made(Generator::Blur),
             answers: &["blur", "unheard_of"],

@@ -16,7 +16,13 @@ pub mod stats;
 pub mod whole;
 pub mod windows;
 
-use crate::{decode::DecodeError, encode::EncodeError, quality::verdict::ShapeError};
+use std::convert::Infallible;
+
+use crate::{
+    decode::DecodeError,
+    encode::EncodeError,
+    quality::{embeddings::ModelError, verdict::JudgeError},
+};
 
 /// Why evidence could not be taken; never a clip's fault.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +36,15 @@ pub enum EvidenceError {
     /// A file that we encoded ourselves could not be read back.
     #[error("reading back what was encoded: {0}")]
     Decode(#[from] DecodeError),
-    /// Our own planes do not fit the rules.
+    /// An attack could not be made of what we have.
     #[error(transparent)]
-    Shape(#[from] ShapeError),
+    Attack(#[from] leoma_film::attacks::AttackError),
+    /// Our own planes do not fit the rules, or networks gave no answer.
+    #[error(transparent)]
+    Judge(#[from] JudgeError<Infallible>),
+    /// The networks that the rules name are not there.
+    #[error(transparent)]
+    Models(#[from] ModelError),
     /// Not enough sources serve.
     #[error(
         "{serving} of the corpus's sources can serve ({why}), {needed} are needed: add source files, see `leoma corpus verify`"

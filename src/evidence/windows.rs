@@ -4,15 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde::Serialize;
 
-use super::{EvidenceError, split::Split};
+use super::{EvidenceError, judge::Judge, split::Split};
 use crate::{
     corpus::{ClipEntry, Corpus, PreparedClip},
     domain::{ids::BlockHash, rules::Rules},
-    quality::{
-        frame::Yuv420Clip,
-        opponents::{PreparedTask, TaskInput},
-        terms::can_judge_motion,
-    },
+    quality::{frame::Yuv420Clip, opponents::PreparedTask, terms::can_judge_motion},
 };
 
 /// One window of a source.
@@ -36,10 +32,13 @@ pub struct SourceWindow {
 
 impl SourceWindow {
     /// A clip that is its own reference, its first frame the given one.
-    pub fn of_clip(name: String, clip: Yuv420Clip, rules: &Rules) -> Self {
+    ///
+    /// # Errors
+    /// When networks gave no answer.
+    pub fn of_clip(name: String, clip: Yuv420Clip, judge: &Judge) -> Result<Self, EvidenceError> {
         let first_frame = first_frame_of(&clip);
-        let task = PreparedTask::of(&TaskInput { first_frame: &first_frame, reference: &clip, rules });
-        Self {
+        let task = judge.task(&first_frame, &clip, "")?;
+        Ok(Self {
             key: name.clone(),
             source: name,
             start_us: 0,
@@ -47,13 +46,13 @@ impl SourceWindow {
             first_frame: Arc::new(first_frame),
             reference: Arc::new(clip),
             task: Arc::new(task),
-        }
+        })
     }
 }
 
 /// The first frame of a clip, as a clip of one frame.
 pub fn first_frame_of(clip: &Yuv420Clip) -> Yuv420Clip {
-    leoma_film::camera::picked(clip, 1, |_| 0)
+    leoma_film::assemble::first(clip, 1)
 }
 
 /// A clip that does not serve, and why.
@@ -81,7 +80,7 @@ impl Windows {
     /// When a file is missing or altered, or the decode worker fails.
     pub async fn of(
         corpus: &Corpus,
-        rules: &Rules,
+        judge: &Judge,
         per_clip: usize,
         mut progress: impl FnMut(&str),
     ) -> Result<Self, EvidenceError> {
@@ -93,11 +92,11 @@ impl Windows {
                 "no part of it can serve: too short, too slow, too small, or nothing moves".to_owned();
             let mut starts = BTreeSet::new();
             for draw in 0..per_clip.max(1) as u32 {
-                let Some(clip) = cut(corpus, entry, rules, draw).await? else { break };
+                let Some(clip) = cut(corpus, entry, judge.rules(), draw).await? else { break };
                 if !starts.insert(clip.choice.window_start_us) {
                     continue;
                 }
-                match tokio::task::block_in_place(|| window(entry, clip, rules)) {
+                match tokio::task::block_in_place(|| window(entry, clip, judge))? {
                     Some(window) => found.serving.push(window),
                     None => why = "moves too little, beyond pans and layers, to judge motion by".to_owned(),
                 }
@@ -136,10 +135,13 @@ async fn cut(
     }
 }
 
-fn window(entry: &ClipEntry, clip: PreparedClip, rules: &Rules) -> Option<SourceWindow> {
-    let task =
-        PreparedTask::of(&TaskInput { first_frame: &clip.first_frame, reference: &clip.reference, rules });
-    can_judge_motion(&task.reference, &rules.scoring.dynamics).then(|| SourceWindow {
+fn window(
+    entry: &ClipEntry,
+    clip: PreparedClip,
+    judge: &Judge,
+) -> Result<Option<SourceWindow>, EvidenceError> {
+    let task = judge.task(&clip.first_frame, &clip.reference, &entry.caption)?;
+    Ok(can_judge_motion(&task.reference, &judge.rules().scoring.dynamics).then(|| SourceWindow {
         key: entry.key.clone(),
         source: if entry.file.is_empty() { entry.key.clone() } else { entry.file.clone() },
         start_us: clip.choice.window_start_us,
@@ -147,5 +149,5 @@ fn window(entry: &ClipEntry, clip: PreparedClip, rules: &Rules) -> Option<Source
         first_frame: clip.first_frame,
         reference: clip.reference,
         task: Arc::new(task),
-    })
+    }))
 }

@@ -4,12 +4,14 @@
 
 #![warn(missing_docs)]
 
-use leoma_core::{domain::score, quality};
+use leoma_core::{
+    domain::score,
+    quality::{self, opponents},
+};
 
 pub mod affine;
+pub mod assemble;
 pub mod attacks;
-pub mod camera;
-pub mod cheats;
 pub mod degrade;
 pub mod flow;
 pub mod motion;

@@ -20,19 +20,6 @@ fn cubic(f: f32) -> [f32; 4] {
     ]
 }
 
-/// A row of pixels moved to the right, not by less than zero, by Catmull-Rom; the first pixel fills
-/// the gap.
-pub fn shifted(row: &[u8], shift: f32) -> impl Iterator<Item = f32> + '_ {
-    let whole = shift.ceil();
-    let weights = cubic(whole - shift);
-    let last = row.len() as isize - 1;
-    (0..row.len() as isize).map(move |x| {
-        let left = x - whole as isize - 1;
-        let taps = weights.iter().zip(left..);
-        taps.map(|(weight, at)| weight * f32::from(row[at.clamp(0, last) as usize])).sum()
-    })
-}
-
 /// One 8-bit plane of `width` columns.
 #[derive(Clone, Copy)]
 pub struct PlaneView<'a> {
@@ -115,16 +102,6 @@ mod tests {
         let plane = PlaneView { data: &data, width: 16 };
         assert_eq!(plane.bicubic(5.0, 7.0), data[7 * 16 + 5]);
         assert_eq!(plane.bicubic(5.5, 7.25), 4 * 5 + 2 + 8 * 7 + 2);
-    }
-
-    #[test]
-    fn a_row_moves_by_whole_and_by_half_pixels() {
-        let row: Vec<u8> = (0..40).map(|x| 5 * x).collect();
-        let moved: Vec<f32> = shifted(&row, 3.0).collect();
-        assert_eq!((moved[0], moved[3], moved[20]), (0.0, 0.0, 85.0));
-        let half: Vec<f32> = shifted(&row, 2.5).collect();
-        assert_eq!(half[20], 87.5);
-        assert!(shifted(&row, 0.0).zip(&row).all(|(a, b)| a == f32::from(*b)));
     }
 
     #[test]

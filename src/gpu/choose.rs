@@ -67,6 +67,8 @@ pub struct OpenScorer {
     pub why: String,
     /// What its self-test found; all kernels agree.
     pub tested: SelfTest,
+    /// Whether it is a GPU and no software adapter: then other work belongs there too.
+    pub real_gpu: bool,
 }
 
 /// Opens the scorer of a choice and tests its kernels. Blocks for a second or so. The processor takes `threads`
@@ -103,7 +105,8 @@ pub fn open_scorer(choice: &ScorerChoice, threads: usize) -> Result<OpenScorer, 
 fn on_gpu(wish: AdapterWish, why: String) -> Result<OpenScorer, DeviceError> {
     let scorer = WgpuScorer::open(DeviceOptions::of(wish))?;
     let tested = scorer.self_test().clone();
-    Ok(OpenScorer { scorer: Arc::new(scorer), why, tested })
+    let real_gpu = !tested.software;
+    Ok(OpenScorer { scorer: Arc::new(scorer), why, tested, real_gpu })
 }
 
 fn on_cpu(why: String, threads: usize) -> Result<OpenScorer, ScorerError> {
@@ -113,7 +116,7 @@ fn on_cpu(why: String, threads: usize) -> Result<OpenScorer, ScorerError> {
             format!("this build computes {kernels} otherwise than its committed answers: it must not score");
         return Err(ScorerError::Device(text));
     }
-    Ok(OpenScorer { scorer: Arc::new(CpuScorer::new(threads)?), why, tested })
+    Ok(OpenScorer { scorer: Arc::new(CpuScorer::new(threads)?), why, tested, real_gpu: false })
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ fn score(job: &ScoreJob, last: &mut LastTask) -> Result<Verdict, ScorerError> {
         last.of(job, &mut Twins).and_then(|task| judge_by(&judge_input(job), Known::task(task), &mut Twins));
     judged.map_err(|error| match error {
         JudgeError::Shape(shape) => ScorerError::Shape(shape.to_string()),
+        JudgeError::Models(cause) => ScorerError::Models(cause),
         JudgeError::Measure(never) => match never {},
     })
 }

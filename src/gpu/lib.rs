@@ -20,6 +20,7 @@ mod pacer;
 mod pool;
 pub mod port;
 mod prepared;
+pub use prepared::judge_input;
 pub mod selftest;
 pub mod shader;
 pub mod wgpu_scorer;

@@ -15,13 +15,17 @@ use super::{
         looks::looks,
         mosaic::mosaic,
         motion::{Pyramid, motion_fields},
+        octaves::octaves,
         ssim::ssim,
+        strokes::{Origin, strokes},
     },
     quality::{
         frame::Yuv420Clip,
         looks::Looks,
-        measure::{BAR_STEP, ClipMeasures, ClipSums, FrameSums, GRID_STEP, LONGEST_CYCLE},
+        measure::{BAR_STEP, ClipMeasures, ClipSums, FrameSums, GRID_STEP, LONGEST_CYCLE, OCTAVE_STEP},
         mosaic::Mosaic,
+        plane::{downscale, half_size},
+        strokes::{Strokes, edges, windows},
         temporal::{FlowMeasures, measures::FlowSums},
         terms::{FirstFrameMeasures, FirstFrameSums},
         verdict::Measure,
@@ -33,7 +37,7 @@ const ALIGNMENT: usize = 8;
 /// Frames that each window has in common with the one before: the longest lag.
 const OVERLAP: usize = LONGEST_CYCLE;
 const _: () = assert!(OVERLAP.is_multiple_of(ALIGNMENT) && ALIGNMENT.is_multiple_of(GRID_STEP));
-const _: () = assert!(ALIGNMENT.is_multiple_of(BAR_STEP));
+const _: () = assert!(ALIGNMENT.is_multiple_of(BAR_STEP) && ALIGNMENT.is_multiple_of(OCTAVE_STEP));
 
 impl Measure for Generation {
     type Error = DeviceError;
@@ -51,6 +55,7 @@ impl Measure for Generation {
             flow: FlowMeasures::of_sums(&empty_sums(clip)),
             looks: Looks::default(),
             mosaic: Mosaic::empty(clip.width(), clip.height()),
+            strokes: Strokes { first_edges: first_edges(clip, frames), windows: Vec::new() },
         };
         let mut flow = empty_sums(clip);
         let mut start = 0;
@@ -97,6 +102,15 @@ impl Measure for Generation {
     }
 }
 
+/// Edges of the first frame: one small plane, which the host counts sooner than a device.
+fn first_edges(clip: &Yuv420Clip, frames: usize) -> i64 {
+    if frames == 0 {
+        return 0;
+    }
+    let (columns, rows) = half_size(clip.width(), clip.height());
+    edges(&downscale(clip.frame(0).y, clip.width(), clip.height()), columns, rows)
+}
+
 /// Frames per window: all of them, or as many as fit one binding, a multiple of the alignment.
 fn window_frames(device: &Generation, clip: &Yuv420Clip, frames: usize) -> Result<usize, DeviceError> {
     let (width, height) = (clip.width(), clip.height());
@@ -126,6 +140,9 @@ fn measure_window(
     let edges = bars(device, &frames, BAR_STEP as u32)?;
     let seen = looks(device, &frames, [&pyramid.half, &pyramid.quarter], GRID_STEP as u32)?;
     let cells = mosaic(device, &frames)?;
+    let fine = octaves(device, &frames, &pyramid.half, OCTAVE_STEP as u32)?;
+    let origin = Origin::of(device, clip)?;
+    let written = strokes(device, &pyramid.half, &origin)?;
     let steps = pair_differences(device, &frames, 1)?;
     let lags = (2..=LONGEST_CYCLE as u32)
         .map(|lag| pair_differences(device, &pyramid.half, lag))
@@ -137,12 +154,16 @@ fn measure_window(
     let known = sums.frames.len() - start;
     sums.looks.frames.extend(seen.read(device)?.into_iter().skip(known.div_ceil(GRID_STEP)));
     measure_flow(device, &frames, &pyramid.half, known, flow)?;
+    let mut fine = fine.read(device)?;
+    // A window is new when its last frame is.
+    sums.strokes.windows.extend(written.read(device)?.into_iter().skip(windows(known)));
     let sampled = |index: usize, step: usize| index.is_multiple_of(step).then_some(index / step);
     sums.frames.extend((known..count).map(|index| FrameSums {
         detail: whole[index].energy,
         half_detail: half[index].energy,
         grid: sampled(index, GRID_STEP).map(|at| grids[at].clone()),
         bars: sampled(index, BAR_STEP).map(|at| edges[at]),
+        octaves: sampled(index, OCTAVE_STEP).map(|at| std::mem::take(&mut fine[at])),
     }));
     sums.mosaic.frames.extend(cells.read(device)?.into_iter().skip(known));
     // A pair is new when its second frame is.

@@ -5,7 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::{domain::rules::Rules, quality::frame::Yuv420Clip};
+use crate::{
+    domain::rules::Rules,
+    quality::{
+        embeddings::{FrameModels, ModelError},
+        frame::Yuv420Clip,
+    },
+};
 
 pub use crate::quality::verdict::Verdict;
 
@@ -20,8 +26,12 @@ pub struct ScoreJob {
     pub reference: Option<Arc<Yuv420Clip>>,
     /// The prompt.
     pub prompt: Arc<str>,
+    /// Prompts of other tasks, which a text model sets beside it.
+    pub others: Arc<[String]>,
     /// The rules in force.
     pub rules: Arc<Rules>,
+    /// The networks that are loaded; the rules say whether they are asked. They have a device of their own.
+    pub models: Option<Arc<dyn FrameModels>>,
 }
 
 /// Name of the device that computes, for logs and reports; never part of a digest.
@@ -59,6 +69,9 @@ pub enum ScorerError {
     /// The device or its worker died while scoring.
     #[error("scoring device failed: {0}")]
     Device(String),
+    /// The embedding models that the rules name are not there or gave no answer.
+    #[error(transparent)]
+    Models(#[from] ModelError),
 }
 
 /// A device that turns planes into verdicts. Equal jobs give equal verdicts on every device.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::domain::scoring::{ModelRules, TextModelRules};
+
 use super::{
     port::ScoreJob,
     quality::{
@@ -12,13 +14,15 @@ use super::{
 };
 
 /// What the planes of a job are judged as.
-pub(crate) fn judge_input(job: &ScoreJob) -> JudgeInput<'_> {
+pub fn judge_input(job: &ScoreJob) -> JudgeInput<'_> {
     JudgeInput {
         clip: &job.clip,
         first_frame: &job.first_frame,
         reference: job.reference.as_deref(),
         prompt: &job.prompt,
         rules: &job.rules,
+        others: &job.others,
+        models: job.models.as_deref(),
     }
 }
 
@@ -29,6 +33,9 @@ struct Key {
     frames: u32,
     opponent_frames: u32,
     least_motion: i64,
+    models: (Option<ModelRules>, Option<TextModelRules>),
+    prompt: Arc<str>,
+    others: Arc<[String]>,
 }
 
 impl Key {
@@ -40,14 +47,18 @@ impl Key {
             frames: job.rules.request.frames,
             opponent_frames: scoring.opponents.frames,
             least_motion: scoring.dynamics.min_reference_residual,
+            models: (scoring.models, scoring.text.map(|text| text.model)),
+            prompt: Arc::clone(&job.prompt),
+            others: Arc::clone(&job.others),
         })
     }
 
     fn is_for(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.first_frame, &other.first_frame)
             && Arc::ptr_eq(&self.reference, &other.reference)
-            && (self.frames, self.opponent_frames, self.least_motion)
-                == (other.frames, other.opponent_frames, other.least_motion)
+            && (self.frames, self.opponent_frames, self.least_motion, self.models)
+                == (other.frames, other.opponent_frames, other.least_motion, other.models)
+            && (&self.prompt, &self.others) == (&other.prompt, &other.others)
     }
 }
 
@@ -66,7 +77,7 @@ impl LastTask {
         check_shapes(&input)?;
         let (Some(key), Some(task)) = (Key::of(job), input.task()) else { return Ok(None) };
         if !self.0.as_ref().is_some_and(|(known, _)| known.is_for(&key)) {
-            let task = PreparedTask::measure(&task, measure).map_err(JudgeError::Measure)?;
+            let task = PreparedTask::measure(&task, measure)?;
             self.0 = Some((key, task));
         }
         Ok(self.0.as_ref().map(|(_, task)| task))

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    adapters::is_software,
     device::Generation,
     domain::ids::Digest,
     error::DeviceError,
@@ -22,7 +23,9 @@ use super::{
         looks::looks,
         mosaic::mosaic,
         motion::{self, motion_fields},
+        octaves::octaves,
         ssim::ssim,
+        strokes::{Origin, strokes},
     },
     quality::{
         detail::{laplacian_energy, luma_sum},
@@ -32,9 +35,11 @@ use super::{
         motion::{LumaPyramid, motion_field},
         selftest::{
             self, KERNELS, cell_values, difference_values, flow_values, grid_values, layer_values,
-            look_values, motion_values, of, temporal_digest, test_clip,
+            look_values, motion_values, octave_values, of, stroke_planes, stroke_values, structure_values,
+            temporal_digest, test_clip,
         },
         ssim::ssim as ssim_twin,
+        strokes::Strokes,
         verdict::Measure,
     },
 };
@@ -71,6 +76,8 @@ pub struct SelfTest {
     pub backend: String,
     /// Driver and its version; empty for the CPU.
     pub driver: String,
+    /// Whether it is the processor or a software adapter on it.
+    pub software: bool,
     /// One entry per kernel.
     pub kernels: Vec<KernelCheck>,
 }
@@ -100,6 +107,7 @@ pub fn of_twins() -> SelfTest {
         adapter: "CPU".to_owned(),
         backend: "cpu".to_owned(),
         driver: String::new(),
+        software: true,
         kernels: kernels.collect(),
     }
 }
@@ -125,6 +133,7 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
         adapter: info.name.clone(),
         backend: info.backend.to_string(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        software: is_software(info),
         kernels,
     })
 }
@@ -132,7 +141,7 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
 type Stage = fn(&mut Generation) -> Result<Digest, DeviceError>;
 
 /// Kernels in the order of their work. `clip`, `log2`, `opponents` and `track` of the twins never run on a device.
-pub const STAGES: [(&str, Stage); 14] = [
+pub const STAGES: [(&str, Stage); 17] = [
     ("downscale", |device| {
         let frames = test_frames(device);
         let half = downscale(device, &frames)?;
@@ -191,6 +200,20 @@ pub const STAGES: [(&str, Stage); 14] = [
         let found = looks(device, &frames, smaller, GRID_STEP as u32)?.read(device)?;
         Ok(of(look_values(&found)))
     }),
+    ("octaves", |device| {
+        let frames = test_frames(device);
+        let half = downscale(device, &frames)?;
+        let found = octaves(device, &frames, &half, 1)?.read(device)?;
+        Ok(of(octave_values(&found.concat())))
+    }),
+    ("strokes", |device| {
+        let (planes, width, height) = stroke_planes(&test_clip());
+        let all: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
+        let half = Planes::of_planes(device, &all, width, height);
+        let origin = Origin { half: Planes::of_planes(device, &all[..1], width, height) };
+        let windows = strokes(device, &half, &origin)?.read(device)?;
+        Ok(of(stroke_values(&Strokes { first_edges: 0, windows })))
+    }),
     ("flow", |device| {
         let frames = test_frames(device);
         let half = downscale(device, &frames)?;
@@ -199,6 +222,10 @@ pub const STAGES: [(&str, Stage); 14] = [
     ("temporal", |device| {
         let clip = test_clip();
         Ok(temporal_digest(&device.clip(&clip, clip.len())?.flow))
+    }),
+    ("structure", |device| {
+        let clip = test_clip();
+        Ok(of(structure_values(&device.clip(&clip, clip.len())?.flow)))
     }),
     ("extremes", extremes_of_device),
 ];

@@ -51,6 +51,10 @@ pub enum Kernel {
     LooksBands,
     /// Sums of blocks of all three planes.
     Mosaic,
+    /// Energy of the two highest octaves by block.
+    Octaves,
+    /// Edges that stand where the first frame has none.
+    Strokes,
 }
 
 macro_rules! sources {
@@ -96,10 +100,14 @@ sources! {
     LooksLuma = "looks_luma",
     LooksBands = "looks_bands",
     Mosaic = "mosaic",
+    Octaves = "octaves",
+    Strokes = "strokes",
 }
 
 const SHARED: &[(&str, &str)] = &[
     ("bytes", include_str!("../../shaders/shared/bytes.wgsl")),
+    ("root", include_str!("../../shaders/shared/root.wgsl")),
+    ("sampled", include_str!("../../shaders/shared/sampled.wgsl")),
     ("wide", include_str!("../../shaders/shared/wide.wgsl")),
     ("patch", include_str!("../../shaders/shared/patch.wgsl")),
     ("vectors", include_str!("../../shaders/shared/vectors.wgsl")),

@@ -18,6 +18,7 @@ use super::{
     port::{AdapterInfo, ScoreJob, Scorer, ScorerError, ScorerHealth, Verdict},
     prepared::{LastTask, judge_input},
     quality::{
+        embeddings::ModelError,
         opponents::Known,
         verdict::{JudgeError, ShapeError, judge_by},
     },
@@ -101,6 +102,8 @@ struct Lane {
 /// Why an attempt gave no verdict.
 enum Failed {
     Shape(ShapeError),
+    /// The device is well, the networks are not.
+    Models(ModelError),
     Device(String),
 }
 
@@ -137,6 +140,7 @@ impl Lane {
         }
         attempt.map_err(|failed| match failed {
             Failed::Shape(error) => ScorerError::Shape(error.to_string()),
+            Failed::Models(cause) => ScorerError::Models(cause),
             Failed::Device(cause) => ScorerError::Device(cause),
         })
     }
@@ -159,6 +163,10 @@ impl Lane {
             Ok(Err(JudgeError::Shape(error))) => {
                 self.device = Some(device);
                 return Err(Failed::Shape(error));
+            }
+            Ok(Err(JudgeError::Models(cause))) => {
+                self.device = Some(device);
+                return Err(Failed::Models(cause));
             }
             Ok(Err(JudgeError::Measure(error))) => error.to_string(),
             Err(panic) => panic_text(panic.as_ref()),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use leoma_film::{
-    attacks::{Attack, Material, Needs},
-    cheats,
+    attacks::{Attack, Material, Needs, damage},
     transfer::TransferStyle,
 };
 
@@ -16,7 +15,11 @@ use super::{
     services::{ClipMaker, StandInAnswer, StandInMiner},
     studio::{Room, Studio, StudioError},
 };
-use crate::{miners::protocol::GenerateBody, quality::frame::Yuv420Clip};
+use crate::{
+    domain::score::Opponent,
+    miners::protocol::GenerateBody,
+    quality::{frame::Yuv420Clip, opponents::film},
+};
 
 /// Quality of what cheats and failures encode, x264's scale.
 const PLAIN_CRF: u8 = 20;
@@ -92,17 +95,18 @@ impl Maker {
                 let style = TransferStyle { pace: 1.0, softness: 0.0 };
                 self.transfer(&room, style, few.min(body.num_frames) as usize, plain).await?
             }
-            Behaviour::Freeze => self.studio.produce(move || cheats::freeze(&still, frames), plain).await?,
             Behaviour::Attack { attack, variant } => {
-                let Some(from) = self.material(&room, attack, frames).await? else {
+                let needs = attack.needs(variant);
+                let Some(from) = self.material(&room, (attack, needs), frames).await? else {
                     return Ok(StandInAnswer::Status(500, "nothing to copy".to_owned()));
                 };
-                let (prompt, needs) = (body.prompt.clone(), attack.needs());
+                let prompt = body.prompt.clone();
                 let crf = if attack == Attack::Reencode { REENCODED_CRF } else { PLAIN_CRF };
                 let make = move || {
                     let honest = from.as_deref().filter(|_| needs == Needs::Honest);
                     let real = from.as_deref().filter(|_| needs == Needs::Real);
-                    let material = Material { first_frame: &still, frames, prompt: &prompt, honest, real };
+                    let material =
+                        Material { first_frame: &still, frames, prompt: &prompt, honest, other: None, real };
                     attack.film(variant, &material)
                 };
                 self.studio.try_produce(make, EncodeOptions { crf, ..plain }).await?
@@ -113,15 +117,18 @@ impl Maker {
             },
             Behaviour::WrongSize { width, height } => {
                 let options = EncodeOptions { scale: Some((width, height)), ..plain };
-                self.studio.produce(move || cheats::freeze(&still, frames), options).await?
+                self.studio.produce(move || film(Opponent::Freeze, &still, frames, frames), options).await?
             }
             Behaviour::Corrupt => {
                 let options = EncodeOptions { index: IndexPlace::Front, ..plain };
-                let file = self.studio.produce(move || cheats::freeze(&still, frames), options).await?;
-                cheats::damage(&file).into()
+                let file = self
+                    .studio
+                    .produce(move || film(Opponent::Freeze, &still, frames, frames), options)
+                    .await?;
+                damage(&file).into()
             }
-            Behaviour::Parallax | Behaviour::Cold | Behaviour::Malformed => {
-                self.studio.produce(move || cheats::parallax(&still, frames), plain).await?
+            Behaviour::Cold | Behaviour::Malformed => {
+                self.studio.produce(move || film(Opponent::Parallax, &still, frames, frames), plain).await?
             }
             Behaviour::Hang => return Ok(StandInAnswer::Hang),
         };
@@ -132,11 +139,11 @@ impl Maker {
     async fn material(
         &self,
         room: &Room,
-        attack: Attack,
+        (attack, needs): (Attack, Needs),
         frames: usize,
     ) -> Result<Option<Option<Arc<Yuv420Clip>>>, StudioError> {
-        let clip = match attack.needs() {
-            Needs::Still => return Ok(Some(None)),
+        let clip = match needs {
+            Needs::Still | Needs::Other => return Ok(Some(None)),
             Needs::Real => self.studio.real(room).await?,
             Needs::Honest if attack == Attack::Reencode => {
                 let Ok(Some(file)) = tokio::time::timeout(COPY_PATIENCE, room.published()).await else {

@@ -49,10 +49,6 @@ pub enum Behaviour {
         /// Whether the copycat copies this miner.
         copied: bool,
     },
-    /// The given frame, again and again.
-    Freeze,
-    /// The given frame in sliding depth layers.
-    Parallax,
     /// The file of the honest miner that is marked so.
     Copycat,
     /// The first frames of a motion transfer: nearly perfect, but too few.
@@ -139,8 +135,8 @@ fn standing_cast() -> Vec<Persona> {
         honest("honest-sharp", 1.0, 0.0, 17),
         honest("honest-lively", 1.3, 0.2, 23),
         honest("honest-soft", 0.7, 0.45, 29),
-        other("freeze", Expectation::Cheat, Behaviour::Freeze),
-        other("parallax", Expectation::Cheat, Behaviour::Parallax),
+        attacker((Attack::Freeze, 0)),
+        attacker((Attack::Parallax, 0)),
         other("copycat", Expectation::Cheat, Behaviour::Copycat),
         other("too-short", Expectation::Cheat, Behaviour::Short { frames: 24 }),
         other("wrong-size", Expectation::Failure, Behaviour::WrongSize { width: 640, height: 368 }),
@@ -261,6 +257,8 @@ pub(super) const COPY_PATIENCE: Duration = Duration::from_secs(90);
 
 #[cfg(test)]
 mod tests {
+    use leoma_film::attacks::{Copied, File, Needs};
+
     use super::*;
 
     #[test]
@@ -304,14 +302,25 @@ mod tests {
     }
 
     #[test]
+    fn attacks_that_play_need_no_other_file_than_an_encode() {
+        for persona in personas() {
+            if let Behaviour::Attack { attack, variant } = persona.behaviour {
+                let plain = matches!(attack.file(variant), File::Encoded | File::Copied(Copied::Encoded));
+                assert!(plain && attack.needs(variant) != Needs::Other, "{}", persona.label);
+            }
+        }
+    }
+
+    #[test]
     fn every_attack_would_be_a_cheat_of_its_own_name() {
         let cast = personas();
         for attack in Attack::ALL {
             let persona = attacker((attack, 0));
             assert_eq!((persona.label, persona.expect), (attack.name(), Expectation::Cheat));
-            let taken = cast.iter().filter(|other| other.label == persona.label).count();
-            let plays = ATTACKS.iter().filter(|(playing, _)| *playing == attack).count();
-            assert_eq!(taken, plays, "{} is a name of its own", persona.label);
+            let taken = cast.iter().filter(|other| other.label == persona.label);
+            let of_this = |other: &Persona| matches!(other.behaviour, Behaviour::Attack { attack: playing, .. } if playing == attack);
+            assert!(taken.clone().all(of_this), "{} is a name of its own", persona.label);
+            assert!(taken.count() < 2, "{} plays once", persona.label);
         }
     }
 

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     domain::outcome::{Fault, Outcome},
     gpu::port::{Scorer, ScorerHealth},
+    quality::embeddings::FrameModels,
     runtime::{
         board::{ActorSnapshot, ActorState, ActorStats, Board},
         histogram::{DurationHistogram, HistogramSnapshot},
@@ -41,6 +42,12 @@ const HANDLER_EXPONENTS: std::ops::RangeInclusive<u32> = 6..=26;
 
 type OutcomeLabels = [(&'static str, &'static str); 2];
 type QuestionLabels = [(&'static str, String); 2];
+
+/// Who scores.
+struct Lanes {
+    scorer: Arc<dyn Scorer>,
+    models: Option<Arc<dyn FrameModels>>,
+}
 
 /// What the metrics are read from at scrape time.
 pub struct MetricsOptions {
@@ -63,7 +70,7 @@ pub struct Metrics {
     copy_questions: Family<QuestionLabels, Counter>,
     in_flight: Gauge,
     stages: Arc<StageTimes>,
-    scorer: Arc<OnceLock<Arc<dyn Scorer>>>,
+    scorer: Arc<OnceLock<Lanes>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -104,8 +111,8 @@ impl Metrics {
     }
 
     /// Clips are scored on this device from now on; the first one named stays.
-    pub fn scores_on(&self, scorer: Arc<dyn Scorer>) {
-        self.scorer.get_or_init(|| scorer);
+    pub fn scores_on(&self, scorer: Arc<dyn Scorer>, models: Option<Arc<dyn FrameModels>>) {
+        self.scorer.get_or_init(|| Lanes { scorer, models });
     }
 
     /// A round opened.
@@ -189,7 +196,7 @@ struct StageTimes {
 struct Scrape {
     options: MetricsOptions,
     stages: Arc<StageTimes>,
-    scorer: Arc<OnceLock<Arc<dyn Scorer>>>,
+    scorer: Arc<OnceLock<Lanes>>,
 }
 
 impl fmt::Debug for Scrape {
@@ -243,7 +250,8 @@ impl Scrape {
     }
 
     fn scorer(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let scorer = self.scorer.get();
+        let lanes = self.scorer.get();
+        let scorer = lanes.map(|lanes| &lanes.scorer);
         let mut info = describe(encoder, &names::SCORER_INFO)?;
         if let Some(adapter) = scorer.map(|scorer| scorer.adapter()) {
             let labels = [("adapter", adapter.name.as_str()), ("backend", adapter.backend.as_str())];
@@ -256,7 +264,8 @@ impl Scrape {
         counter(encoder, &names::SCORER_SUBMISSIONS, health.submissions)?;
         let longest = Duration::from_micros(health.longest_submission_us);
         value(encoder, &names::SCORER_LONGEST, Some(longest.as_secs_f64()))?;
-        value(encoder, &names::SCORER_BUFFERS, Some(health.buffer_bytes))
+        value(encoder, &names::SCORER_BUFFERS, Some(health.buffer_bytes))?;
+        models(encoder, lanes.and_then(|lanes| lanes.models.as_deref()))
     }
 
     fn actors(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -321,6 +330,24 @@ fn counter(encoder: &mut DescriptorEncoder<'_>, spec: &'static MetricSpec, count
     describe(encoder, spec)?.encode_counter::<NoLabelSet, _, f64>(&count, None)
 }
 
+fn models(encoder: &mut DescriptorEncoder<'_>, models: Option<&dyn FrameModels>) -> fmt::Result {
+    let health = models.map(FrameModels::health);
+    let mut info = describe(encoder, &names::MODELS_INFO)?;
+    if let Some(health) = &health {
+        info.encode_family(&[("device", health.device.as_str())])?.encode_gauge(&1u64)?;
+    }
+    let mut values = describe(encoder, &names::MODELS_VALUES)?;
+    if let Some(health) = &health {
+        for (by, count) in [("device", health.by_device), ("canonical", health.by_canonical)] {
+            let labels = [("settled_by", by)];
+            let mut one = values.encode_family(&labels)?;
+            one.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
+        }
+    }
+    let noise = health.map(|health| health.noise_permille as f64 / 1000.0);
+    value(encoder, &names::MODELS_NOISE, noise)
+}
+
 fn per_actor(
     encoder: &mut DescriptorEncoder<'_>,
     spec: &'static MetricSpec,
@@ -362,8 +389,17 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{ids::BlockNumber, outcome::Stage},
+        domain::{
+            ids::BlockNumber,
+            outcome::Stage,
+            scoring::{ModelRules, TextModelRules},
+        },
         gpu::port::{AdapterInfo, ScoreJob, ScorerError, Verdict},
+        quality::{
+            embeddings::{Likeness, ModelError, ModelHealth, PromptQuestion},
+            frame::Yuv420Clip,
+            prompt::likelihood::Likelihoods,
+        },
         runtime::board::Ending,
         telemetry::{Reason, ReasonCode},
     };
@@ -400,6 +436,35 @@ mod tests {
         }
     }
 
+    #[derive(Debug)]
+    struct Networks;
+
+    impl FrameModels for Networks {
+        fn rules(&self) -> ModelRules {
+            unreachable!("a scrape compares no digests")
+        }
+        fn distance(&self, _: &Yuv420Clip, _: &Yuv420Clip) -> Result<i64, ModelError> {
+            Err(ModelError::Missing)
+        }
+        fn likeness(&self, _: &Yuv420Clip, _: &Yuv420Clip, _: usize) -> Result<Likeness, ModelError> {
+            Err(ModelError::Missing)
+        }
+        fn text_rules(&self) -> Option<TextModelRules> {
+            None
+        }
+        fn likelihoods(
+            &self,
+            _: &PromptQuestion,
+            _: &Yuv420Clip,
+            _: &[usize],
+        ) -> Result<Likelihoods, ModelError> {
+            Err(ModelError::MissingText)
+        }
+        fn health(&self) -> ModelHealth {
+            ModelHealth { device: "cpu-flex".into(), by_device: 90, by_canonical: 10, noise_permille: 20 }
+        }
+    }
+
     fn everything() -> Arc<Metrics> {
         let (board, vitals) = (Board::new(), Vitals::new());
         let stats = board.register("decoder", 4);
@@ -411,7 +476,7 @@ mod tests {
         vitals.corpus_left(17);
         vitals.journal_wrote(5);
         let metrics = Metrics::new(MetricsOptions { board, vitals, readiness: Arc::new(Never) });
-        metrics.scores_on(Arc::new(Device));
+        metrics.scores_on(Arc::new(Device), Some(Arc::new(Networks)));
         metrics.round_opened();
         metrics.outcome(&Outcome::Expired { stage: Stage::Decode });
         metrics.copy_question("fresh_seed", "same_clip");
@@ -466,6 +531,10 @@ mod tests {
             "leoma_scorer_submissions_total 40",
             "leoma_scorer_longest_submission_seconds 0.0015",
             "leoma_scorer_buffer_bytes 4096",
+            r#"leoma_models_info{device="cpu-flex"} 1"#,
+            r#"leoma_models_values_total{settled_by="device"} 90"#,
+            r#"leoma_models_values_total{settled_by="canonical"} 10"#,
+            "leoma_models_noise_ratio 0.02",
             r#"leoma_actor_state{actor="decoder",state="running"} 1"#,
             r#"leoma_actor_state{actor="decoder",state="dead"} 0"#,
             r#"leoma_actor_errors_total{actor="decoder"} 1"#,

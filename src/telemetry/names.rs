@@ -85,6 +85,9 @@ metrics! {
     SCORER_SUBMISSIONS = "leoma_scorer_submissions_total", Counter, "submissions", [], "Pieces of work given to the GPU";
     SCORER_LONGEST = "leoma_scorer_longest_submission_seconds", Gauge, "seconds", [], "Longest piece of work so far, waiting included";
     SCORER_BUFFERS = "leoma_scorer_buffer_bytes", Gauge, "bytes", [], "GPU memory held in buffers, in use or kept for the next clip";
+    MODELS_INFO = "leoma_models_info", Gauge, "always 1", ["device"], "Where the embedding models run; absent under rules without models";
+    MODELS_VALUES = "leoma_models_values_total", Counter, "values", ["settled_by"], "Distances and cosines, by the device alone or by the canonical path because they lay near a rounding boundary";
+    MODELS_NOISE = "leoma_models_noise_ratio", Gauge, "ratio", [], "Largest distance of the device from the canonical path, of what is allowed; 1 refuses the device";
     WEIGHTS_BLOCK = "leoma_weights_landed_block", Gauge, "block number", [], "Finalized block that holds the last weights set by this process";
     WEIGHTS_AGE = "leoma_weights_age_seconds", Gauge, "seconds", [], "Time since weights last landed";
     CORPUS_LEFT = "leoma_corpus_clips_left", Gauge, "clips", [], "Source clips that no round has used";

@@ -11,3 +11,4 @@ mod scenes;
 mod temporal;
 mod verdicts;
 mod whole_clips;
+mod written;

@@ -8,7 +8,7 @@ pub const FRAMES: usize = 17;
 
 /// Embedded rules for clips of this size.
 pub fn rules() -> Rules {
-    let mut rules = Rules::embedded();
+    let mut rules = Rules::embedded().without_models();
     rules.request.width = WIDTH as u32;
     rules.request.height = HEIGHT as u32;
     rules.request.frames = FRAMES as u32;

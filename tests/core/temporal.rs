@@ -99,6 +99,25 @@ fn jerk_worsens_with_a_warp_that_changes_in_every_frame() {
     worsens("wobble", terms::jerk, [0.8, 2.5].map(wobbling));
 }
 
+/// The honest clip's motion under a travelling wave of `amount` pixels, which goes on smoothly.
+fn swimming(amount: f64) -> Yuv420Clip {
+    draw(SEED, FRAMES, move |x, y, t| {
+        let grow = (t / 3.0).min(1.0);
+        let dx = 5.0 * grow * (x / 17.0 + t * 0.35).sin() * (y / 23.0 + 0.4).cos();
+        let dy = 5.0 * grow * (y / 15.0 - t * 0.3).sin() * (x / 21.0 + t * 0.1).cos();
+        let wave = |v: f64| amount * grow * (v / 12.0 + t * 0.6).sin();
+        (x + dx + wave(y), y + dy + wave(x + 31.0))
+    })
+}
+
+#[test]
+fn structure_worsens_with_a_warp_that_goes_on_and_is_a_thousand_of_itself() {
+    let own = &honest().1;
+    assert_eq!(terms::structure(own, own), 1_000);
+    worsens("swimming", |clip| terms::structure(clip, own), [1.0, 4.0].map(swimming));
+    worsens("wobble", |clip| terms::structure(clip, own), [0.8, 2.5].map(wobbling));
+}
+
 /// The honest clip whose second half shows another place, and another picture in other light.
 fn cuts() -> [Yuv420Clip; 2] {
     let joined = |rest: &Yuv420Clip| {
@@ -173,10 +192,26 @@ fn other_honest_motion_and_light_noise_are_no_damage() {
 fn the_temporal_axis_falls_with_every_damage() {
     let (clip, rules) = (&honest().0, rules());
     let first_frame = frame(clip, 0);
-    let task = PreparedTask::of(&TaskInput { first_frame: &first_frame, reference: clip, rules: &rules });
+    let input = TaskInput {
+        first_frame: &first_frame,
+        reference: clip,
+        rules: &rules,
+        prompt: "",
+        others: &[],
+        models: None,
+    };
+    let task = PreparedTask::of(&input).expect("no models are asked");
     let axis = |clip: &Yuv420Clip| {
         let reference = Some(&honest().0);
-        let input = JudgeInput { clip, first_frame: &first_frame, reference, prompt: "", rules: &rules };
+        let input = JudgeInput {
+            clip,
+            first_frame: &first_frame,
+            reference,
+            prompt: "",
+            rules: &rules,
+            others: &[],
+            models: None,
+        };
         match judge_measured(&input, &task).expect("our planes fit the rules") {
             Verdict::Scored(card) => card.axes.temporal.expect("the reference moves").get(),
             Verdict::Gated { gate, .. } => panic!("gated by {gate:?}"),

@@ -22,7 +22,9 @@ const SEED: u32 = 11;
 
 /// What is measured of the task that a real clip gives.
 fn prepared(real: &Yuv420Clip) -> PreparedTask {
-    PreparedTask::of(&TaskInput { first_frame: &frame(real, 0), reference: real, rules: &rules() })
+    let (first_frame, rules) = (&frame(real, 0), &rules());
+    let input = TaskInput { first_frame, reference: real, rules, prompt: "", others: &[], models: None };
+    PreparedTask::of(&input).expect("no models are asked")
 }
 
 /// The real clip of these tests and what is measured of its task, made once.
@@ -38,8 +40,15 @@ fn real() -> &'static (Yuv420Clip, PreparedTask) {
 fn verdict_of(clip: &Yuv420Clip, rules: &Rules) -> Verdict {
     let (reference, task) = real();
     let first_frame = frame(reference, 0);
-    let input =
-        JudgeInput { clip, first_frame: &first_frame, reference: Some(reference), prompt: "waves", rules };
+    let input = JudgeInput {
+        clip,
+        first_frame: &first_frame,
+        reference: Some(reference),
+        prompt: "waves",
+        rules,
+        others: &[],
+        models: None,
+    };
     judge_measured(&input, task).expect("our planes fit the rules")
 }
 
@@ -171,6 +180,8 @@ fn shape_gates_come_first_and_our_own_planes_are_never_the_miners_fault() {
         reference: Some(&short),
         prompt: "",
         rules: &rules,
+        others: &[],
+        models: None,
     };
     let error = judge(&input).expect_err("a short reference cannot judge").to_string();
     assert!(error.contains("reference") && error.contains("3 frames"), "{error}");
@@ -183,8 +194,15 @@ fn without_a_moving_reference_motion_is_null_and_nothing_passes() {
     let first_frame = frame(&real, 0);
     let panned = draw(SEED, FRAMES, |x, y, t| (x + t, y));
     for reference in [None, Some(&panned)] {
-        let input =
-            JudgeInput { clip: &real, first_frame: &first_frame, reference, prompt: "", rules: &rules };
+        let input = JudgeInput {
+            clip: &real,
+            first_frame: &first_frame,
+            reference,
+            prompt: "",
+            rules: &rules,
+            others: &[],
+            models: None,
+        };
         let Verdict::Scored(card) = judge(&input).expect("fits") else { panic!("scored") };
         assert_eq!((card.axes.temporal, card.terms["dyn"], card.passed), (None, None, false));
         assert!(card.axes.first_frame.is_some() && card.axes.artifacts.is_some());
@@ -200,7 +218,7 @@ proptest! {
         let rules = rules();
         let task = prepared(&real);
         let overall = |clip: &Yuv420Clip| {
-            let input = JudgeInput { clip, first_frame: &first_frame, reference: Some(&real), prompt: "", rules: &rules };
+            let input = JudgeInput { clip, first_frame: &first_frame, reference: Some(&real), prompt: "", rules: &rules, others: &[], models: None };
             match judge_measured(&input, &task).expect("fits") {
                 Verdict::Scored(card) => i32::from(card.overall.get()),
                 Verdict::Gated { .. } => 0,
@@ -288,6 +306,8 @@ fn a_task_that_was_measured_before_gives_the_verdict_of_one_that_was_not() {
         reference: Some(reference),
         prompt: "",
         rules: &rules,
+        others: &[],
+        models: None,
     };
     let whole = judge_measured(&input, task).expect("fits");
     assert_eq!(judge_measured(&input, Some(&task.reference)).expect("fits"), whole, "only the reference was");
@@ -299,7 +319,15 @@ fn camera_words_make_a_prompt_axis_and_a_still_is_not_paid_for_a_static_camera()
     let (rules, first_frame) = (rules(), frame(reference, 0));
     let verdict = |clip: &Yuv420Clip, prompt: &str| {
         let reference = Some(reference);
-        let input = JudgeInput { clip, first_frame: &first_frame, reference, prompt, rules: &rules };
+        let input = JudgeInput {
+            clip,
+            first_frame: &first_frame,
+            reference,
+            prompt,
+            rules: &rules,
+            others: &[],
+            models: None,
+        };
         match judge_measured(&input, task).expect("fits") {
             Verdict::Scored(card) => card,
             gated => panic!("{gated:?}"),
@@ -338,8 +366,15 @@ fn a_pan_that_is_asked_for_is_judged_by_its_direction() {
     let (rules, first_frame) = (rules(), frame(&real, 0));
     let task = prepared(&real);
     let prompt = |clip: &Yuv420Clip, prompt: &str| {
-        let input =
-            JudgeInput { clip, first_frame: &first_frame, reference: Some(&real), prompt, rules: &rules };
+        let input = JudgeInput {
+            clip,
+            first_frame: &first_frame,
+            reference: Some(&real),
+            prompt,
+            rules: &rules,
+            others: &[],
+            models: None,
+        };
         match judge_measured(&input, &task).expect("fits") {
             Verdict::Scored(card) => card.axes.prompt.map(Score::get),
             gated => panic!("{gated:?}"),

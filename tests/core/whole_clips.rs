@@ -225,15 +225,22 @@ fn copies_of_the_source_are_seen_shifted_mirrored_and_at_other_speeds() {
 
 #[test]
 fn readings_stand_on_the_card_and_a_gate_that_decides_says_why() {
-    let mut rules = Rules::embedded();
+    let mut rules = Rules::embedded().without_models();
     rules.request.width = WIDTH as u32;
     rules.request.height = HEIGHT as u32;
     rules.request.frames = FRAMES as u32;
     let (real, first) = (real(), frame(source(), 0));
     let clip = frames(source(), (0..FRAMES).map(|t| t.min(48 - t)));
     let verdict = |rules: &Rules| {
-        let input =
-            JudgeInput { clip: &clip, first_frame: &first, reference: Some(&real), prompt: "", rules };
+        let input = JudgeInput {
+            clip: &clip,
+            first_frame: &first,
+            reference: Some(&real),
+            prompt: "",
+            rules,
+            others: &[],
+            models: None,
+        };
         judge(&input).expect("our planes fit")
     };
     use leoma_core::domain::scoring::GateMode::{Advisory, Decides};

@@ -5,10 +5,12 @@
 
 mod clip;
 mod determinism;
+mod judged;
 mod lane;
 mod lesser_processor;
 mod noise;
 mod parity;
+mod reader;
 mod reordered;
 mod reversed;
 mod support;

@@ -1,5 +1,7 @@
 //! Both paths against PyTorch, on photos and on drawn images.
 
+use std::{cell::RefCell, collections::BTreeMap};
+
 use burn::tensor::Device;
 use leoma_core::quality::frame::Yuv420Clip;
 use leoma_embed::{
@@ -36,6 +38,8 @@ struct Path<P, E> {
     name: &'static str,
     perceptual: P,
     embedding: E,
+    /// Largest error relative to PyTorch so far, by what was compared.
+    worst: RefCell<BTreeMap<&'static str, f64>>,
 }
 
 /// What a path makes of one picture.
@@ -58,29 +62,44 @@ impl<P: Executor, E: Executor> Path<P, E> {
         levels(&self.perceptual, &one.features, &other.features)
     }
 
+    /// Notes an error, which must be small.
+    fn note(&self, kind: &'static str, error: f64, message: impl FnOnce() -> String) {
+        assert!(error <= RELATIVE, "{} {}", self.name, message());
+        let mut worst = self.worst.borrow_mut();
+        let so_far = worst.entry(kind).or_default();
+        *so_far = so_far.max(error);
+    }
+
+    /// Prints the largest errors, for scripts/parity.py.
+    fn tell(&self, pictures: &str) {
+        for (kind, worst) in &*self.worst.borrow() {
+            eprintln!("{} {pictures} {kind}: largest error relative to PyTorch {worst:.2e}", self.name);
+        }
+    }
+
     fn compare(&self, what: &str, one: &Seen<P::Maps>, other: &Seen<P::Maps>, expected: &Expected) {
         let got = self.levels(one, other);
-        let close = |name: &str, got: f64, expected: f64| {
+        let close = |kind: &'static str, name: &str, got: f64, expected: f64| {
             let error = (got - expected).abs() / expected.abs();
-            assert!(error <= RELATIVE, "{} {what} {name}: {got}, PyTorch {expected}", self.name);
+            self.note(kind, error, || format!("{what} {name}: {got}, PyTorch {expected}"));
         };
-        close("distance", got.iter().sum(), expected.distance);
+        close("distance", "distance", got.iter().sum(), expected.distance);
         for (level, (&got, &expected)) in got.iter().zip(&expected.levels).enumerate() {
-            close(&format!("level {level}"), got, expected);
+            close("distance", &format!("level {level}"), got, expected);
         }
-        close("cosine", cosine(&one.vector, &other.vector), expected.cosine);
+        close("cosine", "cosine", cosine(&one.vector, &other.vector), expected.cosine);
     }
 
     fn compare_vector(&self, what: &str, seen: &Seen<P::Maps>, expected: &Summary) {
         let vector = &seen.vector;
         let length = vector.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let error = (length - expected.length).abs() / expected.length;
-        assert!(error <= RELATIVE, "{} {what}: length {length}, PyTorch {}", self.name, expected.length);
+        self.note("vector", error, || format!("{what}: length {length}, PyTorch {}", expected.length));
         let step = vector.len() / expected.samples.len();
         let typical = (length / vector.len() as f64).max(length / (vector.len() as f64).sqrt());
         for (got, expected) in vector.iter().step_by(step).zip(&expected.samples) {
             let error = f64::from((got - expected).abs()) / f64::from(expected.abs()).max(typical);
-            assert!(error <= RELATIVE, "{} {what}: {got}, PyTorch {expected}", self.name);
+            self.note("vector", error, || format!("{what}: {got}, PyTorch {expected}"));
         }
     }
 }
@@ -91,6 +110,7 @@ fn fast(models: &Models) -> Path<TensorExecutor, TensorExecutor> {
         name: "flex",
         perceptual: TensorExecutor::new(&models.perceptual, &device),
         embedding: TensorExecutor::new(&models.embedding, &device),
+        worst: RefCell::default(),
     }
 }
 
@@ -99,6 +119,7 @@ fn exact(models: &Models) -> Path<CanonicalExecutor<'_>, CanonicalExecutor<'_>> 
         name: "canonical",
         perceptual: CanonicalExecutor::new(&models.perceptual),
         embedding: CanonicalExecutor::new(&models.embedding),
+        worst: RefCell::default(),
     }
 }
 
@@ -135,6 +156,7 @@ fn photos_score_as_in_pytorch() {
         }
         first.get_or_insert(seen);
     }
+    fast.tell("photos");
 }
 
 #[test]
@@ -154,6 +176,7 @@ fn drawn_images_score_as_in_pytorch_on_both_paths() {
         // Equal images: no distance at all, and a cosine of one.
         assert_eq!(path.levels(&one, &one).iter().sum::<f64>(), 0.0);
         assert!((cosine(&one.vector, &one.vector) - 1.0).abs() < 1e-12);
+        path.tell("drawn");
     }
     check(&fast(&models), &models, images, &golden);
     check(&exact(&models), &models, images, &golden);

@@ -22,7 +22,7 @@ use crate::{scenes::mix, stages::device};
 /// Jobs of a small size with frames that move.
 pub fn jobs(count: usize) -> Vec<ScoreJob> {
     let (width, height, frames) = (96usize, 64usize, 10usize);
-    let mut rules = leoma_core::domain::rules::Rules::embedded();
+    let mut rules = leoma_core::domain::rules::Rules::embedded().without_models();
     (rules.request.width, rules.request.height, rules.request.frames) = (96, 64, 10);
     let rules = Arc::new(rules);
     let clip = |seed: usize| {
@@ -41,7 +41,9 @@ pub fn jobs(count: usize) -> Vec<ScoreJob> {
             first_frame: Arc::clone(&reference),
             reference: Some(Arc::clone(&reference)),
             prompt: "waves".into(),
+            others: Arc::new([]),
             rules: Arc::clone(&rules),
+            models: None,
         })
         .collect()
 }
@@ -54,6 +56,8 @@ pub fn pure(job: &ScoreJob) -> Verdict {
         reference: job.reference.as_deref(),
         prompt: &job.prompt,
         rules: &job.rules,
+        others: &[],
+        models: None,
     })
     .expect("fits")
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use leoma_core::quality::{
     opponents::{Known, Opponents, PreparedTask, TaskInput},
-    verdict::{JudgeInput, Twins, judge_measured},
+    verdict::{Twins, judge_measured},
 };
 use leoma_gpu::{
     adapters::AdapterWish,
     cpu::CpuScorer,
     device::DeviceOptions,
+    judge_input,
     port::{ScoreJob, Scorer, ScorerError, Verdict},
     wgpu_scorer::WgpuScorer,
 };
@@ -23,7 +24,9 @@ fn job(clip: leoma_core::quality::frame::Yuv420Clip) -> ScoreJob {
         first_frame: Arc::new(frame(&reference, 0)),
         reference: Some(Arc::new(reference)),
         prompt: "waves".into(),
+        others: Arc::new([]),
         rules: Arc::new(rules()),
+        models: None,
     }
 }
 
@@ -36,10 +39,10 @@ async fn concurrent_jobs_get_the_verdicts_of_the_pure_function_on_every_device()
     let freeze = ScoreJob { clip: Arc::new(frames(&living(11, 1.0), vec![0; FRAMES])), ..honest.clone() };
     let mut without = honest.clone();
     without.reference = None;
-    let task = PreparedTask::of(&task_of(&honest));
+    let task = PreparedTask::of(&task_of(&honest)).expect("fits");
     let of = |job: &ScoreJob| {
         let known = Known::task(job.reference.as_ref().map(|_| &task));
-        judge_measured(&input_of(job), known).expect("fits")
+        judge_measured(&judge_input(job), known).expect("fits")
     };
     let wanted = [of(&honest), of(&freeze), of(&without)];
     let stands = |verdict: &Verdict| matches!(verdict, Verdict::Scored(card) if card.opponents.is_some());
@@ -58,18 +61,8 @@ async fn concurrent_jobs_get_the_verdicts_of_the_pure_function_on_every_device()
     }
 }
 
-fn input_of(job: &ScoreJob) -> JudgeInput<'_> {
-    JudgeInput {
-        clip: &job.clip,
-        first_frame: &job.first_frame,
-        reference: job.reference.as_deref(),
-        prompt: &job.prompt,
-        rules: &job.rules,
-    }
-}
-
 fn task_of(job: &ScoreJob) -> TaskInput<'_> {
-    input_of(job).task().expect("with a reference")
+    judge_input(job).task().expect("with a reference")
 }
 
 #[test]

@@ -12,7 +12,7 @@ use leoma_core::quality::{
     measure::ClipMeasures,
     mosaic as mosaic_twin,
     motion::{LumaPyramid, motion_field},
-    plane, ssim as ssim_twin,
+    octaves as octaves_twin, plane, ssim as ssim_twin, strokes as strokes_twin,
     temporal::{affine as affine_twin, warp as warp_twin},
     terms::FirstFrameMeasures,
     verdict::Measure,
@@ -33,7 +33,9 @@ use leoma_gpu::{
         looks::looks,
         mosaic::mosaic,
         motion::{Pyramid, motion_fields},
+        octaves::octaves,
         ssim::ssim,
+        strokes::{Origin, strokes},
         temporal,
     },
     selftest,
@@ -273,6 +275,50 @@ fn mosaic_gives_the_twins_cells() {
             check(device, &format!("{name} of {width}x{height}"), &drawn.expect("sizes agree"));
         }
     }
+}
+
+#[test]
+fn octaves_give_the_twins_energies() {
+    each(|device, input, planes| {
+        let half = downscale(device, planes).expect("runs");
+        for step in [1, 2] {
+            let found = octaves(device, planes, &half, step).expect("runs").read(device).expect("runs");
+            let twin: Vec<_> = input
+                .planes
+                .iter()
+                .step_by(step as usize)
+                .map(|p| {
+                    let half = plane::downscale(p, input.width, input.height);
+                    octaves_twin::octaves(p, &half, input.width, input.height)
+                })
+                .collect();
+            assert_eq!(found, twin, "{} by {step}", input.name);
+        }
+    });
+}
+
+#[test]
+fn strokes_give_the_twins_windows() {
+    each(|device, input, _| {
+        // Planes that stay, so that edges stand, and others between them.
+        for (order, first) in [([0, 1, 1, 1, 1, 1, 1, 1, 1], 0), ([0, 1, 2, 0, 1, 1, 1, 2, 1], 2)] {
+            let all: Vec<&[u8]> = order.iter().map(|&at: &usize| input.planes[at].as_slice()).collect();
+            let planes = Planes::of_planes(device, &all, input.width, input.height);
+            let origin = Origin {
+                half: Planes::of_planes(device, &[&input.planes[first]], input.width, input.height),
+            };
+            let found = strokes(device, &planes, &origin).expect("runs").read(device).expect("runs");
+            let known = strokes_twin::surroundings(&input.planes[first], input.width, input.height);
+            let twin: Vec<_> = [4, 8]
+                .map(|end: usize| {
+                    let three = strokes_twin::BACK.map(|back| all[end - back]);
+                    let counts = strokes_twin::strokes(three, &known, input.width, input.height);
+                    strokes_twin::StrokeWindow::of_counts(&counts)
+                })
+                .into();
+            assert_eq!(found, twin, "{}", input.name);
+        }
+    });
 }
 
 #[test]

@@ -13,7 +13,7 @@ async fn copies_are_asked_again_refused_and_a_kill_in_between_changes_nothing() 
     rules.schedule.round_interval_blocks = 170;
     rules.schedule.answer_within_blocks = 70;
     rules.schedule.settle_within_blocks = 168;
-    let world = World::under(rules).await;
+    let world = World::start_by(&rules, 250).await;
     let key = |label: &str| world.roster.iter().find(|line| line.label == label).expect(label).hotkey;
     let [sharp, copycat, again] = ["honest-sharp", "copycat", "re-encode"].map(key);
 

@@ -106,6 +106,7 @@ pub(super) async fn parts(world: &World) -> HouseParts {
         corpus: Arc::new(corpus),
         decoder,
         scorer: Arc::new(CpuScorer::new(0).expect("threads")),
+        models: None,
         rules: Arc::new(ActiveRules::parse(&rules).expect("rules")),
         netuid: connections.netuid,
         state_dir: world.state(),

@@ -74,7 +74,7 @@ fn a_newcomer_keeps_the_clip_that_an_incumbent_took_from_its_chute() {
         rules.schedule.round_interval_blocks = 300;
         rules.schedule.answer_within_blocks = 150;
         rules.schedule.settle_within_blocks = 298;
-        let world = World::under(rules).await;
+        let world = World::start_by(&rules, 250).await;
         let mut parts = parts(&world).await;
         let (seed, shown) = (Mutex::default(), watch::Sender::default());
         parts.services = Arc::new(Stage { real: Arc::clone(&parts.services), seed, shown });

@@ -3,6 +3,7 @@
 mod copies;
 mod deaths;
 mod incumbent;
+mod models;
 mod world;
 
 use std::{

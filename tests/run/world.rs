@@ -22,9 +22,9 @@ pub const LEOMA: &str = env!("CARGO_BIN_EXE_leoma");
 /// Nothing here takes this long; a story that does is stuck.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
-/// The rules in force but for a smaller clip and shorter rounds, so that a story takes seconds.
+/// The rules in force but for models, a smaller clip and shorter rounds, so that a story takes seconds.
 pub fn small_rules() -> Rules {
-    let mut rules = Rules::embedded();
+    let mut rules = Rules::embedded().without_models();
     rules.request.frames = 33;
     rules.request.width = 256;
     rules.request.height = 144;
@@ -45,10 +45,11 @@ pub struct World {
 
 impl World {
     pub async fn start() -> Self {
-        Self::under(small_rules()).await
+        Self::start_by(&small_rules(), 250).await
     }
 
-    pub async fn under(small_rules: Rules) -> Self {
+    /// A world with other rules, and blocks of this many milliseconds.
+    pub async fn start_by(rules: &Rules, block_ms: u32) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let corpus = folder.path().join("corpus");
         let drawn = DrawOptions {
@@ -62,14 +63,14 @@ impl World {
             .await
             .expect("drawing")
             .expect("a corpus");
-        let rules = folder.path().join("rules.toml");
-        std::fs::write(&rules, toml::to_string(&small_rules).expect("rules")).expect("written");
+        let rules_file = folder.path().join("rules.toml");
+        std::fs::write(&rules_file, toml::to_string(rules).expect("rules")).expect("written");
         let out = folder.path().join("out");
         let mut sim = Command::new(LEOMA)
             .args([
                 "sim",
                 "--block-time-ms",
-                "250",
+                &block_ms.to_string(),
                 "--lead-blocks",
                 "8",
                 "--validator-listen",
@@ -80,7 +81,7 @@ impl World {
             .arg("--out")
             .arg(&out)
             .arg("--rules")
-            .arg(&rules)
+            .arg(&rules_file)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

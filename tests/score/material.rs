@@ -23,7 +23,11 @@ pub struct Material {
 
 /// Rules for small clips, so that a story takes seconds.
 pub fn small_rules() -> Rules {
-    let mut rules = Rules::embedded();
+    shaped(Rules::embedded().without_models())
+}
+
+/// Rules for clips of the stories.
+pub fn shaped(mut rules: Rules) -> Rules {
     rules.request.frames = 33;
     rules.request.width = 256;
     rules.request.height = 144;
@@ -100,16 +104,12 @@ impl Material {
 
     /// Runs it on clips with everything that a round has.
     pub fn score(&self, clips: &[&str], more: &[&str]) -> Output {
-        let scene = [
-            "--first-frame",
-            "first.png",
-            "--prompt",
-            PROMPT,
-            "--reference",
-            "real.mp4",
-            "--rules",
-            "rules.toml",
-        ];
+        self.scene(clips, &[&["--rules", "rules.toml"], more].concat())
+    }
+
+    /// The same by other rules.
+    pub fn scene(&self, clips: &[&str], more: &[&str]) -> Output {
+        let scene = ["--first-frame", "first.png", "--prompt", PROMPT, "--reference", "real.mp4"];
         self.run(&[clips, &scene, more].concat())
     }
 }

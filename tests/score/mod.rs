@@ -3,5 +3,7 @@
 mod browser;
 mod inputs;
 mod material;
+mod models;
 mod report;
 mod verdicts;
+mod writers;

@@ -2,5 +2,6 @@
 
 mod config;
 mod metrics_page;
+mod miners_page;
 mod selftest;
 mod web;

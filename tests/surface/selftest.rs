@@ -22,6 +22,11 @@ fn every_scorer_gives_the_known_answers_and_says_what_it_ran_on() {
     let gpu = json(&["--scorer", "gpu", "--json"]);
     assert_eq!((&cpu["adapter"]["backend"], &cpu["agrees"]), (&"cpu".into(), &true.into()));
     assert_ne!(gpu["adapter"]["backend"], "cpu");
+    // A software adapter has no models beside it: they are on the processor, or were not fetched.
+    let models = &cpu["models"];
+    let there = models["agrees"] == true && models["device"] == "cpu-flex";
+    let absent = models["note"].as_str().is_some_and(|note| note.contains("leoma models fetch"));
+    assert!(there || absent, "{models}");
     let digests = |tested: &Value| -> Vec<(String, String)> {
         let kernels = tested["kernels"].as_array().expect("kernels");
         let text = |value: &Value| value.as_str().expect("text").to_owned();

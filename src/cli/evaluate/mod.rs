@@ -13,11 +13,13 @@ use super::{
     Execute, block_on,
     exit::{Exit, Failure, after_help},
     files::read_rules,
+    networks,
 };
 use crate::{
     corpus::{Corpus, CorpusError, CorpusOptions},
     decode::{Decoder, DecoderOptions},
     domain::rules::{ActiveRules, Rules},
+    embed::DeviceChoice,
     evidence::{
         EvidenceError, attacks,
         clean::{self, CLEAN_CRF},
@@ -66,24 +68,31 @@ pub struct EvaluateCommand {
     /// A small part in some seconds: one window of 256x144 with 17 frames, six kinds of damage, one attack a gate
     #[arg(long)]
     quick: bool,
-    /// Windows of each clip
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
-    windows: u8,
-    /// Other size than the rules', as WIDTHxHEIGHT: cheaper, and not what a round judges
-    #[arg(long, value_name = "SIZE", value_parser = super::corpus::parse_size)]
-    size: Option<(u32, u32)>,
-    /// Other number of frames than the rules'
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(9..=240))]
-    frames: Option<u32>,
-    /// Rules file; without one the rules built in
-    #[arg(long, value_name = "FILE")]
-    rules: Option<PathBuf>,
+    #[command(flatten)]
+    sample: SampleArgs,
     /// Folder that receives evidence.json and evidence.html; made if missing
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the evidence as one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// What evidence and calibration are taken from.
+#[derive(Args, Debug)]
+pub(super) struct SampleArgs {
+    /// Windows of each clip
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(super) windows: u8,
+    /// Other size than the rules', as WIDTHxHEIGHT: cheaper, and not what a round judges
+    #[arg(long, value_name = "SIZE", value_parser = super::corpus::parse_size)]
+    pub(super) size: Option<(u32, u32)>,
+    /// Other number of frames than the rules'
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(9..=240))]
+    pub(super) frames: Option<u32>,
+    /// Rules file; without one the rules built in
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Option<PathBuf>,
 }
 
 impl Execute for EvaluateCommand {
@@ -115,6 +124,12 @@ pub(super) fn decoder(rules: &Rules) -> Result<Decoder, Failure> {
     Ok(Decoder::new(DecoderOptions::with_worker(worker).under(&rules.limits)))
 }
 
+/// A judge by these rules, with the networks that they name.
+pub(super) fn judge(rules: &Rules) -> Result<Judge, Failure> {
+    let models = networks::open(rules, None, DeviceChoice::Cpu)?;
+    Judge::of(rules.clone(), models).map_err(failed)
+}
+
 /// Opens a corpus that the command line names.
 pub(super) async fn open_corpus(
     location: &str,
@@ -131,6 +146,7 @@ pub(super) fn failed(cause: EvidenceError) -> Failure {
     let exit = match &cause {
         EvidenceError::Corpus(CorpusError::Shelf(_) | CorpusError::Manifest(_))
         | EvidenceError::FewSources { .. } => Exit::Unreadable,
+        EvidenceError::Models(_) => Exit::Unreadable,
         EvidenceError::Rules(_) => Exit::Usage,
         _ => Exit::Internal,
     };
@@ -146,14 +162,19 @@ pub(super) fn few(windows: &Windows, serving: usize, needed: usize) -> Failure {
 }
 
 async fn run(command: EvaluateCommand) -> Result<(), Failure> {
-    let rules = read_rules(command.rules.as_deref())?;
+    let rules = read_rules(command.sample.rules.as_deref())?;
     if let Some(file) = &command.ratings {
-        return ratings::run(file, reshaped(rules.rules, command.size, command.frames)?, command.json).await;
+        return ratings::run(
+            file,
+            reshaped(rules.rules, command.sample.size, command.sample.frames)?,
+            command.json,
+        )
+        .await;
     }
     let (width, height, frames) = QUICK_SHAPE;
     let (size, frames) = match command.quick {
-        true => (command.size.or(Some((width, height))), command.frames.or(Some(frames))),
-        false => (command.size, command.frames),
+        true => (command.sample.size.or(Some((width, height))), command.sample.frames.or(Some(frames))),
+        false => (command.sample.size, command.sample.frames),
     };
     let rules = reshaped(rules.rules, size, frames)?;
     // Made before the work, so that a folder that cannot be written costs nothing.
@@ -178,7 +199,8 @@ async fn take(command: &EvaluateCommand, rules: &ActiveRules) -> Result<Evidence
     let corpus = open_corpus(location, &command.manifest, &decoder).await?;
     let bar = Progress::start();
     bar.stage("cutting windows", corpus.len());
-    let all = Windows::of(&corpus, &rules.rules, command.windows.into(), |key| bar.step(key)).await;
+    let judge = judge(&rules.rules)?.beside(corpus.clips().iter().map(|clip| clip.caption.clone()));
+    let all = Windows::of(&corpus, &judge, command.sample.windows.into(), |key| bar.step(key)).await;
     let all = all.map_err(failed)?;
     let split = all.split();
     let mut windows = all.from_sources(&split.held_out);
@@ -188,7 +210,6 @@ async fn take(command: &EvaluateCommand, rules: &ActiveRules) -> Result<Evidence
     if windows.is_empty() {
         return Err(few(&all, 0, 1));
     }
-    let judge = Judge::of(rules.rules.clone()).map_err(|cause| failed(cause.into()))?;
     let workshop = Workshop { decoder, fps: rules.rules.request.fps };
     let quick = |plan: &&Plan| !command.quick || QUICK.map(Damage::Made).contains(&plan.damage);
     let plans: Vec<&Plan> = PLANS.iter().filter(quick).collect();

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
-use super::{Progress, decoder, failed, progress::print};
+use super::{Progress, decoder, failed, judge, progress::print};
 use crate::{
     cli::{
         exit::{Exit, Failure},
@@ -23,10 +23,7 @@ use crate::{
         ratings::{Against, DimensionFigures, Rating, agreement, parse},
         windows::first_frame_of,
     },
-    quality::{
-        frame::Yuv420Clip,
-        opponents::{PreparedTask, TaskInput},
-    },
+    quality::frame::Yuv420Clip,
 };
 
 /// Most bytes of a ratings file.
@@ -48,7 +45,7 @@ pub(super) async fn run(file: &Path, rules: ActiveRules, json: bool) -> Result<(
     let ratings = parse(&read_whole(file, MAX_FILE_BYTES)?).map_err(|cause| unreadable(file, cause))?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let decoder = decoder(&rules.rules)?;
-    let judge = Judge::of(rules.rules.clone()).map_err(|cause| failed(cause.into()))?;
+    let judge = judge(&rules.rules)?;
     let rater = Rater { folder, decoder, judge };
     let mut first: BTreeMap<&str, &Rating> = BTreeMap::new();
     for rating in &ratings {
@@ -99,13 +96,11 @@ impl Rater {
             Some(path) => Some(self.clip(path).await?),
             None => None,
         };
+        let prompt = rating.prompt.as_deref().unwrap_or_default();
         let read = || {
-            let rules = self.judge.rules();
-            let task = reference.as_ref().map(|reference| {
-                PreparedTask::of(&TaskInput { first_frame: &first_frame, reference, rules })
-            });
+            let task =
+                reference.as_ref().map(|real| self.judge.task(&first_frame, real, prompt)).transpose()?;
             let reference = reference.as_ref().zip(task.as_ref());
-            let prompt = rating.prompt.as_deref().unwrap_or_default();
             self.judge.read_against(&first_frame, reference, (prompt, &clip), SourceCopies::Judged)
         };
         tokio::task::block_in_place(read).map_err(failed)

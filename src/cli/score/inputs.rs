@@ -14,7 +14,10 @@ use crate::{
     decode::Decoder,
     domain::{plan::ClipSpec, rules::ActiveRules},
     gpu::port::AdapterInfo,
-    quality::{frame::Yuv420Clip, measure::ClipMeasures, ssim::ssim, terms::can_judge_motion},
+    quality::{
+        embeddings::FrameModels, frame::Yuv420Clip, measure::ClipMeasures, ssim::ssim,
+        terms::can_judge_motion,
+    },
 };
 
 /// Most bytes of a first frame's PNG file.
@@ -29,7 +32,7 @@ pub(super) async fn scene(
     command: &ScoreCommand,
     decoder: &Decoder,
     rules: ActiveRules,
-    adapter: AdapterInfo,
+    (adapter, models): (AdapterInfo, Option<Arc<dyn FrameModels>>),
 ) -> Result<Scene, Failure> {
     let spec = rules.rules.request;
     let first_frame = read_first_frame(&command.first_frame, spec)?;
@@ -46,6 +49,7 @@ pub(super) async fn scene(
         prompt: command.prompt.as_str().into(),
         rules,
         adapter,
+        models,
     })
 }
 

@@ -123,11 +123,13 @@ async fn score(scorer: &dyn Scorer, scene: &Scene, planes: &Arc<Yuv420Clip>) -> 
         first_frame: Arc::clone(&scene.first_frame),
         reference: scene.reference.clone(),
         prompt: Arc::clone(&scene.prompt),
+        others: Arc::new([]),
         rules: Arc::new(scene.rules.rules.clone()),
+        models: scene.models.clone(),
     };
     let mut verdict = scorer.score(job.clone()).await;
     for _ in 1..ATTEMPTS {
-        if matches!(verdict, Err(ScorerError::Device(_))) {
+        if matches!(verdict, Err(ScorerError::Device(_) | ScorerError::Models(_))) {
             // A lost device is rebuilt by its owner; the clip gets one more try.
             verdict = scorer.score(job.clone()).await;
         }

@@ -9,14 +9,17 @@ use super::{
     Execute, block_on,
     exit::{Exit, Failure, after_help},
     files::{check_open, read_rules},
+    networks,
 };
 use crate::{
     decode::{Decoder, DecoderOptions},
     domain::rules::ActiveRules,
+    embed::DeviceChoice,
     gpu::{
         choose::{ScorerChoice, open_scorer},
         port::AdapterInfo,
     },
+    quality::embeddings::FrameModels,
 };
 
 pub(super) mod inputs;
@@ -63,6 +66,9 @@ pub struct ScoreCommand {
     /// Threads of the CPU scorer, 0 for one per core; verdicts do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
+    /// Folder of the embedding models that the rules name; without it where `leoma models fetch` puts them
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
     /// Print one JSON object per clip on a line of its own
     #[arg(long)]
     json: bool,
@@ -83,6 +89,8 @@ pub(crate) struct Scene {
     pub(crate) rules: ActiveRules,
     /// The device that computes.
     pub(crate) adapter: AdapterInfo,
+    /// The networks that the rules name, if any.
+    pub(crate) models: Option<Arc<dyn FrameModels>>,
 }
 
 impl Execute for ScoreCommand {
@@ -107,8 +115,12 @@ async fn run(command: ScoreCommand) -> Result<(), Failure> {
         let adapter = chosen.scorer.adapter();
         eprintln!("scorer: {} ({}): {}", adapter.name, adapter.backend, chosen.why);
     }
-    let scene = inputs::scene(&command, &decoder, rules, chosen.scorer.adapter()).await?;
-    let mut page = report.map(|file| (file, ReportPage::new(&scene)));
+    let wanted = if chosen.real_gpu { DeviceChoice::Gpu } else { DeviceChoice::Cpu };
+    let models =
+        tokio::task::block_in_place(|| networks::open(&rules.rules, command.models.as_deref(), wanted))?;
+    let scene = inputs::scene(&command, &decoder, rules, (chosen.scorer.adapter(), models)).await?;
+    let page = |file| Ok::<_, Failure>((file, tokio::task::block_in_place(|| ReportPage::new(&scene))?));
+    let mut page = report.map(page).transpose()?;
     let mut output = Output::start(&command.clips, command.json);
     for path in &command.clips {
         output.begins(path);

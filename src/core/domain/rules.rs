@@ -47,6 +47,12 @@ impl Rules {
         Self::parse(EMBEDDED_RULES).expect("config/rules.toml is checked by a test")
     }
 
+    /// The same rules without embedding models and text model: the terms that rest on them are `null`, the digest is another one.
+    pub fn without_models(mut self) -> Self {
+        (self.scoring.models, self.scoring.text) = (None, None);
+        self
+    }
+
     /// Checks every value's range and the values against each other; reports the first that is wrong.
     pub fn check(&self) -> Result<(), RulesError> {
         ensure(self.version == RULES_VERSION, "version", || {
@@ -134,10 +140,19 @@ fn check_scoring(scoring: &ScoringRules) -> Result<(), RulesError> {
     check_weights("scoring.weights", &axes)?;
     ensure(w.temporal > 0, "scoring.weights.temporal", || "must not be zero: stillness would win".into())?;
     let (f, t, a) = (&scoring.first_frame, &scoring.temporal, &scoring.artifacts);
-    check_terms("scoring.first_frame", &[f.ssim0, f.color0, f.align0, f.palette])?;
-    check_terms("scoring.temporal", &[t.warp, t.cut, t.flicker, t.jerk])?;
-    let looks =
-        [a.clipping, a.saturation, a.hue, a.exposure, a.ringing, a.banding, a.checker, a.temporal_noise];
+    check_terms("scoring.first_frame", &[f.ssim0, f.color0, f.align0, f.palette, f.lpips0, f.id_drift])?;
+    check_terms("scoring.temporal", &[t.warp, t.cut, t.flicker, t.jerk, t.drift])?;
+    let looks = [
+        a.clipping,
+        a.saturation,
+        a.hue,
+        a.exposure,
+        a.ringing,
+        a.banding,
+        a.checker,
+        a.temporal_noise,
+        a.structure,
+    ];
     check_terms("scoring.artifacts", &[&[a.blockiness, a.blur, a.noise], &looks[..]].concat())?;
     check_terms("scoring.prompt", &[scoring.prompt.camera])?;
     at_most("scoring.camera.movement", scoring.camera.movement, 2, 10_000)?;
@@ -147,7 +162,20 @@ fn check_scoring(scoring: &ScoringRules) -> Result<(), RulesError> {
     at_most("scoring.opponents.margin", o.margin.into(), 0, 10_000)?;
     at_most("scoring.opponents.still_share", o.still_share, 0, 1_000)?;
     at_most("scoring.opponents.frames", o.frames.into(), 3, 1_000)?;
+    scoring.text.as_ref().map_or(Ok(()), |text| check_text(text, scoring.models.is_some()))?;
     check_gates(&scoring.gates)
+}
+
+fn check_text(text: &TextRules, with_models: bool) -> Result<(), RulesError> {
+    ensure(with_models, "scoring.text", || "needs [scoring.models] beside it".into())?;
+    check_terms("scoring.text", &[text.txt_rel, text.delta_txt])?;
+    at_most("scoring.text.slack", text.slack, 0, 10_000)?;
+    at_most("scoring.text.least_gain", text.least_gain, 1, 10_000)?;
+    at_most("scoring.text.camera_weight", text.camera_weight.into(), 0, LARGEST_WEIGHT.into())?;
+    let AnchorRule { bad, good, ceiling } = text.anchor;
+    at_most("scoring.text.anchor.bad", bad, -2_048, 2_048)?;
+    at_most("scoring.text.anchor.good", good, bad + 1, 2_048)?;
+    at_most("scoring.text.anchor.ceiling", ceiling.into(), 1, 10_000)
 }
 
 fn check_weights(field: &'static str, weights: &[u32]) -> Result<(), RulesError> {
@@ -191,6 +219,11 @@ fn check_gates(gates: &GateRules) -> Result<(), RulesError> {
     at_most("scoring.gates.pan_zoom.residual", gates.pan_zoom.residual, 0, 1_000)?;
     at_most("scoring.gates.pan_zoom.cap", gates.pan_zoom.cap.into(), 1, 10_000)?;
     at_most("scoring.gates.border.thickness", gates.border.thickness.into(), 1, 4_096)?;
+    at_most("scoring.gates.overlay.strokes", gates.overlay.strokes, 1, LARGEST_RAW)?;
+    at_most("scoring.gates.spectrum.share", gates.spectrum.share, 1, 10_000)?;
+    at_most("scoring.gates.spectrum.of_given", gates.spectrum.of_given, 1, 1_000)?;
+    at_most("scoring.gates.spectrum.of_given_alone", gates.spectrum.of_given_alone, 0, 1_000)?;
+    at_most("scoring.gates.spectrum.blocks", gates.spectrum.blocks, 1, LARGEST_RAW)?;
     check_clip_gates(gates)
 }
 

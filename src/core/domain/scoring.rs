@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::Digest;
+
 /// How measures become a verdict.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,6 +14,12 @@ pub struct ScoringRules {
     pub pass_axis: u16,
     /// Weights of the axes in the overall score.
     pub weights: AxisWeights,
+    /// The networks that read clips; without this table the terms that rest on them are `null`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<ModelRules>,
+    /// The text model that reads prompts; without this table only their words about the camera are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextRules>,
     /// Terms of the first-frame axis.
     pub first_frame: FirstFrameTerms,
     /// Terms of the prompt axis.
@@ -44,6 +52,62 @@ pub struct AxisWeights {
     pub artifacts: u32,
 }
 
+/// The networks that read clips, by the SHA-256 of their weights. Another set is another digest of the rules.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRules {
+    /// Of the distance of first frames.
+    pub perceptual: Digest,
+    /// Of the embeddings of frames.
+    pub embedding: Digest,
+    /// What the canonical path says of drawn pictures with these weights: names the arithmetic.
+    pub answers: Digest,
+}
+
+/// The text model that reads prompts, by the SHA-256 of its files, and how its readings become the prompt axis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextRules {
+    /// The model.
+    pub model: TextModelRules,
+    /// Taken off what a frame is ranked among, in 1/1000 nat.
+    pub slack: i64,
+    /// Least change of the real clip towards a sentence that can judge change, in 1/1000 nat.
+    pub least_gain: i64,
+    /// Rank among the real clip's frames, in 1/10000.
+    pub txt_rel: TermRule,
+    /// Change towards the prompt against the real clip's, in 1/1000.
+    pub delta_txt: TermRule,
+    /// Weight of what camera words gave, where they were read.
+    pub camera_weight: u32,
+    /// Ceiling for another scene.
+    pub anchor: AnchorRule,
+}
+
+/// A text model by the SHA-256 of its files. Another one is another digest of the rules.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextModelRules {
+    /// Of its weights.
+    pub weights: Digest,
+    /// Of its list of byte pairs.
+    pub tokens: Digest,
+    /// What the canonical path says of a drawn picture and text: names the arithmetic.
+    pub answers: Digest,
+}
+
+/// From a margin of cosines to a ceiling of the prompt axis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnchorRule {
+    /// Margin in 1/1024 at and below which the ceiling is lowest.
+    pub bad: i64,
+    /// Margin from which there is no ceiling.
+    pub good: i64,
+    /// The lowest ceiling, 1..=10000.
+    pub ceiling: u16,
+}
+
 /// How one raw value becomes a score: linear between `bad` (1) and `good` (10000).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +132,10 @@ pub struct FirstFrameTerms {
     pub align0: TermRule,
     /// Drift of the colour histogram from the first frame's beyond the reference's, in 1/10000.
     pub palette: TermRule,
+    /// Perceptual distance of the returned first frame from the given one, in 1/1024.
+    pub lpips0: TermRule,
+    /// Likeness of later frames to the given one, as a part of the reference's, in 1/1000.
+    pub id_drift: TermRule,
 }
 
 /// Terms of the prompt axis.
@@ -100,6 +168,8 @@ pub struct TemporalTerms {
     pub flicker: TermRule,
     /// Acceleration of residual motion against the motion itself beyond the reference's, in 1/1000.
     pub jerk: TermRule,
+    /// Likeness of frames 2 to 80 apart, the least as a part of the reference's, in 1/1000.
+    pub drift: TermRule,
 }
 
 /// Terms of the artifacts axis.
@@ -128,6 +198,8 @@ pub struct ArtifactTerms {
     pub checker: TermRule,
     /// Change of flat and still ground along the motion beyond the reference's, in 1/256 level.
     pub temporal_noise: TermRule,
+    /// What residual motion deforms, against the reference's, in 1/1000.
+    pub structure: TermRule,
 }
 
 /// Motion amount against the reference, ratios in 1/1000, linear in the logarithm between the points.
@@ -190,6 +262,10 @@ pub struct GateRules {
     pub source_copy: SourceCopyGate,
     /// G8, the part that is read from pixels.
     pub copy: CopyGate,
+    /// G9.
+    pub overlay: OverlayGate,
+    /// G12, the part that reads the spectrum.
+    pub spectrum: SpectrumGate,
 }
 
 /// G8: another miner's clip, encoded anew. Equal files and equal frames decide in every mode.
@@ -200,7 +276,8 @@ pub struct CopyGate {
     pub mode: GateMode,
     /// How unlike two tracks may be that show one clip, in 1/1000 of their changes, where ...
     pub unlike: i64,
-    /// ... both change by this much or more on average, in 1/256 level; in proportion less, down to half, where one changes less.
+    /// ... both change by this much or more on average, in 1/256 level; in proportion less, down to half, where
+    /// one changes less.
     pub change: i64,
     /// Earlier rounds whose clips are compared too.
     pub rounds: u32,
@@ -268,6 +345,32 @@ pub struct SourceCopyGate {
     pub distance: i64,
     /// ... differing bits of the perceptual hashes, mean in 1/1000, up to which the clip is a copy.
     pub hash: i64,
+}
+
+/// G9: writing that is laid over the clip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverlayGate {
+    /// Whether it decides.
+    pub mode: GateMode,
+    /// New standing edges in dense blocks beyond the reference's, in half-size pixels beyond 40 a block.
+    pub strokes: i64,
+}
+
+/// G12: a clip that was made smaller and enlarged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpectrumGate {
+    /// Whether it decides.
+    pub mode: GateMode,
+    /// What the sharpest blocks have in the highest octave against the one below, in 1/1000, and ...
+    pub share: i64,
+    /// ... that share against the lesser one of the given first frame and the reference, in 1/1000; or ...
+    pub of_given: i64,
+    /// ... that alone, in 1/1000.
+    pub of_given_alone: i64,
+    /// Least number of textured blocks that are judged.
+    pub blocks: i64,
 }
 
 /// G2: a clip that stands still, or repeats a few frames.

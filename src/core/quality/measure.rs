@@ -13,6 +13,8 @@ use super::{
     looks::Looks,
     mosaic::Mosaic,
     motion::{LumaPyramid, motion_field},
+    octaves::{OctaveBlock, Sharpness, octaves},
+    strokes::{self, Strokes},
     temporal::FlowMeasures,
 };
 
@@ -20,6 +22,8 @@ use super::{
 pub const GRID_STEP: usize = 4;
 /// Every so many frames bars are looked for.
 pub const BAR_STEP: usize = 8;
+/// Every so many frames octaves are compared.
+pub const OCTAVE_STEP: usize = 8;
 /// Longest period of a repeated pattern of frames that is looked for.
 pub const LONGEST_CYCLE: usize = 8;
 
@@ -57,6 +61,8 @@ pub struct FrameSums {
     pub grid: Option<GridSums>,
     /// Bars, every eighth frame.
     pub bars: Option<Bars>,
+    /// Energies of the two highest octaves by block, every eighth frame.
+    pub octaves: Option<Vec<OctaveBlock>>,
 }
 
 /// Sums of a clip, as kernels give them on any device.
@@ -80,6 +86,8 @@ pub struct ClipSums {
     pub looks: Looks,
     /// Sums of 16x16-pixel blocks of every frame.
     pub mosaic: Mosaic,
+    /// New standing edges by windows of frames.
+    pub strokes: Strokes,
 }
 
 /// Integer measures of one clip; equal planes give equal measures on every machine and thread count.
@@ -107,6 +115,10 @@ pub struct ClipMeasures {
     pub blockiness: i64,
     /// Thinnest bars over sampled frames.
     pub bars: Bars,
+    /// New standing edges by windows of frames.
+    pub strokes: Strokes,
+    /// How sharp the sharpest edges of sampled frames are.
+    pub sharpness: Sharpness,
 }
 
 impl ClipMeasures {
@@ -136,12 +148,26 @@ impl ClipMeasures {
         let flow = FlowMeasures::of(clip, frames);
         let looks = Looks::of(clip, frames);
         let mosaic = Mosaic::of(clip, frames);
-        Self::of_sums(ClipSums { width, height, frames: single, steps, lags, motion, flow, looks, mosaic })
+        let size = (width.div_ceil(2), height.div_ceil(2));
+        let strokes = strokes::of_halves(frames, size, |index| pyramids[index].half_pixels());
+        Self::of_sums(ClipSums {
+            width,
+            height,
+            frames: single,
+            steps,
+            lags,
+            motion,
+            flow,
+            looks,
+            mosaic,
+            strokes,
+        })
     }
 
     /// Puts the sums of a clip into measures; equal sums give equal measures, whoever took them.
     pub fn of_sums(sums: ClipSums) -> Self {
-        let ClipSums { width, height, frames: single, steps, lags, motion, flow, looks, mosaic } = sums;
+        let ClipSums { width, height, frames: single, steps, lags, motion, flow, looks, mosaic, strokes } =
+            sums;
         let frames = single.len();
         let mut grid = GridSums::default();
         single.iter().filter_map(|f| f.grid.as_ref()).for_each(|sums| grid.add(sums));
@@ -159,6 +185,8 @@ impl ClipMeasures {
             mosaic,
             blockiness: grid.blockiness(),
             bars: thinnest(single.iter().filter_map(|f| f.bars)),
+            strokes,
+            sharpness: Sharpness::of(single.iter().filter_map(|f| f.octaves.as_ref()).flatten()),
         }
     }
 
@@ -197,6 +225,7 @@ fn sum_frame(clip: &Yuv420Clip, index: usize, pyramid: &LumaPyramid) -> FrameSum
         half_detail: laplacian_energy(&half, pyramid.half().width(), pyramid.half().height()),
         grid: index.is_multiple_of(GRID_STEP).then(|| grid_sums(y, width, height)),
         bars: index.is_multiple_of(BAR_STEP).then(|| border::bars(y, width, height)),
+        octaves: index.is_multiple_of(OCTAVE_STEP).then(|| octaves(y, &half, width, height)),
     }
 }
 

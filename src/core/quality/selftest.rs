@@ -21,9 +21,11 @@ use super::{
     looks::{FrameLooks, Looks},
     mosaic::{Cell, Mosaic, cells},
     motion::{BlockMotion, LumaPyramid, MotionField, motion_field},
+    octaves::{OctaveBlock, octaves},
     opponents,
     plane::{downscale, half_size},
     ssim::ssim,
+    strokes::{self, Strokes},
     temporal::FlowMeasures,
     track,
 };
@@ -106,8 +108,18 @@ pub const KERNELS: &[(&str, Answer)] = &[
         let [a, b] = pyramids(clip);
         of(motion_values(&motion_field(&a, &b)))
     }),
+    ("octaves", |clip| {
+        let plane = |index: usize| clip.frame(index).y;
+        let blocks = |index| octaves(plane(index), &downscale(plane(index), WIDTH, HEIGHT), WIDTH, HEIGHT);
+        of((0..FRAMES).flat_map(|index| octave_values(&blocks(index))))
+    }),
     ("opponents", opponents::film::digest),
     ("ssim", |clip| of(ssim(clip.frame(0).y, clip.frame(1).y, WIDTH, HEIGHT))),
+    ("strokes", |clip| {
+        let (planes, width, height) = stroke_planes(clip);
+        of(stroke_values(&strokes::of_halves(planes.len(), (width, height), |index| planes[index].clone())))
+    }),
+    ("structure", |clip| of(structure_values(&FlowMeasures::of(clip, FRAMES)))),
     ("temporal", |clip| temporal_digest(&FlowMeasures::of(clip, FRAMES))),
     ("track", |clip| {
         let track = track::of(&Mosaic::of(clip, FRAMES));
@@ -184,6 +196,38 @@ pub fn look_values(frames: &[FrameLooks]) -> Vec<i64> {
         all.collect::<Vec<_>>()
     };
     frames.iter().flat_map(values).collect()
+}
+
+/// What the digest of octaves covers.
+pub fn octave_values(blocks: &[OctaveBlock]) -> Vec<i64> {
+    blocks.iter().flat_map(|block| [block.fine, block.coarse].map(i64::from)).collect()
+}
+
+/// Nine half-size planes with their width and height: the test clip's frames to and fro, and from the fourth on combs of
+/// several steps, in bands, that stay where they are.
+pub fn stroke_planes(clip: &Yuv420Clip) -> (Vec<Vec<u8>>, usize, usize) {
+    let (width, height) = half_size(WIDTH, HEIGHT);
+    let drawn = |t: usize| {
+        let mut plane = downscale(clip.frame([0, 1, 2, 1][t % 4]).y, WIDTH, HEIGHT);
+        for (i, value) in plane.iter_mut().enumerate() {
+            let (x, y) = (i % width, i / width);
+            if t > 3 && (20..40).contains(&y) && x % 4 < 2 {
+                *value = [0, 90, 150, 200, 255][x * 5 / width];
+            }
+        }
+        plane
+    };
+    ((0..9).map(drawn).collect(), width, height)
+}
+
+/// What the digest of deformations covers.
+pub fn structure_values(measures: &FlowMeasures) -> Vec<i64> {
+    measures.pairs.iter().flat_map(|pair| [pair.deformation.cells, pair.deformation.sum]).collect()
+}
+
+/// What the digest of strokes covers.
+pub fn stroke_values(strokes: &Strokes) -> Vec<i64> {
+    strokes.windows.iter().flat_map(|window| [window.fresh, window.dense]).collect()
 }
 
 /// What the digest of grid sums covers.

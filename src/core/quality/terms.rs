@@ -12,6 +12,7 @@ use super::{
     camera::CameraReading,
     color_distance::color_distance,
     detail::laplacian_energy,
+    embeddings::{self, Likeness, ModelReading},
     fixed::{self, geometric_mean, normalise, scale},
     frame::Yuv420Clip,
     layers::fit_layers,
@@ -123,6 +124,10 @@ pub struct RawTerms {
     pub blur: Option<i64>,
     pub noise: Option<i64>,
     pub palette: Option<i64>,
+    /// With the next two filled in by who has networks.
+    pub lpips0: Option<i64>,
+    pub id_drift: Option<i64>,
+    pub drift: Option<i64>,
     pub clipping: Option<i64>,
     pub saturation: Option<i64>,
     pub hue: Option<i64>,
@@ -131,6 +136,7 @@ pub struct RawTerms {
     pub banding: Option<i64>,
     pub checker: Option<i64>,
     pub temporal_noise: Option<i64>,
+    pub structure: Option<i64>,
     /// What the camera does of what the prompt asks; filled in by who knows the prompt.
     pub camera: Option<CameraReading>,
 }
@@ -151,6 +157,9 @@ impl RawTerms {
             ("blur", self.blur),
             ("noise", self.noise),
             ("palette", self.palette),
+            ("lpips0", self.lpips0),
+            ("id_drift", self.id_drift),
+            ("drift", self.drift),
             ("clipping", self.clipping),
             ("saturation", self.saturation),
             ("hue", self.hue),
@@ -159,6 +168,7 @@ impl RawTerms {
             ("banding", self.banding),
             ("checker", self.checker),
             ("temporal_noise", self.temporal_noise),
+            ("structure", self.structure),
             ("camera", self.camera.map(|camera| camera.agreement)),
         ]
         .into_iter()
@@ -205,7 +215,20 @@ impl RawTerms {
             banding: exceeds(looks::terms::banding),
             checker: exceeds(looks::terms::checker),
             temporal_noise: beyond(temporal::terms::temporal_noise),
-            camera: None,
+            structure: reference.map(|r| temporal::terms::structure(&clip.flow, &r.flow)),
+            ..Self::default()
+        }
+    }
+
+    /// With the terms that rest on what networks read of the clip and, where there is one, of the reference.
+    pub fn with_models(self, clip: Option<&ModelReading>, reference: Option<&Likeness>) -> Self {
+        let Some(clip) = clip else { return self };
+        let beside = |term: fn(&Likeness, &Likeness) -> Option<i64>| term(&clip.likeness, reference?);
+        Self {
+            lpips0: Some(clip.distance),
+            id_drift: beside(embeddings::id_drift),
+            drift: beside(embeddings::drift),
+            ..self
         }
     }
 }
@@ -264,6 +287,8 @@ pub fn score_terms(raw: &RawTerms, rules: &ScoringRules) -> TermScores {
             ("color0", raw.color0, f.color0),
             ("align0", raw.align0, f.align0),
             ("palette", raw.palette, f.palette),
+            ("lpips0", raw.lpips0, f.lpips0),
+            ("id_drift", raw.id_drift, f.id_drift),
         ],
     );
     let consistency = axis(
@@ -273,6 +298,7 @@ pub fn score_terms(raw: &RawTerms, rules: &ScoringRules) -> TermScores {
             ("cut", raw.cut, t.cut),
             ("flicker", raw.flicker, t.flicker),
             ("jerk", raw.jerk, t.jerk),
+            ("drift", raw.drift, t.drift),
         ],
     );
     let artifacts = axis(
@@ -289,6 +315,7 @@ pub fn score_terms(raw: &RawTerms, rules: &ScoringRules) -> TermScores {
             ("banding", raw.banding, a.banding),
             ("checker", raw.checker, a.checker),
             ("temporal_noise", raw.temporal_noise, a.temporal_noise),
+            ("structure", raw.structure, a.structure),
         ],
     );
     let motion = raw.dynamics.map(|ratio| dynamics_score(ratio, &rules.dynamics));

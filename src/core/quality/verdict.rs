@@ -1,6 +1,6 @@
 //! The verdict on one clip: a pure function of planes, prompt and rules.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, convert::Infallible};
 
 use crate::domain::{
     ids::Digest,
@@ -12,10 +12,12 @@ use crate::domain::{
 use super::{
     camera::{self, CameraPath, CameraReading},
     canonical,
+    embeddings::{self, FrameModels, Likeness, ModelError, ModelReading},
     frame::Yuv420Clip,
     gates::{self, GateFinding},
     measure::ClipMeasures,
     opponents::{self, Known, Opponents, PreparedTask, TaskInput},
+    prompt::{self, task::TaskText},
     terms::{self, FirstFrameMeasures, RawTerms, TermScores},
     track,
 };
@@ -45,10 +47,14 @@ pub struct JudgeInput<'a> {
     pub first_frame: &'a Yuv420Clip,
     /// The real clip; `None` makes the terms that need it `null`, and then nothing passes.
     pub reference: Option<&'a Yuv420Clip>,
-    /// The prompt. No text model reads it yet, only its words about the camera.
+    /// The prompt: read by a text model where the rules name one, and for its words about the camera.
     pub prompt: &'a str,
+    /// Prompts of other tasks, which a text model sets beside it.
+    pub others: &'a [String],
     /// The rules in force.
     pub rules: &'a Rules,
+    /// The networks that are loaded; the rules say whether they are asked.
+    pub models: Option<&'a dyn FrameModels>,
 }
 
 /// Our own planes do not fit the rules: never the miner's fault.
@@ -63,17 +69,20 @@ pub struct ShapeError {
 }
 
 /// Judges one clip.
-pub fn judge(input: &JudgeInput) -> Result<Verdict, ShapeError> {
+///
+/// # Errors
+/// When our own planes do not fit the rules, or networks that the rules name are not there.
+pub fn judge(input: &JudgeInput) -> Result<Verdict, JudgeError<Infallible>> {
     check_shapes(input)?;
-    let task = input.task().map(|task| PreparedTask::of(&task));
+    let task = input.task().map(|task| PreparedTask::of(&task)).transpose()?;
     judge_measured(input, Known::task(task.as_ref()))
 }
 
 impl<'a> JudgeInput<'a> {
     /// The planes of the task, where there is a reference.
     pub fn task(&self) -> Option<TaskInput<'a>> {
-        let (first_frame, rules) = (self.first_frame, self.rules);
-        self.reference.map(|reference| TaskInput { first_frame, reference, rules })
+        let Self { first_frame, rules, models, prompt, others, .. } = *self;
+        self.reference.map(|reference| TaskInput { first_frame, reference, rules, models, prompt, others })
     }
 }
 
@@ -95,7 +104,7 @@ pub trait Measure {
 pub struct Twins;
 
 impl Measure for Twins {
-    type Error = std::convert::Infallible;
+    type Error = Infallible;
 
     fn clip(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<ClipMeasures, Self::Error> {
         Ok(ClipMeasures::of(clip, frames))
@@ -118,15 +127,21 @@ pub enum JudgeError<E> {
     /// The planes could not be measured.
     #[error("measuring: {0}")]
     Measure(E),
+    /// The networks that the rules name gave no answer.
+    #[error(transparent)]
+    Models(#[from] ModelError),
 }
 
 /// Judges one clip of a task that was measured before (`PreparedTask::of`): the same verdict as `judge`, at a quarter of
 /// the cost where many clips share it.
-pub fn judge_measured<'a>(input: &JudgeInput, task: impl Into<Known<'a>>) -> Result<Verdict, ShapeError> {
-    judge_by(input, task, &mut Twins).map_err(|error| match error {
-        JudgeError::Shape(shape) => shape,
-        JudgeError::Measure(never) => match never {},
-    })
+///
+/// # Errors
+/// As [`judge`].
+pub fn judge_measured<'a>(
+    input: &JudgeInput,
+    task: impl Into<Known<'a>>,
+) -> Result<Verdict, JudgeError<Infallible>> {
+    judge_by(input, task, &mut Twins)
 }
 
 /// Judges one clip by the measures of any device: equal measures give equal verdicts.
@@ -150,7 +165,10 @@ pub fn judge_by<'a, M: Measure>(
     }
     let clip = measure.clip(input.clip, frames).map_err(JudgeError::Measure)?;
     let mut findings = vec![
-        gates::letterbox(&clip, input.first_frame, &scoring.gates.border),
+        gates::spectrum::beside(
+            gates::letterbox(&clip, input.first_frame, &scoring.gates.border),
+            gates::spectrum::upscaled(&clip, input.first_frame, reference, &scoring.gates.spectrum),
+        ),
         gates::freeze(&clip, reference, &scoring.gates.freeze),
     ];
     findings.extend(gates::of_whole_clips(&clip, reference, &scoring.gates));
@@ -161,13 +179,53 @@ pub fn judge_by<'a, M: Measure>(
     let first = measure.first_frame(input.first_frame, input.clip).map_err(JudgeError::Measure)?;
     let mut raw = RawTerms::of(&first, &clip, reference, &scoring.dynamics);
     raw.camera = camera_reading(input, &clip, reference);
+    let raw = with_models(raw, input, &task)?;
     let mut scores = terms::score_terms(&raw, scoring);
     cap_pan_zoom(&mut scores, &findings, scoring);
     let gates = findings.into_iter().map(|f| (f.gate, f.reading)).collect();
     let opponents = against_opponents(input, (&first, &clip), task, measure).map_err(JudgeError::Measure)?;
     let mut card = card(scores, gates, opponents, (input.clip.digest(), scoring));
     card.track = track::of(&clip.mosaic);
-    Ok(Verdict::Scored(Box::new(card)))
+    Ok(Verdict::Scored(Box::new(with_text(card, input, &task)?)))
+}
+
+/// Adds what the networks that the rules name read of the clip, and of the reference if nobody read it before.
+fn with_models(raw: RawTerms, input: &JudgeInput, task: &Known) -> Result<RawTerms, ModelError> {
+    let rules = input.rules;
+    let Some(models) = embeddings::named(&rules.scoring, input.models)? else {
+        return Ok(raw);
+    };
+    let (given, frames) = (input.first_frame, rules.request.frames as usize);
+    let clip = ModelReading::of(models, given, input.clip, frames)?;
+    let measured;
+    let reference: Option<&Likeness> = match (task.likeness, input.reference) {
+        (Some(known), _) => Some(known),
+        (None, Some(reference)) => {
+            measured = models.likeness(given, reference, frames)?;
+            Some(&measured)
+        }
+        (None, None) => None,
+    };
+    Ok(raw.with_models(Some(&clip), reference))
+}
+
+/// The card with the axis of the text model that the rules name, where there is a reference.
+fn with_text(card: ScoreCard, input: &JudgeInput, task: &Known) -> Result<ScoreCard, ModelError> {
+    let scoring = &input.rules.scoring;
+    let models = embeddings::named(scoring, input.models)?;
+    let (Some(rules), Some(models), Some(asked)) = (&scoring.text, models, input.task()) else {
+        return Ok(card);
+    };
+    let read;
+    let text = match task.text {
+        Some(known) => known,
+        None => {
+            read = TaskText::read(&asked, models)?;
+            &read
+        }
+    };
+    let scores = prompt::task::scores(&asked, text, (input.clip, models), rules)?;
+    Ok(prompt::card::join(card, &scores, rules, scoring))
 }
 
 /// What the camera does of what the prompt asks.
@@ -213,23 +271,29 @@ pub struct Readings {
 }
 
 /// Judges one clip as [`judge_measured`] does and reads its terms as if there were no gates; measures it once.
-pub fn read_measured<'a>(input: &JudgeInput, task: impl Into<Known<'a>>) -> Result<Readings, ShapeError> {
+///
+/// # Errors
+/// As [`judge`].
+pub fn read_measured<'a>(
+    input: &JudgeInput,
+    task: impl Into<Known<'a>>,
+) -> Result<Readings, JudgeError<Infallible>> {
     let task = task.into();
     let mut kept = Kept::default();
-    let verdict = judge_by(input, task, &mut kept).map_err(|error| match error {
-        JudgeError::Shape(shape) => shape,
-        JudgeError::Measure(never) => match never {},
-    })?;
+    let verdict = judge_by(input, task, &mut kept)?;
     let given = input.first_frame;
     let same_size = (input.clip.width(), input.clip.height()) == (given.width(), given.height());
-    let terms = (same_size && !input.clip.is_empty()).then(|| {
+    let readable = same_size && !input.clip.is_empty();
+    let read = || -> Result<_, JudgeError<Infallible>> {
         let frames = input.rules.request.frames as usize;
         let clip = kept.clip.unwrap_or_else(|| ClipMeasures::of(input.clip, frames));
         let first = kept.first.unwrap_or_else(|| FirstFrameMeasures::of(given, input.clip));
         let mut raw = RawTerms::of(&first, &clip, task.reference, &input.rules.scoring.dynamics);
         raw.camera = camera_reading(input, &clip, task.reference);
-        (raw, terms::score_terms(&raw, &input.rules.scoring))
-    });
+        let raw = with_models(raw, input, &task)?;
+        Ok((raw, terms::score_terms(&raw, &input.rules.scoring)))
+    };
+    let terms = readable.then(read).transpose()?;
     Ok(Readings { verdict, terms })
 }
 
@@ -241,7 +305,7 @@ struct Kept {
 }
 
 impl Measure for Kept {
-    type Error = std::convert::Infallible;
+    type Error = Infallible;
 
     fn clip(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<ClipMeasures, Self::Error> {
         let found = ClipMeasures::of(clip, frames);

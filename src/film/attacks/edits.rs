@@ -1,28 +1,33 @@
 //! Attacks that are made from a clip: another miner's, the cheat's own, or the real one.
 
 use super::{Canvas, painted};
-use crate::{quality::frame::Yuv420Clip, resample::PlaneView};
+use crate::{
+    assemble::{cropped, first, mirrored, picked},
+    quality::frame::Yuv420Clip,
+    resample::PlaneView,
+};
 
 /// Level of black luma and of no colour.
 const BLACK: [u8; 3] = [16, 128, 128];
 /// Frames until growing bars have grown.
 const GROWTH: usize = 8;
 
-/// The frame that a loop shows at each time, of a clip's first frames.
-fn looped(t: usize, variant: usize) -> usize {
+/// The frame that a loop over a clip's first frames shows at a time.
+fn looped(t: usize, frames: usize, variant: usize) -> usize {
     let swing = |length: usize| {
-        let period = 2 * (length - 1);
+        let period = 2 * (length.max(2) - 1);
         (t % period).min(period - t % period)
     };
     match variant {
-        0 => swing(16),
-        1 => t % 24,
-        _ => swing(30),
+        0 => swing(frames / 5 + 1),
+        1 => t % (frames / 4).max(2),
+        2 => swing(frames * 3 / 8 + 1),
+        _ => t % 8,
     }
 }
 
 pub(super) fn repeated(clip: &Yuv420Clip, frames: usize, variant: usize) -> Yuv420Clip {
-    painted(clip, frames, |canvas| canvas.of(clip, looped(canvas.frame, variant)).to_vec())
+    picked(clip, frames, |t| looped(t, frames, variant))
 }
 
 /// A plane with every level changed; `change(plane, level)`.
@@ -33,8 +38,13 @@ fn toned(canvas: Canvas, source: &[u8], change: impl Fn(usize, f32) -> f32) -> V
 }
 
 pub(super) fn source_copy(real: &Yuv420Clip, frames: usize, variant: usize) -> Yuv420Clip {
+    match variant {
+        0 => return first(real, frames),
+        4 => return picked(real, frames, |t| t.saturating_sub(1)),
+        5 => return mirrored(real, 1),
+        _ => {}
+    }
     painted(real, frames, |canvas| match variant {
-        0 => canvas.of(real, canvas.frame).to_vec(),
         1 => toned(canvas, canvas.of(real, canvas.frame), |plane, v| {
             if plane == 0 { 126.0 + (v - 122.0) * 1.05 } else { 128.0 + (v - 128.0) * 1.08 }
         }),
@@ -59,6 +69,11 @@ pub(super) fn borrowed(other: &Yuv420Clip, frames: usize, variant: usize) -> Yuv
             _ => scaled(source, canvas, (canvas.width, canvas.height), 0.99),
         }
     })
+}
+
+/// A clip without the last `columns` columns.
+pub(super) fn narrowed(clip: &Yuv420Clip, columns: usize) -> Yuv420Clip {
+    cropped(clip, clip.width().saturating_sub(columns).max(2), clip.height())
 }
 
 /// A plane as another of `size`, of which the middle `share` is seen, between pixels by Catmull-Rom.

@@ -1,15 +1,26 @@
-//! Clips that try to be paid for nothing: one kind per row of the gates table, three variants each.
+//! Clips and files that try to be paid for nothing, one list for the demo and the evidence: every row of the gates table,
+//! three variants at least.
 //!
-//! DEMO AND EVIDENCE ONLY. Nothing in here decides a verdict; every kind names the gate that it is made for.
+//! DEMO AND EVIDENCE ONLY. Nothing in here decides a verdict; every kind names the gate that it is made for. What an
+//! opponent of `leoma_core` shows already is that opponent. A new attack is a kind or one more name in
+//! [`Attack::variants`], with its pictures in [`Attack::film`] and, where the file matters, [`Attack::file`].
 
 mod edits;
+mod files;
 mod overlay;
 mod stills;
 
-use crate::{quality::frame::Yuv420Clip, score::GateId};
+use crate::{
+    assemble::first,
+    degrade::{Generator, Material as Damaged},
+    opponents::film as opponent,
+    quality::frame::Yuv420Clip,
+    score::{GateId, Opponent},
+};
+pub use files::{Copied, File, FileTrick, damage};
 
-/// Number of variants of every attack, numbered from zero.
-pub const VARIANTS: usize = 3;
+/// Seed of what attacks draw.
+const SEED: u32 = 20_261;
 
 /// What an attack is made from.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +33,9 @@ pub struct Material<'a> {
     pub prompt: &'a str,
     /// A clip that an honest model could give: another miner's, or what the cheat's own model makes.
     pub honest: Option<&'a Yuv420Clip>,
-    /// DEMO ONLY: the real clip. No real miner has it; some may find it in public.
+    /// Any other picture or clip of the same size.
+    pub other: Option<&'a Yuv420Clip>,
+    /// DEMO AND EVIDENCE ONLY: the real clip. No real miner has it; some may find it in public.
     pub real: Option<&'a Yuv420Clip>,
 }
 
@@ -33,7 +46,9 @@ pub enum Needs {
     Still,
     /// An honest clip.
     Honest,
-    /// DEMO ONLY: the real clip.
+    /// Another picture.
+    Other,
+    /// DEMO AND EVIDENCE ONLY: the real clip.
     Real,
 }
 
@@ -49,137 +64,285 @@ pub enum AttackError {
         needs: Needs,
     },
     /// There is no such variant.
-    #[error("{attack}: variant {variant} does not exist, there are {VARIANTS}")]
+    #[error("{attack}: variant {variant} does not exist, there are {count}")]
     Variant {
         /// Name of the attack.
         attack: &'static str,
         /// What was asked for.
         variant: usize,
+        /// How many there are.
+        count: usize,
     },
 }
 
-/// A way to cheat.
+/// A way to cheat; [`Attack::variants`] names what each one does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Attack {
-    /// The still, panned: sideways by a pixel a frame; slanting; easing in and out.
-    Pan,
-    /// The still, zoomed: in; in with a slow turn; in and out again.
-    Zoom,
-    /// The still that loses its focus: at once; slowly; while it is zoomed.
+    /// Fewer frames than asked for.
+    Short,
+    /// The still, again and again.
+    Freeze,
+    /// The still that loses its focus.
     BlurredFreeze,
-    /// The still with noise that poses as motion: smooth noise; blocks that jump; a texture that swims anew in each frame.
+    /// The still with something that poses as motion.
     Shimmer,
-    /// The still, faded: into its mirror image; into its middle part; into its mirror image and back.
-    Crossfade,
-    /// An honest beginning, over and over: to and fro; with a jump; to and fro in longer swings.
+    /// The still, panned.
+    Pan,
+    /// The still, zoomed.
+    Zoom,
+    /// The still in sliding depth layers.
+    Parallax,
+    /// An honest beginning, over and over.
     Loop,
-    /// DEMO ONLY: the real clip itself: as it is; brighter with more contrast; a tenth slower.
+    /// The still, faded into another picture.
+    Crossfade,
+    /// DEMO AND EVIDENCE ONLY: the real clip itself.
     SourceCopy,
-    /// Another miner's clip: as it is, encoded anew; two levels brighter; cropped by a hundredth.
+    /// Another miner's pictures as they are.
+    Copy,
+    /// Another miner's clip, encoded anew.
     Reencode,
-    /// An honest clip with the prompt written on it: at the foot; across the middle; as a pale mark in a corner.
+    /// Writing on a clip.
     TextOverlay,
-    /// An honest clip of less detail than its size: half size; a third; half size between pixels taken linearly.
+    /// An honest clip that is shown at another pace.
+    Rate,
+    /// An honest clip with other samples than 8-bit 4:2:0.
+    Samples,
+    /// An honest clip of another size.
+    OtherSize,
+    /// An honest clip of less detail than its size.
     Upscaled,
-    /// An honest clip with bars: above and below; left and right; growing in the first half second.
+    /// An honest clip with bars.
     Letterbox,
+    /// A file that cannot be decoded.
+    Spoiled,
 }
 
 impl Attack {
-    /// All attacks.
-    pub const ALL: [Attack; 11] = [
-        Attack::Pan,
-        Attack::Zoom,
+    /// All kinds, by row of the gates table.
+    pub const ALL: [Attack; 19] = [
+        Attack::Short,
+        Attack::Freeze,
         Attack::BlurredFreeze,
         Attack::Shimmer,
-        Attack::Crossfade,
+        Attack::Pan,
+        Attack::Zoom,
+        Attack::Parallax,
         Attack::Loop,
+        Attack::Crossfade,
         Attack::SourceCopy,
+        Attack::Copy,
         Attack::Reencode,
         Attack::TextOverlay,
+        Attack::Rate,
+        Attack::Samples,
+        Attack::OtherSize,
         Attack::Upscaled,
         Attack::Letterbox,
+        Attack::Spoiled,
     ];
 
     /// Name in reports, a word or two with hyphens; miners of the demo are labelled so.
     pub fn name(self) -> &'static str {
         match self {
-            Attack::Pan => "pan",
-            Attack::Zoom => "zoom",
+            Attack::Short => "short",
+            Attack::Freeze => "freeze",
             Attack::BlurredFreeze => "blurred-freeze",
             Attack::Shimmer => "shimmer",
-            Attack::Crossfade => "crossfade",
+            Attack::Pan => "pan",
+            Attack::Zoom => "zoom",
+            Attack::Parallax => "parallax",
             Attack::Loop => "loop",
+            Attack::Crossfade => "crossfade",
             Attack::SourceCopy => "source-copy",
+            Attack::Copy => "copy",
             Attack::Reencode => "re-encode",
             Attack::TextOverlay => "text-overlay",
+            Attack::Rate => "other-rate",
+            Attack::Samples => "other-samples",
+            Attack::OtherSize => "other-size",
             Attack::Upscaled => "upscaled",
             Attack::Letterbox => "letterbox",
+            Attack::Spoiled => "spoiled",
         }
     }
 
     /// The gate that it is made for.
     pub fn gate(self) -> GateId {
         match self {
-            Attack::Pan | Attack::Zoom => GateId::G4,
-            Attack::BlurredFreeze => GateId::G2,
+            Attack::Short => GateId::G1,
+            Attack::Freeze | Attack::BlurredFreeze => GateId::G2,
             Attack::Shimmer => GateId::G3,
-            Attack::Crossfade => GateId::G6,
+            Attack::Pan | Attack::Zoom | Attack::Parallax => GateId::G4,
             Attack::Loop => GateId::G5,
+            Attack::Crossfade => GateId::G6,
             Attack::SourceCopy => GateId::G7,
-            Attack::Reencode => GateId::G8,
+            Attack::Copy | Attack::Reencode => GateId::G8,
             Attack::TextOverlay => GateId::G9,
-            Attack::Upscaled | Attack::Letterbox => GateId::G12,
+            Attack::Rate => GateId::G10,
+            Attack::Samples => GateId::G11,
+            Attack::OtherSize | Attack::Upscaled | Attack::Letterbox => GateId::G12,
+            Attack::Spoiled => GateId::G13,
         }
     }
 
-    /// What it is made from.
-    pub fn needs(self) -> Needs {
+    /// What its variants do, numbered from zero; no two of all attacks have the same name.
+    pub fn variants(self) -> &'static [&'static str] {
         match self {
-            Attack::Pan | Attack::Zoom | Attack::BlurredFreeze | Attack::Shimmer | Attack::Crossfade => {
-                Needs::Still
+            Attack::Short => &["half of the frames", "one frame short", "one frame"],
+            Attack::Freeze => &["freeze", "freeze with grain", "freezes after a tenth"],
+            Attack::BlurredFreeze => {
+                &["blurred freeze", "freeze that slowly loses focus", "freeze that loses focus under a zoom"]
             }
-            Attack::SourceCopy => Needs::Real,
-            Attack::Loop | Attack::Reencode | Attack::TextOverlay | Attack::Upscaled | Attack::Letterbox => {
-                Needs::Honest
+            Attack::Shimmer => &[
+                "freeze with smooth noise",
+                "freeze whose blocks jump",
+                "freeze whose texture swims",
+                "freeze with strong noise",
+                "freeze that shimmers",
+                "freeze that wobbles",
+            ],
+            Attack::Pan => {
+                &["pan of the still", "slanting pan", "pan that eases in and out", "pan with grain"]
             }
+            Attack::Zoom => &["zoom into the still", "zoom with a slow turn", "zoom in and out again"],
+            Attack::Parallax => &["parallax of the still"],
+            Attack::Loop => &[
+                "forth and back",
+                "loop of a quarter",
+                "forth and back in longer swings",
+                "loop of eight frames",
+            ],
+            Attack::Crossfade => &[
+                "fade to the mirrored still",
+                "fade to the enlarged still",
+                "fade to the mirrored still and back",
+                "fade to another picture",
+            ],
+            Attack::SourceCopy => &[
+                "the source itself",
+                "the source with more contrast",
+                "the source a tenth slower",
+                "the source with grain",
+                "the source a frame late",
+                "the source after its first frame mirrored",
+            ],
+            Attack::Copy => &["another's file", "another's pictures in another file"],
+            Attack::Reencode => &[
+                "another's pictures encoded again",
+                "another's pictures a little brighter",
+                "another's pictures cropped by a hundredth",
+            ],
+            Attack::TextOverlay => &[
+                "prompt at the foot",
+                "prompt across the middle",
+                "pale mark in a corner",
+                "small word",
+                "large word",
+                "word over the still",
+            ],
+            Attack::Rate => &["half of the rate", "one and a half times the rate", "twice the rate"],
+            Attack::Samples => &["4:4:4", "4:2:2", "ten bits"],
+            Attack::OtherSize => &["half of the size", "sixteen columns missing"],
+            Attack::Upscaled => &[
+                "half of the detail",
+                "a third of the detail",
+                "half of the detail, between pixels linearly",
+            ],
+            Attack::Letterbox => &["bars above and below", "bars on both sides", "bars that grow"],
+            Attack::Spoiled => &["damaged pictures", "half of the file", "no video"],
         }
     }
 
-    /// The clip: as many frames as were asked for, of the first frame's size; the same for the same material.
+    /// What a variant is made from.
+    pub fn needs(self, variant: usize) -> Needs {
+        match (self, variant) {
+            (Attack::Crossfade, 3) => Needs::Other,
+            (Attack::Freeze, 2) => Needs::Honest,
+            (Attack::TextOverlay, 5) => Needs::Still,
+            (Attack::Freeze | Attack::BlurredFreeze | Attack::Shimmer, _)
+            | (Attack::Pan | Attack::Zoom | Attack::Parallax | Attack::Crossfade, _) => Needs::Still,
+            (Attack::SourceCopy, _) => Needs::Real,
+            (Attack::Short | Attack::Loop | Attack::Copy | Attack::Reencode | Attack::TextOverlay, _)
+            | (Attack::Rate | Attack::Samples | Attack::OtherSize | Attack::Upscaled, _)
+            | (Attack::Letterbox | Attack::Spoiled, _) => Needs::Honest,
+        }
+    }
+
+    /// How a variant's file is made of its pictures.
+    pub fn file(self, variant: usize) -> File {
+        files::of(self, variant)
+    }
+
+    /// The pictures: as many frames as were asked for, of the first frame's size, but for the attacks that lie in just
+    /// that; the same for the same material.
     ///
     /// # Errors
-    /// When the material lacks what the attack needs, or there is no such variant.
+    /// When the material lacks what the variant needs, or there is no such variant.
     pub fn film(self, variant: usize, material: &Material) -> Result<Yuv420Clip, AttackError> {
-        let attack = self.name();
-        if variant >= VARIANTS {
-            return Err(AttackError::Variant { attack, variant });
+        let (attack, count) = (self.name(), self.variants().len());
+        if variant >= count {
+            return Err(AttackError::Variant { attack, variant, count });
         }
         let still = material.first_frame;
-        let needs = self.needs();
+        let needs = self.needs(variant);
         let from = match needs {
             Needs::Still => Some(still),
             Needs::Honest => material.honest,
+            Needs::Other => material.other,
             Needs::Real => material.real,
         };
         let size = (still.width(), still.height());
         let from = from.filter(|clip| (clip.width(), clip.height()) == size && !clip.is_empty());
         let from = from.ok_or(AttackError::Missing { attack, needs })?;
         let frames = material.frames;
-        Ok(match self {
-            Attack::Pan => stills::pan(from, frames, variant),
-            Attack::Zoom => stills::zoom(from, frames, variant),
-            Attack::BlurredFreeze => stills::blurred_freeze(from, frames, variant),
-            Attack::Shimmer => stills::shimmer(from, frames, variant),
-            Attack::Crossfade => stills::crossfade(from, frames, variant),
-            Attack::Loop => edits::repeated(from, frames, variant),
-            Attack::SourceCopy => edits::source_copy(from, frames, variant),
-            Attack::Reencode => edits::borrowed(from, frames, variant),
-            Attack::TextOverlay => overlay::text(from, frames, material.prompt, variant),
-            Attack::Upscaled => edits::upscaled(from, frames, variant),
-            Attack::Letterbox => edits::letterbox(from, frames, variant),
+        let shown = |kind| opponent(kind, still, frames, frames);
+        Ok(match (self, variant) {
+            (Attack::Short, 0) => first(from, frames / 2),
+            (Attack::Short, 1) => first(from, frames.saturating_sub(1)),
+            (Attack::Short, _) => first(from, 1),
+            (Attack::Freeze, 0) => shown(Opponent::Freeze),
+            (Attack::Freeze, 1) => damaged(&shown(Opponent::Freeze), Generator::Noise, 1),
+            (Attack::Freeze, _) => damaged(from, Generator::FreezeFrom, 5),
+            (Attack::BlurredFreeze, 1) => shown(Opponent::BlurredFreeze),
+            (Attack::BlurredFreeze, _) => stills::blurred_freeze(from, frames, variant),
+            (Attack::Shimmer, 3) => damaged(&shown(Opponent::Freeze), Generator::Noise, 4),
+            (Attack::Shimmer, 4) => damaged(&shown(Opponent::Freeze), Generator::LocalFlicker, 4),
+            (Attack::Shimmer, 5) => damaged(&shown(Opponent::Freeze), Generator::MovingWarp, 4),
+            (Attack::Shimmer, _) => stills::shimmer(from, frames, variant),
+            (Attack::Pan, 0) => shown(Opponent::Pan),
+            (Attack::Pan, 3) => damaged(&shown(Opponent::Pan), Generator::Noise, 2),
+            (Attack::Pan, _) => stills::pan(from, frames, variant),
+            (Attack::Zoom, 0) => shown(Opponent::Zoom),
+            (Attack::Zoom, _) => stills::zoom(from, frames, variant),
+            (Attack::Parallax, _) => shown(Opponent::Parallax),
+            (Attack::Loop, _) => edits::repeated(from, frames, variant),
+            (Attack::Crossfade, 0) => shown(Opponent::CrossfadeMirrored),
+            (Attack::Crossfade, 1) => shown(Opponent::CrossfadeZoomed),
+            (Attack::Crossfade, 2) => stills::faded_and_back(from, frames),
+            (Attack::Crossfade, _) => {
+                let (still, other) = (&shown(Opponent::Freeze), &first(from, 1));
+                Generator::Crossfade.apply(&Damaged { clip: still, other, seed: SEED }, 5)
+            }
+            (Attack::SourceCopy, 3) => damaged(from, Generator::Noise, 1),
+            (Attack::SourceCopy, _) => edits::source_copy(from, frames, variant),
+            (Attack::Copy, _) => from.clone(),
+            (Attack::Reencode, _) => edits::borrowed(from, frames, variant),
+            (Attack::TextOverlay, 3) => damaged(from, Generator::TextOverlay, 1),
+            (Attack::TextOverlay, 4) => damaged(from, Generator::TextOverlay, 3),
+            (Attack::TextOverlay, 5) => damaged(&shown(Opponent::Freeze), Generator::TextOverlay, 4),
+            (Attack::TextOverlay, _) => overlay::text(from, frames, material.prompt, variant),
+            (Attack::OtherSize, 1) => edits::narrowed(from, 16),
+            (Attack::Rate | Attack::Samples | Attack::OtherSize | Attack::Spoiled, _) => from.clone(),
+            (Attack::Upscaled, _) => edits::upscaled(from, frames, variant),
+            (Attack::Letterbox, _) => edits::letterbox(from, frames, variant),
         })
     }
+}
+
+/// A clip with one kind of graded damage.
+fn damaged(clip: &Yuv420Clip, generator: Generator, level: usize) -> Yuv420Clip {
+    generator.apply(&Damaged { clip, other: clip, seed: SEED }, level)
 }
 
 /// One plane of a frame that is to be painted.
@@ -227,103 +390,4 @@ fn painted(like: &Yuv420Clip, frames: usize, paint: impl Fn(Canvas) -> Vec<u8> +
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::testing::{Texture, clip, psnr};
-
-    const SIZE: (usize, usize) = (192, 128);
-    const FRAMES: usize = 36;
-
-    /// A texture that breathes and sways.
-    fn living(seed: u32) -> Yuv420Clip {
-        let texture = Texture::new(seed);
-        clip((SIZE.0, SIZE.1, FRAMES), |t, x, y| {
-            let s = t as f32;
-            texture.at(x - 0.9 * s * (y / 20.0).sin() - 0.5 * s, y - 0.6 * s * (x / 25.0).cos())
-        })
-    }
-
-    fn each(mut look: impl FnMut(Attack, usize, &Yuv420Clip, &Yuv420Clip)) {
-        let real = living(21);
-        let bytes = Yuv420Clip::frame_bytes(SIZE.0, SIZE.1);
-        let still =
-            Yuv420Clip::from_planes(SIZE.0, SIZE.1, 1, real.as_bytes()[..bytes].to_vec()).expect("a frame");
-        let prompt = "A wall of waves, 100 % real";
-        let material =
-            Material { first_frame: &still, frames: FRAMES, prompt, honest: Some(&real), real: Some(&real) };
-        for attack in Attack::ALL {
-            for variant in 0..VARIANTS {
-                look(attack, variant, &attack.film(variant, &material).expect("made"), &real);
-            }
-        }
-    }
-
-    #[test]
-    fn every_attack_has_three_clips_of_the_asked_form_and_all_differ() {
-        let mut digests = BTreeSet::new();
-        each(|attack, variant, made, real| {
-            assert_eq!((made.width(), made.height(), made.len()), (SIZE.0, SIZE.1, FRAMES), "{attack:?}");
-            // Only the copy of the source is what it is; the copy of another's clip differs by its encoding.
-            let is_copy = *made == *real;
-            assert_eq!(is_copy, matches!(attack, Attack::SourceCopy | Attack::Reencode) && variant == 0);
-            assert!(digests.insert(made.digest()) || is_copy, "{attack:?} {variant} is another one");
-        });
-        assert_eq!(digests.len(), Attack::ALL.len() * VARIANTS - 1);
-        let names: BTreeSet<_> = Attack::ALL.map(Attack::name).into();
-        assert_eq!(names.len(), Attack::ALL.len());
-    }
-
-    #[test]
-    fn attacks_begin_like_the_given_frame_and_say_what_they_lack() {
-        each(|attack, variant, made, real| {
-            // Bars, marks and lost detail show at once; the others begin well.
-            let quality = psnr(made.frame(0).y, real.frame(0).y);
-            let shown = matches!(attack, Attack::TextOverlay | Attack::Letterbox | Attack::Upscaled);
-            let edited = variant > 0 && matches!(attack, Attack::SourceCopy | Attack::Reencode);
-            let least = if shown {
-                8.0
-            } else if edited {
-                20.0
-            } else {
-                60.0
-            };
-            assert!(quality > least, "{attack:?} {variant}: {quality:.1} dB");
-        });
-        let still = living(3);
-        let bare = Material { first_frame: &still, frames: 4, prompt: "", honest: None, real: None };
-        for attack in Attack::ALL {
-            let made = attack.film(0, &bare);
-            assert_eq!(made.is_err(), attack.needs() != Needs::Still, "{attack:?}");
-            assert!(matches!(attack.film(VARIANTS, &bare), Err(AttackError::Variant { .. })));
-        }
-        let message = Attack::SourceCopy.film(0, &bare).expect_err("no real clip").to_string();
-        assert!(message.contains("source-copy") && message.contains("Real"), "{message}");
-    }
-
-    #[test]
-    fn loops_come_back_and_stills_lead_away_from_the_real_motion() {
-        each(|attack, variant, made, real| match attack {
-            Attack::Loop => {
-                let period = [30, 24, 58][variant];
-                let shown = period.min(FRAMES - 1);
-                let back = if period < FRAMES { made.frame(period).y == made.frame(0).y } else { true };
-                assert!(back, "variant {variant}");
-                assert_eq!(made.frame(shown.min(11)).y, real.frame(shown.min(11)).y, "an honest beginning");
-            }
-            Attack::Pan | Attack::Zoom | Attack::Shimmer => {
-                assert_ne!(made.frame(20).y, made.frame(19).y, "{attack:?} {variant} moves");
-                let moved = psnr(made.frame(30).y, real.frame(30).y);
-                assert!(moved < 30.0, "{attack:?} {variant} is not the real motion: {moved:.1} dB");
-            }
-            Attack::BlurredFreeze => {
-                let rough = |t: usize| {
-                    made.frame(t).y.windows(2).map(|p| u64::from(p[0].abs_diff(p[1]))).sum::<u64>()
-                };
-                assert!(rough(30) * 20 < rough(0) * 19, "variant {variant}: {} of {}", rough(30), rough(0));
-            }
-            _ => {}
-        });
-    }
-}
+mod tests;

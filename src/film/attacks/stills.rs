@@ -1,7 +1,7 @@
-//! Attacks that are made from the still alone.
+//! Attacks that are made from the still alone and are no opponents of `leoma_core`.
 
 use super::{Canvas, painted};
-use crate::{quality::frame::Yuv420Clip, resample::PlaneView, texture};
+use crate::{assemble::mirrored, quality::frame::Yuv420Clip, resample::PlaneView, texture};
 
 /// Frames until a slow blur is complete.
 const BLUR_RAMP: f32 = 24.0;
@@ -29,7 +29,6 @@ pub(super) fn pan(still: &Yuv420Clip, frames: usize, variant: usize) -> Yuv420Cl
     painted(still, frames, |canvas| {
         let t = canvas.frame as f32;
         let (dx, dy) = match variant {
-            0 => (t, 0.0),
             1 => (1.3 * t, -0.45 * t),
             _ => (60.0 * eased(t / frames as f32), 0.0),
         };
@@ -42,7 +41,6 @@ pub(super) fn zoom(still: &Yuv420Clip, frames: usize, variant: usize) -> Yuv420C
     painted(still, frames, |canvas| {
         let t = canvas.frame as f32;
         let (scale, turn) = match variant {
-            0 => (1.0 / (1.0 + 0.003 * t), 0.0),
             1 => (1.0 / (1.0 + 0.002 * t), 0.0008 * t),
             _ => (1.0 - 0.12 * (std::f32::consts::PI * t / frames as f32).sin(), 0.0),
         };
@@ -64,7 +62,7 @@ pub(super) fn blurred_freeze(still: &Yuv420Clip, frames: usize, variant: usize) 
         });
         // Passes of the 3x3 binomial mean, the last one in part.
         let passes = match variant {
-            _ if canvas.frame == 0 => 0.0,
+            0 if canvas.frame == 0 => 0.0,
             0 => 4.0,
             _ => 6.0 * (t / BLUR_RAMP).min(1.0),
         };
@@ -116,18 +114,15 @@ pub(super) fn shimmer(still: &Yuv420Clip, frames: usize, variant: usize) -> Yuv4
     })
 }
 
-pub(super) fn crossfade(still: &Yuv420Clip, frames: usize, variant: usize) -> Yuv420Clip {
-    let (width, height) = (still.width() as f32, still.height() as f32);
+/// The still faded to its mirror image at half of the time, and back.
+pub(super) fn faded_and_back(still: &Yuv420Clip, frames: usize) -> Yuv420Clip {
+    let other = mirrored(still, 0);
     painted(still, frames, |canvas| {
         let share = canvas.frame as f32 / (frames.max(2) - 1) as f32;
-        let weight = if variant == 2 { (std::f32::consts::PI * share).sin() } else { share };
-        let other = moved(still, canvas, |x, y| match variant {
-            1 => (width / 2.0 + (x - width / 2.0) * 0.75, height / 2.0 + (y - height / 2.0) * 0.75),
-            _ => (width - canvas.step() - x, y),
-        });
-        let mixed = |(one, other): (&u8, u8)| {
-            (f32::from(*one) * (1.0 - weight) + f32::from(other) * weight + 0.5).clamp(0.0, 255.0) as u8
+        let weight = (std::f32::consts::PI * share).sin();
+        let mixed = |(one, other): (&u8, &u8)| {
+            (f32::from(*one) * (1.0 - weight) + f32::from(*other) * weight + 0.5).clamp(0.0, 255.0) as u8
         };
-        canvas.of(still, 0).iter().zip(other).map(mixed).collect()
+        canvas.of(still, 0).iter().zip(canvas.of(&other, 0)).map(mixed).collect()
     })
 }

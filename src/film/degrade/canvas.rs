@@ -38,16 +38,6 @@ pub(super) fn each_frame(clip: &Yuv420Clip, edit: impl Fn(usize, Canvas) + Sync)
     Yuv420Clip::from_planes(width, height, clip.len(), data).unwrap_or_else(|_| clip.clone())
 }
 
-/// The clip whose frame `t` is the given clip's frame `from(t)`.
-pub(super) fn reordered(clip: &Yuv420Clip, from: impl Fn(usize) -> usize + Sync) -> Yuv420Clip {
-    each_frame(clip, |t, frame| {
-        let source = clip.frame(from(t).min(clip.len() - 1));
-        frame.y.copy_from_slice(source.y);
-        frame.u.copy_from_slice(source.u);
-        frame.v.copy_from_slice(source.v);
-    })
-}
-
 /// Every frame mixed with frame `t` of another clip by `weight(t)`, 0 none .. 256 only the other.
 pub(super) fn mixed(
     clip: &Yuv420Clip,

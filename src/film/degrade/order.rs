@@ -1,12 +1,12 @@
 //! Damage to the course of time: order, pace, stillness, foreign pictures.
 
-use super::canvas::{chosen, each_frame, mix, mixed, reordered};
-use crate::quality::frame::Yuv420Clip;
+use super::canvas::{chosen, each_frame, mix, mixed};
+use crate::{assemble::picked, quality::frame::Yuv420Clip};
 
 /// A share of the pairs of frames (1, 2), (3, 4), ... changes places.
 pub(super) fn swap_neighbours(clip: &Yuv420Clip, percent: usize, seed: u32) -> Yuv420Clip {
     let swapped = chosen(clip.len().saturating_sub(1) / 2, percent, seed);
-    reordered(clip, |t| match t.checked_sub(1).map(|k| (k / 2, k % 2)) {
+    picked(clip, clip.len(), |t| match t.checked_sub(1).map(|k| (k / 2, k % 2)) {
         Some((pair, place)) if swapped.get(pair) == Some(&true) => t + 1 - 2 * place,
         _ => t,
     })
@@ -15,14 +15,14 @@ pub(super) fn swap_neighbours(clip: &Yuv420Clip, percent: usize, seed: u32) -> Y
 /// A share of the frames after the first is dropped; the last one that was kept stands in their place.
 pub(super) fn drop_duplicate(clip: &Yuv420Clip, percent: usize, seed: u32) -> Yuv420Clip {
     let dropped = chosen(clip.len().saturating_sub(1), percent, seed);
-    reordered(clip, |t| (1..=t).rev().find(|&kept| !dropped[kept - 1]).unwrap_or(0))
+    picked(clip, clip.len(), |t| (1..=t).rev().find(|&kept| !dropped[kept - 1]).unwrap_or(0))
 }
 
 /// The last part of the clip stands still.
 pub(super) fn freeze_last(clip: &Yuv420Clip, percent: usize) -> Yuv420Clip {
     let last = clip.len().saturating_sub(1);
     let from = last - (last * percent).div_ceil(100);
-    reordered(clip, |t| t.min(from))
+    picked(clip, clip.len(), |t| t.min(from))
 }
 
 /// `pace` / 256 of the pace; between two frames both are mixed.
@@ -39,7 +39,7 @@ pub(super) fn slow_down(clip: &Yuv420Clip, pace: usize) -> Yuv420Clip {
 /// `quarters` / 4 times the pace; at the end of the clip time turns back.
 pub(super) fn speed_up(clip: &Yuv420Clip, quarters: usize) -> Yuv420Clip {
     let last = clip.len() - 1;
-    reordered(clip, |t| {
+    picked(clip, clip.len(), |t| {
         let folded = (t * quarters / 4) % (2 * last).max(1);
         if folded > last { 2 * last - folded } else { folded }
     })

@@ -1,28 +1,18 @@
 //! Twin: `quality::blockiness::grid_sums`.
 
-use super::{Dispatch, Generation, Pending, Planes, Staged, sum};
+use super::{Generation, Pending, Planes, Staged, sampled::Sampled, sum};
 use crate::{quality::blockiness::GridSums, shader::Kernel};
 
 /// Phases of columns, phases of rows, gradients.
-const ROWS: u32 = 33;
+const ROWS: usize = 33;
 
 /// Grid sums of the planes 0, `step`, 2 `step` and so on.
 ///
 /// # Errors
 /// What the device reports.
 pub fn grid_sums(device: &mut Generation, planes: &Planes, step: u32) -> Staged<Vec<GridSums>> {
-    let samples = planes.count.div_ceil(step);
-    let [columns, rows] = planes.tiles();
-    let tiles = columns * rows;
-    let partials = device.buffer((samples * ROWS * tiles) as usize);
-    device.dispatch(&Dispatch {
-        kernel: Kernel::Blockiness,
-        params: &[step, planes.width, planes.height, planes.stride, columns, tiles],
-        buffers: &[&planes.buffer, &partials],
-        groups: [columns, rows],
-        layers: samples,
-    })?;
-    let sums = sum::sum_rows(device, &partials, samples * ROWS, tiles)?;
+    let sampled = Sampled { kernel: Kernel::Blockiness, step, groups: planes.tiles(), values: ROWS };
+    let sums = sampled.sums(device, planes)?;
     let (width, height) = (planes.width as usize, planes.height as usize);
     Ok(Pending::new(vec![sums], move |words| {
         let of_sample = |rows: &[sum::RowSum]| GridSums {
@@ -31,6 +21,6 @@ pub fn grid_sums(device: &mut Generation, planes: &Planes, step: u32) -> Staged<
             gradient: rows[32].sum,
             ..GridSums::counted(width, height)
         };
-        sum::row_sums(&words[0]).chunks_exact(ROWS as usize).map(of_sample).collect()
+        sum::row_sums(&words[0]).chunks_exact(ROWS).map(of_sample).collect()
     }))
 }

@@ -1,6 +1,6 @@
 //! Twin: `quality::looks`.
 
-use super::{DeviceError, Dispatch, Generation, Pending, Planes, Pooled, Staged, sum};
+use super::{Generation, Pending, Planes, Staged, sampled::Sampled, sum};
 use crate::{
     quality::looks::{
         FrameLooks,
@@ -27,9 +27,16 @@ pub fn looks(
     step: u32,
 ) -> Staged<Vec<FrameLooks>> {
     let samples = frames.count.div_ceil(step);
-    let mut buffers = vec![colors(device, frames, step)?, luma(device, frames, step)?];
+    let colors = [frames.width, frames.height].map(|side| (side / 2).div_ceil(16));
+    let mut buffers = vec![
+        Sampled { kernel: Kernel::LooksColors, step, groups: colors, values: COLOR_ROWS }
+            .sums(device, frames)?,
+        Sampled { kernel: Kernel::LooksLuma, step, groups: [frames.tiles()[0], 1], values: LUMA_ROWS }
+            .sums(device, frames)?,
+    ];
     for planes in [frames, smaller[0], smaller[1]] {
-        buffers.push(bands(device, planes, step)?);
+        let bands = Sampled { kernel: Kernel::LooksBands, step, groups: planes.tiles(), values: 1 };
+        buffers.push(bands.sums(device, planes)?);
     }
     let size = [frames.width, frames.height];
     Ok(Pending::new(buffers, move |words| {
@@ -69,48 +76,4 @@ fn luma_sums(rows: &[sum::RowSum], size: [u32; 2]) -> LumaSums {
         rings: rows[PERIOD * PERIOD].sum,
         sides: rows[PERIOD * PERIOD + 1].sum,
     }
-}
-
-fn colors(device: &mut Generation, frames: &Planes, step: u32) -> Result<Pooled, DeviceError> {
-    let samples = frames.count.div_ceil(step);
-    let [columns, rows] = [frames.width, frames.height].map(|side| (side / 2).div_ceil(16));
-    let (tiles, values) = (columns * rows, samples * COLOR_ROWS as u32);
-    let partials = device.buffer((values * tiles) as usize);
-    device.dispatch(&Dispatch {
-        kernel: Kernel::LooksColors,
-        params: &[step, frames.width, frames.height, frames.stride, columns, tiles],
-        buffers: &[&frames.buffer, &partials],
-        groups: [columns, rows],
-        layers: samples,
-    })?;
-    sum::sum_rows(device, &partials, values, tiles)
-}
-
-fn luma(device: &mut Generation, planes: &Planes, step: u32) -> Result<Pooled, DeviceError> {
-    let samples = planes.count.div_ceil(step);
-    let ([columns, _], values) = (planes.tiles(), samples * LUMA_ROWS as u32);
-    let partials = device.buffer((values * columns) as usize);
-    device.dispatch(&Dispatch {
-        kernel: Kernel::LooksLuma,
-        params: &[step, planes.width, planes.height, planes.stride, columns],
-        buffers: &[&planes.buffer, &partials],
-        groups: [columns, 1],
-        layers: samples,
-    })?;
-    sum::sum_rows(device, &partials, values, columns)
-}
-
-fn bands(device: &mut Generation, planes: &Planes, step: u32) -> Result<Pooled, DeviceError> {
-    let samples = planes.count.div_ceil(step);
-    let [columns, rows] = planes.tiles();
-    let tiles = columns * rows;
-    let values = device.buffer((samples * tiles) as usize);
-    device.dispatch(&Dispatch {
-        kernel: Kernel::LooksBands,
-        params: &[step, planes.width, planes.height, planes.stride, columns, tiles],
-        buffers: &[&planes.buffer, &values],
-        groups: [columns, rows],
-        layers: samples,
-    })?;
-    sum::sum_rows(device, &values, samples, tiles)
 }

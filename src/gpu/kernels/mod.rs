@@ -11,7 +11,10 @@ pub mod layers;
 pub mod looks;
 pub mod mosaic;
 pub mod motion;
+pub mod octaves;
+mod sampled;
 pub mod ssim;
+pub mod strokes;
 mod sum;
 pub mod temporal;
 

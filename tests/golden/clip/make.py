@@ -15,12 +15,16 @@ import hashlib
 import json
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import PIL
 import torch
 import transformers
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from pictures import drawn  # noqa: E402
 
 TEXTS = [
     "a photo of a cat",
@@ -129,16 +133,7 @@ def model_of(name):
     return model
 
 
-# --- pictures: as `probe::drawn` and the tests' `pattern` ---
-
-def drawn_image(side, phase):
-    x, y = np.meshgrid(np.arange(side) * 256 // side, np.arange(side) * 256 // side)
-    radius = (x - (96 + 48 * phase)) ** 2 + (y - 128) ** 2
-    inside = radius < 64 * 64
-    stripe = (x + y * (1 + phase)) // 16 % 2 * 80
-    return np.stack([np.where(inside, 220 - radius // 32, 40 + stripe), np.where(inside, 60 + stripe, 90 + y // 2),
-                     np.where(inside, 40, 200 - x // 2)], axis=-1).astype(np.uint8)
-
+# --- pictures: `pictures.drawn` and the tests' `pattern` ---
 
 def pattern(width, height):
     x, y = np.meshgrid(np.arange(width, dtype=np.uint32), np.arange(height, dtype=np.uint32))
@@ -191,7 +186,7 @@ def vectors(name):
     images, texts = [], []
     with torch.no_grad():
         for phase in (0, 1):
-            image = torch.from_numpy(drawn_image(shape["image_side"], phase).transpose(2, 0, 1).copy()).float() / 255
+            image = torch.from_numpy(drawn(shape["image_side"], phase).transpose(2, 0, 1).copy()).float() / 255
             images.append(features(model.get_image_features(pixel_values=((image - mean) / deviation)[None]))[0].numpy())
         for tokens in TOKENS[name]:
             texts.append(features(model.get_text_features(input_ids=torch.tensor([tokens])))[0].numpy())

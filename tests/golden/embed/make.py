@@ -23,6 +23,9 @@ import cv2
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from pictures import drawn  # noqa: E402
+
 PHOTOS = [  # name, clip, frame, crop x, y, width, height (all even)
     ("runner", "sports2d.mp4", 60, 468, 256, 832, 480),
     ("rabbit", "bigbuckbunny.mp4", 100, 224, 120, 832, 480),
@@ -101,16 +104,6 @@ def linear(rgb, side=224):
     line = wide[:, left] * (2048 - across)[None, :, None] + wide[:, right] * across[None, :, None]
     both = line[top] * (2048 - down)[:, None, None] + line[bottom] * down[:, None, None]
     return ((both + (1 << 21)) >> 22).astype(np.uint8)
-
-
-def drawn(side, phase):
-    """As `probe::drawn`."""
-    x, y = np.meshgrid(np.arange(side) * 256 // side, np.arange(side) * 256 // side)
-    radius = (x - (96 + 48 * phase)) ** 2 + (y - 128) ** 2
-    inside = radius < 64 * 64
-    stripe = (x + y * (1 + phase)) // 16 % 2 * 80
-    return np.stack([np.where(inside, 220 - radius // 32, 40 + stripe), np.where(inside, 60 + stripe, 90 + y // 2),
-                     np.where(inside, 40, 200 - x // 2)], axis=-1).astype(np.uint8)
 
 
 def load(packages):

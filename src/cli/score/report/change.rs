@@ -56,6 +56,15 @@ pub(super) fn sentences(card: &ScoreCard, rows: &[TermRow], rules: &ScoringRules
             }
         }
     }
+    if let Some(reading) = card.opponents.as_ref().filter(|reading| reading.decides && !reading.beaten) {
+        said.push(format!(
+            "Its living quality {} does not lead the best cheat's ({:?}, {}) by {}.",
+            percent(reading.living),
+            reading.best,
+            percent(reading.best_living),
+            percent(Score::clamped(reading.margin.into()))
+        ));
+    }
     if card.gates.get(&GateId::G4).is_some_and(|gate| gate.fired && gate.decides) {
         let cap = Score::clamped(rules.gates.pan_zoom.cap.into());
         said.push(format!("G4 caps the temporal and prompt axes at {}.", percent(cap)));
@@ -108,7 +117,11 @@ mod tests {
     use super::*;
     use crate::{
         cli::score::report::terms::rows,
-        domain::{ids::Digest, rules::Rules, score::PromptRead},
+        domain::{
+            ids::Digest,
+            rules::Rules,
+            score::{Opponent, OpponentReading, PromptRead},
+        },
         quality::terms::{RawTerms, score_terms},
     };
 
@@ -162,6 +175,27 @@ mod tests {
         );
         assert_eq!(said[2], "Overall with one term alone at its good end: blur 100.00.");
         assert_eq!(said.len(), 3);
+    }
+
+    #[test]
+    fn a_clip_that_is_no_better_than_a_cheat_is_told_which() {
+        let (card, rows, rules) = judged(&good());
+        let score = |value| Score::clamped(value);
+        let reading = OpponentReading {
+            best: Opponent::Pan,
+            best_quality: score(9_900),
+            best_life: score(1),
+            best_living: score(4_950),
+            quality: score(9_000),
+            life: score(1_500),
+            living: score(5_200),
+            margin: 1_000,
+            beaten: false,
+            decides: true,
+        };
+        let card = ScoreCard { opponents: Some(reading), passed: false, ..card };
+        let said = sentences(&card, &rows, &rules);
+        assert_eq!(said, ["Its living quality 52.00 does not lead the best cheat's (Pan, 49.50) by 10.00."]);
     }
 
     #[test]

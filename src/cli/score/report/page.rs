@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     domain::score::{GateId, GateReading, Score, ScoreCard},
-    quality::frame::Yuv420Clip,
+    quality::{
+        embeddings::{FrameModels, Likeness, ModelReading},
+        frame::Yuv420Clip,
+    },
 };
 
 /// Widest picture of the pair of first frames, in pixels.
@@ -49,6 +52,7 @@ impl fmt::Display for Escaped<'_> {
 /// The page while clips come in.
 pub(in super::super) struct ReportPage {
     reference: Option<Readings>,
+    likeness: Option<Likeness>,
     /// One row a clip with its place in the ranking's order.
     rows: Vec<(Standing, String)>,
     clips: String,
@@ -57,22 +61,29 @@ pub(in super::super) struct ReportPage {
 
 impl ReportPage {
     /// A page without clips; reads the reference frame by frame.
-    pub(in super::super) fn new(scene: &Scene) -> Self {
+    ///
+    /// # Errors
+    /// When networks gave no answer.
+    pub(in super::super) fn new(scene: &Scene) -> anyhow::Result<Self> {
         let frames = scene.rules.rules.request.frames as usize;
         let read = |clip: &Yuv420Clip| Readings::of(clip, &scene.first_frame, frames);
-        Self {
-            reference: scene.reference.as_deref().map(read),
+        let (models, reference) = (scene.models.as_deref(), scene.reference.as_deref());
+        let likeness = models.zip(reference);
+        let likeness = likeness.map(|(models, real)| models.likeness(&scene.first_frame, real, frames));
+        Ok(Self {
+            reference: reference.map(read),
+            likeness: likeness.transpose()?,
             rows: Vec::new(),
             clips: String::new(),
             count: 0,
-        }
+        })
     }
 
     /// Adds a clip.
     ///
     /// # Errors
-    /// When a picture cannot be encoded.
-    pub(in super::super) fn add(&mut self, judged: &Judged, scene: &Scene) -> Result<(), png::EncodingError> {
+    /// When a picture cannot be encoded or networks gave no answer.
+    pub(in super::super) fn add(&mut self, judged: &Judged, scene: &Scene) -> anyhow::Result<()> {
         self.count += 1;
         let name = Escaped(&judged.name);
         let id = format!("clip-{}", self.count);
@@ -107,18 +118,17 @@ impl ReportPage {
     }
 
     /// Timelines, strips, terms and gates of a decoded clip.
-    fn read(
-        &mut self,
-        judged: &Judged,
-        planes: &Yuv420Clip,
-        scene: &Scene,
-    ) -> Result<(), png::EncodingError> {
+    fn read(&mut self, judged: &Judged, planes: &Yuv420Clip, scene: &Scene) -> anyhow::Result<()> {
         let scoring = &scene.rules.rules.scoring;
         let frames = scene.rules.rules.request.frames as usize;
         let readings = Readings::of(planes, &scene.first_frame, frames);
         if let ClipVerdict::Scored(card) = &judged.verdict {
             let measures = (&readings.measures, self.reference.as_ref().map(|real| &real.measures));
-            let raw = terms::raw(&scene.first_frame, planes, measures, scoring);
+            let read =
+                |models: &dyn FrameModels| ModelReading::of(models, &scene.first_frame, planes, frames);
+            let clip = scene.models.as_deref().map(read).transpose()?;
+            let likeness = (clip.as_ref(), self.likeness.as_ref());
+            let raw = terms::raw((&scene.first_frame, planes), measures, likeness, scoring);
             let rows = terms::rows(&card.terms, &raw, scoring);
             self.clips.push_str("<h3>What decided</h3><ul class=\"change\">");
             for sentence in change::sentences(card, &rows, scoring) {

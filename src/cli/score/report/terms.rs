@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     domain::{score::Score, scoring::ScoringRules},
     quality::{
+        embeddings::{Likeness, ModelReading},
         frame::Yuv420Clip,
         measure::ClipMeasures,
         terms::{FirstFrameMeasures, RawTerms},
@@ -67,16 +68,16 @@ fn axis_of_curve(name: &str) -> &'static str {
     if name == "dyn" { "temporal" } else { "" }
 }
 
-/// Raw readings by term name, computed by the CPU twins.
+/// Raw readings by term name, computed by the CPU twins; what networks read is given.
 pub(super) fn raw(
-    first_frame: &Yuv420Clip,
-    clip: &Yuv420Clip,
+    (first_frame, clip): (&Yuv420Clip, &Yuv420Clip),
     measures: (&ClipMeasures, Option<&ClipMeasures>),
+    models: (Option<&ModelReading>, Option<&Likeness>),
     rules: &ScoringRules,
 ) -> BTreeMap<&'static str, Option<i64>> {
     let first = FirstFrameMeasures::of(first_frame, clip);
     let raw = RawTerms::of(&first, measures.0, measures.1, &rules.dynamics);
-    raw.named().collect()
+    raw.with_models(models.0, models.1).named().collect()
 }
 
 fn meaning(name: &str) -> &'static str {
@@ -101,6 +102,10 @@ fn meaning(name: &str) -> &'static str {
         "banding" => "steps between flat regions beyond first frame and reference, 1/1000",
         "temporal_noise" => "change of still ground along the motion beyond the reference's, 1/256 level",
         "checker" => "pattern of a locked period beyond first frame and reference, 1/64 level",
+        "lpips0" => "perceptual distance of the first frames, 1/1024",
+        "id_drift" => "likeness of later frames to the given one, of the reference's, 1/1000",
+        "drift" => "least likeness of frames 2 to 80 apart, of the reference's, 1/1000",
+        "structure" => "deformation by the motion against the reference's, 1/1000",
         "camera" => "what the camera does of what the prompt asks of it, 1/1000",
         _ => "",
     }

@@ -51,6 +51,25 @@ impl Patches {
     }
 }
 
+/// Patches from a descent for each, and the field that they spread. A macro, so that the loop is part of every instruction
+/// set's copy of a stage.
+macro_rules! densified {
+    ($first:ident, |$template:ident, $place:ident| $descent:expr) => {{
+        let mut patches = Patches::none($first);
+        let mut spread = Spread::new($first, patches.columns);
+        for row in 0..patches.rows {
+            for column in 0..patches.columns {
+                let ($template, $place) = (Template::new($first, column, row), (column, row));
+                let descent = $descent;
+                spread.add(column, &descent.best);
+                patches.push(&descent);
+            }
+            spread.end_row();
+        }
+        (patches, spread.finish())
+    }};
+}
+
 for_every_instruction_set! {
     /// Stage `search`: the cheapest of the coarser field's vectors (doubled) at the patch's centre and four pixels of
     /// the coarser level to the left, right, above and below, in this order; then at most `iterations` Gauss-Newton
@@ -73,19 +92,9 @@ for_every_instruction_set! {
     pub fn search_and_densify(
         first: &Luma, second: &Luma, coarser: Option<&Field>, iterations: u32,
     ) -> (Patches, Field) {
-        let mut patches = Patches::none(first);
-        let mut spread = Spread::new(first, patches.columns);
-        for row in 0..patches.rows {
-            for column in 0..patches.columns {
-                let template = Template::new(first, column, row);
-                let start = from_coarser(&template, second, coarser, (column, row));
-                let descent = template.descend(second, start, iterations);
-                spread.add(column, &descent.best);
-                patches.push(&descent);
-            }
-            spread.end_row();
-        }
-        (patches, spread.finish())
+        densified!(first, |template, place| {
+            template.descend(second, from_coarser(&template, second, coarser, place), iterations)
+        })
     }
 
     /// Stages `improve` and `densify`. Improving takes the cheapest of the patch's own vector and those of the patches
@@ -93,18 +102,7 @@ for_every_instruction_set! {
     pub fn improve_and_densify(
         first: &Luma, second: &Luma, before: &Patches, iterations: u32,
     ) -> (Patches, Field) {
-        let mut patches = Patches::none(first);
-        let mut spread = Spread::new(first, patches.columns);
-        for row in 0..patches.rows {
-            for column in 0..patches.columns {
-                let template = Template::new(first, column, row);
-                let descent = improved(&template, second, before, (column, row), iterations);
-                spread.add(column, &descent.best);
-                patches.push(&descent);
-            }
-            spread.end_row();
-        }
-        (patches, spread.finish())
+        densified!(first, |template, place| improved(&template, second, before, place, iterations))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Gates that are read from pixels: integer conditions with the numbers behind them.
 
 pub mod crossfade;
+pub mod overlay;
 pub mod recurrence;
 pub mod shimmer;
 pub mod source_copy;
+pub mod spectrum;
 
 use std::collections::BTreeMap;
 
@@ -181,7 +183,7 @@ pub fn letterbox(clip: &ClipMeasures, first_frame: &Yuv420Clip, gate: &BorderGat
     finding(GateId::G12, numbers, fired, gate.mode, reason)
 }
 
-/// G3, G5, G6 and G7: what rests on the mosaic and on flow. G3 and G7 need a reference.
+/// G3, G5, G6, G7 and G9: what rests on the mosaic, on flow and on standing edges. G3 and G7 need a reference.
 pub fn of_whole_clips(
     clip: &ClipMeasures,
     reference: Option<&ClipMeasures>,
@@ -190,6 +192,7 @@ pub fn of_whole_clips(
     let alone = [
         recurrence::recurrence(clip, reference, &gates.recurrence),
         crossfade::crossfade(clip, reference, &gates.crossfade),
+        overlay::overlay(clip, reference, &gates.overlay),
     ];
     let against = reference.map(|r| {
         [source_copy::source_copy(clip, r, &gates.source_copy), shimmer::shimmer(clip, r, &gates.shimmer)]

@@ -1,12 +1,16 @@
 //! What of a task is measured once, whatever the number of its miners.
 
+use std::convert::Infallible;
+
 use crate::{
     domain::{rules::Rules, score::Opponent},
     quality::{
+        embeddings::{self, FrameModels, Likeness},
         frame::Yuv420Clip,
         measure::ClipMeasures,
+        prompt::task::TaskText,
         terms::FirstFrameMeasures,
-        verdict::{Measure, Twins},
+        verdict::{JudgeError, Measure, Twins},
     },
 };
 
@@ -30,6 +34,12 @@ pub struct TaskInput<'a> {
     pub reference: &'a Yuv420Clip,
     /// The rules in force.
     pub rules: &'a Rules,
+    /// The prompt.
+    pub prompt: &'a str,
+    /// Prompts of other tasks.
+    pub others: &'a [String],
+    /// The networks that are loaded; the rules say whether they are asked.
+    pub models: Option<&'a dyn FrameModels>,
 }
 
 /// A task's measures: equal planes and rules give equal measures on every device.
@@ -39,27 +49,37 @@ pub struct PreparedTask {
     pub reference: ClipMeasures,
     /// The opponents; none when the reference cannot judge motion, and so nothing can be compared.
     pub opponents: Option<Opponents>,
+    /// What networks read of the real clip; none under rules that name none.
+    pub likeness: Option<Likeness>,
+    /// What a text model makes of the real clip and the given frame; none under rules that name none.
+    pub text: Option<TaskText>,
 }
 
 impl PreparedTask {
     /// Measures a task with the twins.
-    pub fn of(input: &TaskInput) -> Self {
-        match Self::measure(input, &mut Twins) {
-            Ok(task) => task,
-            Err(never) => match never {},
-        }
+    ///
+    /// # Errors
+    /// When networks that the rules name are not there or gave no answer.
+    pub fn of(input: &TaskInput) -> Result<Self, JudgeError<Infallible>> {
+        Self::measure(input, &mut Twins)
     }
 
     /// Measures a task on any device.
     ///
     /// # Errors
-    /// When the device cannot measure.
-    pub fn measure<M: Measure>(input: &TaskInput, measure: &mut M) -> Result<Self, M::Error> {
-        let reference = measure.clip(input.reference, input.rules.request.frames as usize)?;
-        let comparable = standing::can_compare(&reference, &input.rules.scoring);
-        let opponents =
-            comparable.then(|| Opponents::measure(input.first_frame, input.rules, measure)).transpose()?;
-        Ok(Self { reference, opponents })
+    /// When the device cannot measure, or networks that the rules name are not there or gave no answer.
+    pub fn measure<M: Measure>(input: &TaskInput, measure: &mut M) -> Result<Self, JudgeError<M::Error>> {
+        let (given, rules) = (input.first_frame, input.rules);
+        let frames = rules.request.frames as usize;
+        let models = embeddings::named(&rules.scoring, input.models)?;
+        let reference = measure.clip(input.reference, frames).map_err(JudgeError::Measure)?;
+        let comparable = standing::can_compare(&reference, &rules.scoring);
+        let opponents = comparable.then(|| Opponents::measure(given, rules, measure)).transpose();
+        let opponents = opponents.map_err(JudgeError::Measure)?;
+        let likeness = models.map(|models| models.likeness(given, input.reference, frames)).transpose()?;
+        let text = models.filter(|_| rules.scoring.text.is_some());
+        let text = text.map(|models| TaskText::read(input, models)).transpose()?;
+        Ok(Self { reference, opponents, likeness, text })
     }
 }
 
@@ -87,6 +107,10 @@ pub struct Known<'a> {
     pub reference: Option<&'a ClipMeasures>,
     /// Measures of the opponents.
     pub opponents: Option<&'a Opponents>,
+    /// What networks read of the real clip.
+    pub likeness: Option<&'a Likeness>,
+    /// What a text model makes of the task.
+    pub text: Option<&'a TaskText>,
 }
 
 impl<'a> Known<'a> {
@@ -98,13 +122,18 @@ impl<'a> Known<'a> {
 
 impl<'a> From<&'a PreparedTask> for Known<'a> {
     fn from(task: &'a PreparedTask) -> Self {
-        Self { reference: Some(&task.reference), opponents: task.opponents.as_ref() }
+        Self {
+            reference: Some(&task.reference),
+            opponents: task.opponents.as_ref(),
+            likeness: task.likeness.as_ref(),
+            text: task.text.as_ref(),
+        }
     }
 }
 
 /// Only the real clip was measured: the opponents are measured for every clip that is judged, which costs twice a clip.
 impl<'a> From<Option<&'a ClipMeasures>> for Known<'a> {
     fn from(reference: Option<&'a ClipMeasures>) -> Self {
-        Self { reference, opponents: None }
+        Self { reference, ..Self::default() }
     }
 }

@@ -1,24 +1,10 @@
 //! `anchor`: a ceiling for clips that show another scene than the real one. It is a floor of decency and no reward:
 //! within it, being closer to the real clip earns nothing, so that copying pays nothing.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    domain::score::Score,
+    domain::{score::Score, scoring::AnchorRule},
     quality::fixed::{median, scale},
 };
-
-/// From a margin of cosines to a ceiling.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AnchorRule {
-    /// Margin in 1/1024 at and below which the ceiling is lowest.
-    pub bad: i64,
-    /// Margin from which there is no ceiling.
-    pub good: i64,
-    /// The lowest ceiling, 1..=10000.
-    pub ceiling: u16,
-}
 
 /// Cosines of a clip's frames, in 1/1024.
 #[derive(Clone, Copy, Debug)]

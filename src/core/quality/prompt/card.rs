@@ -1,10 +1,10 @@
 //! Puts the text axis into a score card.
 
-use super::axis::{PromptRules, PromptScores};
+use super::axis::PromptScores;
 use crate::{
     domain::{
         score::{GateId, PromptRead, Score, ScoreCard},
-        scoring::ScoringRules,
+        scoring::{ScoringRules, TextRules},
     },
     quality::{canonical, fixed::geometric_mean, terms, verdict::passes},
 };
@@ -12,7 +12,7 @@ use crate::{
 /// The card of a clip whose prompt was read by a text model: the axis joins what camera words gave, gate G4 caps it as any
 /// prompt axis, and overall score, pass and digest are made anew. Without a text axis the card stays as it is, but for
 /// the terms that say so.
-pub fn join(card: ScoreCard, scores: &PromptScores, prompt: &PromptRules, rules: &ScoringRules) -> ScoreCard {
+pub fn join(card: ScoreCard, scores: &PromptScores, prompt: &TextRules, rules: &ScoringRules) -> ScoreCard {
     let mut card = card;
     card.terms.extend(scores.terms.clone());
     if let Some(text) = scores.axis {

@@ -18,6 +18,7 @@ pub mod distractors;
 pub mod likelihood;
 pub mod relevance;
 pub mod sentences;
+pub mod task;
 pub mod view;
 
 #[cfg(test)]

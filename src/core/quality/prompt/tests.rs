@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::{
-    anchor::{AnchorRule, Trajectory, ceiling, margin},
-    axis::{PromptMeasures, PromptRules, score_prompt},
+    anchor::{Trajectory, ceiling, margin},
+    axis::{PromptMeasures, score_prompt},
     card::join,
     change::change,
     distractors::{DISTRACTORS, choose, edits},
@@ -16,9 +16,9 @@ use super::{
 use crate::{
     domain::{
         ids::Digest,
-        rules::Rules,
+        rules::{Rules, RulesError},
         score::{Axes, GateId, GateReading, PromptRead, Score, ScoreCard},
-        scoring::TermRule,
+        scoring::{AnchorRule, TermRule, TextModelRules, TextRules},
     },
     quality::canonical::score_digest,
 };
@@ -70,10 +70,10 @@ fn credit(clip: &Likelihoods) -> i64 {
     change(clip, &reference(), &given(), LEAST_GAIN).expect("the real clip changes")
 }
 
-fn rules() -> PromptRules {
-    PromptRules {
-        model: "clip-vit-base-patch32".into(),
-        sha256: "0".repeat(64),
+fn rules() -> TextRules {
+    let digest = Digest([0; 32]);
+    TextRules {
+        model: TextModelRules { weights: digest, tokens: digest, answers: digest },
         slack: SLACK,
         least_gain: LEAST_GAIN,
         txt_rel: TermRule { bad: 0, good: 4_500, weight: 50 },
@@ -249,21 +249,29 @@ fn a_clip_of_something_else_does_not_pass_with_a_text_model() {
 
 #[test]
 fn rules_out_of_range_are_refused_by_name() {
-    assert_eq!(rules().check(), Ok(()));
-    let refused = |change: fn(&mut PromptRules)| {
-        let mut wrong = rules();
-        change(&mut wrong);
-        wrong.check().map_err(|error| error.field)
+    let with = |change: fn(&mut TextRules)| {
+        let (mut all, mut text) = (Rules::embedded(), rules());
+        change(&mut text);
+        all.scoring.text = Some(text);
+        all.check()
     };
-    assert_eq!(refused(|rules| rules.model.clear()), Err("model"));
-    assert_eq!(refused(|rules| rules.sha256.push('0')), Err("sha256"));
-    assert_eq!(refused(|rules| rules.slack = -1), Err("slack"));
-    assert_eq!(refused(|rules| rules.least_gain = 0), Err("least_gain"));
-    assert_eq!(refused(|rules| rules.txt_rel.good = rules.txt_rel.bad), Err("txt_rel"));
-    assert_eq!(refused(|rules| (rules.txt_rel.weight, rules.delta_txt.weight) = (0, 0)), Err("txt_rel"));
-    assert_eq!(refused(|rules| rules.delta_txt.weight = u32::MAX), Err("delta_txt"));
-    assert_eq!(refused(|rules| rules.camera_weight = 10_001), Err("camera_weight"));
-    assert_eq!(refused(|rules| rules.anchor.ceiling = 0), Err("anchor"));
+    assert!(with(|_| ()).is_ok());
+    let refused = |change| match with(change) {
+        Err(RulesError::Invalid { field, .. }) => field.strip_prefix("scoring.text"),
+        _ => None,
+    };
+    assert_eq!(refused(|rules| rules.slack = -1), Some(".slack"));
+    assert_eq!(refused(|rules| rules.least_gain = 0), Some(".least_gain"));
+    assert_eq!(refused(|rules| rules.txt_rel.good = rules.txt_rel.bad), Some(""));
+    assert_eq!(refused(|rules| (rules.txt_rel.weight, rules.delta_txt.weight) = (0, 0)), Some(""));
+    assert_eq!(refused(|rules| rules.delta_txt.weight = u32::MAX), Some(""));
+    assert_eq!(refused(|rules| rules.camera_weight = 10_001), Some(".camera_weight"));
+    assert_eq!(refused(|rules| rules.anchor.ceiling = 0), Some(".anchor.ceiling"));
+    assert_eq!(refused(|rules| rules.anchor.good = rules.anchor.bad), Some(".anchor.good"));
+    // A text model without the other networks is no set of rules.
+    let mut alone = Rules::embedded().without_models();
+    alone.scoring.text = Some(rules());
+    assert!(matches!(alone.check(), Err(RulesError::Invalid { field: "scoring.text", .. })));
 }
 
 #[test]

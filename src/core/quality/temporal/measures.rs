@@ -13,6 +13,7 @@ use crate::quality::{
 
 use super::{
     affine::{Global, Lattice},
+    structure::Deformation,
     warp::{FlickerBlock, MatchBlock, Warped, flicker_blocks, match_blocks, warp},
 };
 
@@ -62,6 +63,9 @@ pub struct PairMeasures {
     pub motion: i64,
     /// The same beyond the global affine motion.
     pub residual: i64,
+    /// What that motion deforms. Not in the digest, which is older; it has its own.
+    #[serde(skip)]
+    pub deformation: Deformation,
 }
 
 /// What happens to a frame between its neighbours.
@@ -154,10 +158,42 @@ struct Way {
 impl FlowMeasures {
     /// Measures the first `frames` frames of a clip (all, when it has fewer) on luma of half size.
     pub fn of(clip: &Yuv420Clip, frames: usize) -> Self {
+        Self::of_sums(&FlowSums::of(clip, frames))
+    }
+
+    /// Puts the sums of a clip into measures; equal sums give equal measures, whoever took them.
+    pub fn of_sums(sums: &FlowSums) -> Self {
+        let fit = |pair: &PairSums| [&pair.forward, &pair.backward].map(Global::fit);
+        let globals: Vec<[Global; 2]> = sums.pairs.par_iter().map(fit).collect();
+        let fitted: Vec<_> = sums.pairs.iter().zip(&globals).collect();
+        let triples = fitted.windows(2).zip(&sums.flicker).map(|(two, blocks)| {
+            let [(before, [_, back]), (after, [on, _])] = two else { unreachable!("windows of two") };
+            measure_triple(blocks, (&before.backward, back), (&after.forward, on))
+        });
+        let pairs = fitted.iter().zip(sums.histograms.windows(2));
+        Self {
+            frames: sums.frames.len(),
+            pixels: sums.pixels,
+            sums: sums.frames.clone(),
+            pairs: pairs
+                .map(|((pair, [forward, _]), two)| PairMeasures {
+                    pixels: sums.flow_pixels,
+                    histogram: histogram_distance(&two[0], &two[1]),
+                    ..measure_pair(pair, forward)
+                })
+                .collect(),
+            triples: triples.collect(),
+        }
+    }
+}
+
+impl FlowSums {
+    /// Sums of the first `frames` frames of a clip (all, when it has fewer).
+    pub fn of(clip: &Yuv420Clip, frames: usize) -> Self {
         let frames = frames.min(clip.len());
         let pyramids: Vec<Pyramid> = (0..frames).into_par_iter().map(|index| pyramid(clip, index)).collect();
         let half = half_size(clip.width(), clip.height());
-        let mut sums = FlowSums {
+        let mut sums = Self {
             pixels: (clip.width() * clip.height()) as i64,
             flow_pixels: (half.0 * half.1) as i64,
             frames: (0..frames).into_par_iter().map(|index| frame_sums(clip, index)).collect(),
@@ -185,32 +221,7 @@ impl FlowMeasures {
             sums.pairs.extend(pairs.iter().map(|pair| pair.sums.clone()));
             last = pairs.into_iter().next_back();
         }
-        Self::of_sums(&sums)
-    }
-
-    /// Puts the sums of a clip into measures; equal sums give equal measures, whoever took them.
-    pub fn of_sums(sums: &FlowSums) -> Self {
-        let fit = |pair: &PairSums| [&pair.forward, &pair.backward].map(Global::fit);
-        let globals: Vec<[Global; 2]> = sums.pairs.par_iter().map(fit).collect();
-        let fitted: Vec<_> = sums.pairs.iter().zip(&globals).collect();
-        let triples = fitted.windows(2).zip(&sums.flicker).map(|(two, blocks)| {
-            let [(before, [_, back]), (after, [on, _])] = two else { unreachable!("windows of two") };
-            measure_triple(blocks, (&before.backward, back), (&after.forward, on))
-        });
-        let pairs = fitted.iter().zip(sums.histograms.windows(2));
-        Self {
-            frames: sums.frames.len(),
-            pixels: sums.pixels,
-            sums: sums.frames.clone(),
-            pairs: pairs
-                .map(|((pair, [forward, _]), two)| PairMeasures {
-                    pixels: sums.flow_pixels,
-                    histogram: histogram_distance(&two[0], &two[1]),
-                    ..measure_pair(pair, forward)
-                })
-                .collect(),
-            triples: triples.collect(),
-        }
+        sums
     }
 }
 
@@ -255,6 +266,7 @@ fn measure_pair(sums: &PairSums, global: &Global) -> PairMeasures {
         members: global.members,
         motion: lengths(&|i| (samples[i].x, samples[i].y)),
         residual: lengths(&|i| global.left(lattice, i)),
+        deformation: Deformation::of(lattice, global),
         ..PairMeasures::default()
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod affine;
 pub mod measures;
+pub mod structure;
 pub mod terms;
 pub mod warp;
 
