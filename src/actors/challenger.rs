@@ -24,9 +24,9 @@ use crate::{
 
 use super::{
     decoder::Decoder,
-    messages::{DecodeClip, FileArrived, OpenRound},
+    messages::{DecodeClip, FileArrived, OpenRound, RoundContext},
     round_clock::RoundClock,
-    ticket::Ticket,
+    ticket::{Ticket, Turn},
 };
 
 /// What the challenger works with.
@@ -99,8 +99,8 @@ async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<Bytes, Outc
     };
     let asked_in_time = context.plan.leaves_fair_time(*context.head.borrow());
     let asked = Instant::now();
-    let patience = ticket.ask.patience;
-    let fair = || patience.map_or(asked_in_time, |patience| asked.elapsed() >= patience);
+    let turn = ticket.ask.turn;
+    let fair = || turn.map_or(asked_in_time, |turn| asked.elapsed() >= turn.at_least);
     let request = GenerateRequest {
         slug: ticket.deployment.slug.clone(),
         prompt: context.plan.clip.prompt.clone(),
@@ -112,6 +112,7 @@ async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<Bytes, Outc
     let answer = tokio::select! {
         answer = parts.services.generate(request) => answer,
         () = context.reached(answer_by) => Err(too_late(fair(), answer_by)),
+        () = turn_ends(&context, turn) => Err(too_late(fair(), answer_by)),
     };
     drop(place);
     match answer {
@@ -121,6 +122,12 @@ async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<Bytes, Outc
             Err(Outcome::Forfeit { stage: Stage::Challenge, fault: fault.fault, reason: fault.reason })
         }
     }
+}
+
+/// Waits until a turn in a dispute is over; for ever where there is none.
+async fn turn_ends(context: &RoundContext, turn: Option<Turn>) {
+    let Some(turn) = turn else { return std::future::pending().await };
+    tokio::join!(context.reached(turn.until), tokio::time::sleep(turn.at_least));
 }
 
 /// No complete answer in time, which is the miner's failure where it had a fair time for it.

@@ -46,15 +46,24 @@ pub struct Ask {
     pub seed: u32,
     /// Block by which the answer must be complete.
     pub answer_by: BlockNumber,
-    /// A question that was cut off sooner than this is not the miner's failure; `None`: as the plan says.
-    pub patience: Option<Duration>,
+    /// How long a question may take while others wait for their turn; `None` for the round's clip.
+    pub turn: Option<Turn>,
+}
+
+/// A turn in a dispute: it ends when both have passed, and before that only with the round.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// The miner's share of what is left of the round.
+    pub until: BlockNumber,
+    /// Time that every answer is given. A miner that is cut off sooner did not fail.
+    pub at_least: Duration,
 }
 
 impl Ask {
     /// For the round's clip.
     pub fn first(plan: &RoundPlan, hotkey: &Hotkey) -> Self {
         let seed = request_seed(&plan.anchor.hash, hotkey);
-        Self { question: None, seed, answer_by: plan.answer_by, patience: None }
+        Self { question: None, seed, answer_by: plan.answer_by, turn: None }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::domain::{
 use super::{
     super::{
         messages::OpenRound,
-        ticket::{Ask, TicketEnd},
+        ticket::{Ask, TicketEnd, Turn},
     },
     RoundClock,
     tickets::{MAX_DROPS, forfeit},
@@ -72,24 +72,25 @@ impl RoundClock {
         };
         let event = Event::QuestionAsked { round: plan.round, hotkey, question, seed };
         if known.is_some() || self.record(event, ctx) {
-            let answer_by = share_of_time(plan, head.number, dispute.most_left);
-            self.send_question(
-                (plan.round, hotkey),
-                Ask {
-                    seed: request_seed(&seed.hash, &hotkey),
-                    question: Some(question),
-                    answer_by,
-                    patience: self.patience(plan.round, &hotkey),
-                },
-                ctx,
-            );
+            let turn = Turn {
+                until: share_of_time(plan, head.number, dispute.most_left),
+                at_least: self.fair_time(plan.round, &hotkey),
+            };
+            let ask = Ask {
+                question: Some(question),
+                seed: request_seed(&seed.hash, &hotkey),
+                answer_by: BlockNumber(plan.settle_by.0.saturating_sub(LAST_BLOCKS)),
+                turn: Some(turn),
+            };
+            self.send_question((plan.round, hotkey), ask, ctx);
         }
     }
 
-    /// Twice the time of its first answer: a miner that was cut off sooner did not fail.
-    fn patience(&self, round: RoundId, hotkey: &Hotkey) -> Option<Duration> {
-        let file = self.state.round(round)?.tickets.get(hotkey)?.file.as_ref()?;
-        Some(Duration::from_millis(2 * file.latency_ms))
+    /// Twice the time of its first answer.
+    fn fair_time(&self, round: RoundId, hotkey: &Hotkey) -> Duration {
+        let ticket = self.state.round(round).and_then(|round| round.tickets.get(hotkey));
+        let file = ticket.and_then(|ticket| ticket.file.as_ref());
+        file.map_or(Duration::MAX, |file| Duration::from_millis(2 * file.latency_ms))
     }
 
     fn send_question(&mut self, (id, hotkey): (RoundId, Hotkey), ask: Ask, ctx: &mut Context<Self>) {
@@ -139,8 +140,8 @@ impl RoundClock {
     }
 }
 
-/// The block by which a question must be answered: what is left of the round is shared among the questions that a group
-/// can still be asked, so that nobody takes the others' time.
+/// The block until which a turn lasts at least: what is left of the round is shared among the questions that a group can
+/// still be asked.
 fn share_of_time(plan: &RoundPlan, now: BlockNumber, questions: u64) -> BlockNumber {
     let left = plan.settle_by.0.saturating_sub(now.0 + LAST_BLOCKS);
     BlockNumber(now.0 + (left / questions.max(1)).max(1))
