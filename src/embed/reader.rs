@@ -11,7 +11,7 @@ use leoma_core::{
         scoring::{ModelRules, TextModelRules},
     },
     quality::{
-        embeddings::{FrameModels, Likeness, ModelError, ModelHealth, PromptQuestion, asked},
+        embeddings::{FROM, FrameModels, Likeness, ModelError, ModelHealth, PromptQuestion, asked},
         frame::Yuv420Clip,
         prompt::likelihood::Likelihoods,
     },
@@ -132,12 +132,13 @@ impl FrameModels for Networks {
         let images: Vec<FrameOf> = std::iter::once(FrameOf { clip: given, index: 0 })
             .chain(places.iter().map(|&index| FrameOf { clip, index }))
             .collect();
-        let to_given = (1..images.len()).map(|place| (0, place));
+        // Image 0 is the given frame, so that place `p` is image `p + 1`.
+        let to_given = (FROM + 1..images.len()).map(|image| (0, image));
         let between = pairs.iter().map(|&(early, late)| (early + 1, late + 1));
         let pairs: Vec<_> = to_given.chain(between).collect();
         let cosines = self.embedder.cosines(&images, &pairs).map_err(failed)?;
         let mut values: Vec<i64> = cosines.into_iter().map(|cosine| cosine.get().into()).collect();
-        let between = values.split_off(places.len());
+        let between = values.split_off(places.len().saturating_sub(FROM));
         Ok(Likeness { to_given: values, between })
     }
 

@@ -1,7 +1,7 @@
 //! The embedder as the scorer's port: which values it gives, and that it clamps to the frames that a clip has.
 
 use leoma_core::quality::{
-    embeddings::{FRAMES, FrameModels as _, PAIRS, asked, drift, id_drift},
+    embeddings::{FRAMES, FROM, FrameModels as _, PAIRS, asked, drift, id_drift},
     frame::Yuv420Clip,
 };
 use leoma_embed::{DeviceChoice, Embedder, embedder::FrameOf, reader::Networks};
@@ -39,8 +39,8 @@ fn the_port_gives_the_embedders_values_and_a_swapped_subject_drifts() {
     let embedder = networks.embedder();
     let (real, swapped) = (clip(81, 81), clip(81, 30));
     let reference = networks.likeness(&real, &real, 81).expect("answers");
-    assert_eq!((reference.to_given.len(), reference.between.len()), (FRAMES.len(), PAIRS.len()));
-    let by_hand = embedder.drift(&real, &real, &FRAMES).expect("answers");
+    assert_eq!((reference.to_given.len(), reference.between.len()), (FRAMES.len() - FROM, PAIRS.len()));
+    let by_hand = embedder.drift(&real, &real, &FRAMES[FROM..]).expect("answers");
     assert!(reference.to_given.iter().copied().eq(by_hand.iter().map(|cosine| i64::from(cosine.get()))));
     for (&(early, late), &between) in PAIRS.iter().zip(&reference.between) {
         let frames = [early, late].map(|place| FrameOf { clip: &real, index: FRAMES[place] });
@@ -59,7 +59,7 @@ fn the_port_gives_the_embedders_values_and_a_swapped_subject_drifts() {
     for (frames, have) in [(17, 81), (81, 17)] {
         let short = networks.likeness(&real, &clip(have, 81), frames).expect("answers");
         let (places, pairs) = asked(17);
-        assert_eq!((short.to_given.len(), short.between.len()), (places.len(), pairs.len()));
-        assert_eq!(short.to_given, reference.to_given[..places.len()]);
+        assert_eq!((short.to_given.len(), short.between.len()), (places.len() - FROM, pairs.len()));
+        assert_eq!(short.to_given, reference.to_given[..places.len() - FROM]);
     }
 }

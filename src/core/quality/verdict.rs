@@ -178,7 +178,7 @@ pub fn judge_by<'a, M: Measure>(
     findings.extend(reference.map(|r| gates::pan_zoom(&clip, r, &scoring.gates.pan_zoom)));
     let first = measure.first_frame(input.first_frame, input.clip).map_err(JudgeError::Measure)?;
     let mut raw = RawTerms::of(&first, &clip, reference, &scoring.dynamics);
-    raw.camera = camera_reading(input, &clip, reference);
+    raw.camera = camera_reading(input.prompt, input.rules, &clip, reference);
     let raw = with_models(raw, input, &task)?;
     let mut scores = terms::score_terms(&raw, scoring);
     cap_pan_zoom(&mut scores, &findings, scoring);
@@ -228,16 +228,17 @@ fn with_text(card: ScoreCard, input: &JudgeInput, task: &Known) -> Result<ScoreC
     Ok(prompt::card::join(card, &scores, rules, scoring))
 }
 
-/// What the camera does of what the prompt asks.
-fn camera_reading(
-    input: &JudgeInput,
+/// What the camera does of what the prompt asks; `None` where the words are not judged.
+pub fn camera_reading(
+    prompt: &str,
+    rules: &Rules,
     clip: &ClipMeasures,
     reference: Option<&ClipMeasures>,
 ) -> Option<CameraReading> {
-    let (request, rule) = (&input.rules.request, &input.rules.scoring.camera);
+    let (request, rule) = (&rules.request, &rules.scoring.camera);
     let path = |measures| CameraPath::of(measures, request.width, request.height);
     let reference = reference.map(path);
-    camera::read(&camera::words::read(input.prompt), &path(clip), reference.as_ref(), rule)
+    camera::read(&camera::words::read(prompt), &path(clip), reference.as_ref(), rule)
 }
 
 /// Sets the clip against the opponents of its task, which are measured now if nobody did before.
@@ -289,7 +290,7 @@ pub fn read_measured<'a>(
         let clip = kept.clip.unwrap_or_else(|| ClipMeasures::of(input.clip, frames));
         let first = kept.first.unwrap_or_else(|| FirstFrameMeasures::of(given, input.clip));
         let mut raw = RawTerms::of(&first, &clip, task.reference, &input.rules.scoring.dynamics);
-        raw.camera = camera_reading(input, &clip, task.reference);
+        raw.camera = camera_reading(input.prompt, input.rules, &clip, task.reference);
         let raw = with_models(raw, input, &task)?;
         Ok((raw, terms::score_terms(&raw, &input.rules.scoring)))
     };

@@ -2,6 +2,7 @@
 
 mod change;
 mod chart;
+mod opponents;
 pub(in crate::cli) mod page;
 mod picture;
 mod readings;

@@ -11,6 +11,7 @@ use super::{
     },
     change,
     chart::{strip, timeline},
+    opponents,
     picture::{self, DIFFERENCE_GAIN, Picture},
     readings::{Readings, Series, series},
     terms::{self, TermRow},
@@ -128,7 +129,12 @@ impl ReportPage {
                 |models: &dyn FrameModels| ModelReading::of(models, &scene.first_frame, planes, frames);
             let clip = scene.models.as_deref().map(read).transpose()?;
             let likeness = (clip.as_ref(), self.likeness.as_ref());
-            let raw = terms::raw((&scene.first_frame, planes), measures, likeness, scoring);
+            let raw = terms::raw(
+                (&scene.first_frame, planes),
+                measures,
+                likeness,
+                (&scene.prompt, &scene.rules.rules),
+            );
             let rows = terms::rows(&card.terms, &raw, scoring);
             self.clips.push_str("<h3>What decided</h3><ul class=\"change\">");
             for sentence in change::sentences(card, &rows, scoring) {
@@ -137,6 +143,7 @@ impl ReportPage {
             self.clips.push_str("</ul>");
             self.clips.push_str(&term_table(&rows));
             self.clips.push_str(&gate_table(card.gates.iter().map(|(gate, reading)| (*gate, reading))));
+            self.clips.push_str(&card.opponents.as_ref().map(opponents::table).unwrap_or_default());
         }
         if let ClipVerdict::Rejected { gate, reading: Some(reading), .. } = &judged.verdict {
             self.clips.push_str(&gate_table([(*gate, reading)].into_iter()));

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    domain::{score::Score, scoring::ScoringRules},
+    domain::{rules::Rules, score::Score, scoring::ScoringRules},
     quality::{
         embeddings::{Likeness, ModelReading},
         frame::Yuv420Clip,
         measure::ClipMeasures,
         terms::{FirstFrameMeasures, RawTerms},
+        verdict::camera_reading,
     },
 };
 
@@ -73,10 +74,11 @@ pub(super) fn raw(
     (first_frame, clip): (&Yuv420Clip, &Yuv420Clip),
     measures: (&ClipMeasures, Option<&ClipMeasures>),
     models: (Option<&ModelReading>, Option<&Likeness>),
-    rules: &ScoringRules,
+    (prompt, rules): (&str, &Rules),
 ) -> BTreeMap<&'static str, Option<i64>> {
     let first = FirstFrameMeasures::of(first_frame, clip);
-    let raw = RawTerms::of(&first, measures.0, measures.1, &rules.dynamics);
+    let mut raw = RawTerms::of(&first, measures.0, measures.1, &rules.scoring.dynamics);
+    raw.camera = camera_reading(prompt, rules, measures.0, measures.1);
     raw.with_models(models.0, models.1).named().collect()
 }
 
