@@ -1,6 +1,9 @@
 //! Challenger: asks every miner of a round for its clip, concurrently and bounded.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::Context;
 use bytes::Bytes;
@@ -10,8 +13,8 @@ use tracing::Instrument;
 use crate::{
     domain::{
         event::ReceivedFile,
+        ids::BlockNumber,
         outcome::{Fault, Outcome, Stage},
-        plan::request_seed,
     },
     miners::port::{GenerateRequest, GeneratedClip, MinerServices, ServiceFault},
     receives, routing_actor,
@@ -21,9 +24,9 @@ use crate::{
 
 use super::{
     decoder::Decoder,
-    messages::{DecodeClip, FileArrived, OpenRound},
+    messages::{DecodeClip, FileArrived, OpenRound, RoundContext},
     round_clock::RoundClock,
-    ticket::Ticket,
+    ticket::{Ticket, Turn},
 };
 
 /// What the challenger works with.
@@ -87,29 +90,29 @@ async fn serve(parts: ChallengerParts, mut ticket: Ticket, before_restart: Optio
 
 async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<Bytes, Outcome> {
     let context = Arc::clone(&ticket.context);
-    let answer_by = context.plan.answer_by;
+    let answer_by = ticket.ask.answer_by;
     // A miner is blamed for its own time only: waiting for a place in our own queue is ours.
     let place = tokio::select! {
         biased;
         () = context.reached(answer_by) => return Err(ours("not_asked_in_time")),
         place = parts.requests.acquire() => place,
     };
-    let fair = context.plan.leaves_fair_time(*context.head.borrow());
+    let asked_in_time = context.plan.leaves_fair_time(*context.head.borrow());
+    let asked = Instant::now();
+    let turn = ticket.ask.turn;
+    let fair = || turn.map_or(asked_in_time, |turn| asked.elapsed() >= turn.at_least);
     let request = GenerateRequest {
         slug: ticket.deployment.slug.clone(),
         prompt: context.plan.clip.prompt.clone(),
         first_frame_png: context.prepared.first_frame_png.clone(),
         spec: context.plan.spec,
-        seed: request_seed(&context.plan.anchor.hash, &ticket.id().hotkey),
+        seed: ticket.ask.seed,
         timeout: parts.request_cap,
     };
     let answer = tokio::select! {
         answer = parts.services.generate(request) => answer,
-        () = context.reached(answer_by) => Err(ServiceFault {
-            fault: if fair { Fault::Miner } else { Fault::Us },
-            reason: if fair { "answer_timeout" } else { "asked_too_late" }.into(),
-            detail: format!("no complete answer by block {answer_by}"),
-        }),
+        () = context.reached(answer_by) => Err(too_late(fair(), answer_by)),
+        () = turn_ends(&context, turn) => Err(too_late(fair(), answer_by)),
     };
     drop(place);
     match answer {
@@ -121,6 +124,21 @@ async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<Bytes, Outc
     }
 }
 
+/// Waits until a turn in a dispute is over; for ever where there is none.
+async fn turn_ends(context: &RoundContext, turn: Option<Turn>) {
+    let Some(turn) = turn else { return std::future::pending().await };
+    tokio::join!(context.reached(turn.until), tokio::time::sleep(turn.at_least));
+}
+
+/// No complete answer in time, which is the miner's failure where it had a fair time for it.
+fn too_late(fair: bool, answer_by: BlockNumber) -> ServiceFault {
+    ServiceFault {
+        fault: if fair { Fault::Miner } else { Fault::Us },
+        reason: if fair { "answer_timeout" } else { "asked_too_late" }.into(),
+        detail: format!("no complete answer by block {answer_by}"),
+    }
+}
+
 /// The end of a ticket that we are to blame for.
 fn ours(reason: &str) -> Outcome {
     Outcome::Forfeit { stage: Stage::Challenge, fault: Fault::Us, reason: reason.into() }
@@ -129,6 +147,9 @@ fn ours(reason: &str) -> Outcome {
 /// Writes the file to the spool and tells RoundClock, so that a restart need not ask again.
 async fn keep(parts: &ChallengerParts, ticket: &mut Ticket, clip: GeneratedClip) -> Result<Bytes, Outcome> {
     ticket.timings.challenge_ms = clip.latency.as_millis() as u64;
+    if ticket.ask.question.is_some() {
+        return Ok(clip.bytes); // what is lost in a restart is asked again with the same seed
+    }
     let (spool, bytes) = (parts.spool.clone(), clip.bytes.clone());
     let written = tokio::task::spawn_blocking(move || spool.put(&bytes)).await;
     let sha256 = match written {

@@ -1,14 +1,19 @@
 //! A ticket: one miner's way through one round. It settles exactly once, even when it is lost.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tracing::Span;
 
 use crate::{
     domain::{
         event::Timings,
-        ids::{Hotkey, RoundId},
+        ids::{BlockNumber, Hotkey, RoundId},
+        inquiry::Question,
         outcome::Outcome,
+        plan::{RoundPlan, request_seed},
         roster::{Deployment, RosterEntry},
     },
     runtime::post::{Post, Reservation},
@@ -26,8 +31,40 @@ pub struct TicketId {
     pub round: RoundId,
     /// Miner.
     pub hotkey: Hotkey,
+    /// What a miner whose clip is disputed is asked; `None` for the round's clip.
+    pub question: Option<Question>,
     /// First attempt is 1.
     pub attempt: u8,
+}
+
+/// What a ticket asks of its miner.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    /// In a dispute about its clip; `None` for the round's clip.
+    pub question: Option<Question>,
+    /// Seed of the request.
+    pub seed: u32,
+    /// Block by which the answer must be complete.
+    pub answer_by: BlockNumber,
+    /// How long a question may take while others wait for their turn; `None` for the round's clip.
+    pub turn: Option<Turn>,
+}
+
+/// A turn in a dispute: it ends when both have passed, and before that only with the round.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// The miner's share of what is left of the round.
+    pub until: BlockNumber,
+    /// Time that every answer is given. A miner that is cut off sooner did not fail.
+    pub at_least: Duration,
+}
+
+impl Ask {
+    /// For the round's clip.
+    pub fn first(plan: &RoundPlan, hotkey: &Hotkey) -> Self {
+        let seed = request_seed(&plan.anchor.hash, hotkey);
+        Self { question: None, seed, answer_by: plan.answer_by, turn: None }
+    }
 }
 
 /// How a ticket ended.
@@ -55,6 +92,8 @@ pub struct Ticket {
     pub context: Arc<RoundContext>,
     /// Where the miner answers.
     pub deployment: Deployment,
+    /// What it is asked.
+    pub ask: Ask,
     /// Where the time went so far.
     pub timings: Timings,
     /// Since when the ticket waits for the stage that it is queued at.
@@ -72,6 +111,8 @@ pub struct NewTicket<'a> {
     pub entry: &'a RosterEntry,
     /// Where it answers.
     pub deployment: Deployment,
+    /// What it is asked.
+    pub ask: Ask,
     /// First attempt is 1.
     pub attempt: u8,
     /// RoundClock's post, with a place taken in it.
@@ -81,15 +122,18 @@ pub struct NewTicket<'a> {
 impl Ticket {
     /// Makes a ticket; from here on exactly one [`MinerSettled`] will arrive for it.
     pub fn new(new: NewTicket<'_>) -> Self {
-        let id = TicketId { round: new.context.plan.round, hotkey: new.entry.hotkey, attempt: new.attempt };
+        let (round, hotkey) = (new.context.plan.round, new.entry.hotkey);
+        let id = TicketId { round, hotkey, question: new.ask.question, attempt: new.attempt };
         let span = tracing::info_span!(
-            parent: &new.context.span, "ticket", miner = %id.hotkey, uid = %new.entry.uid, attempt = id.attempt
+            parent: &new.context.span, "ticket", miner = %id.hotkey, uid = %new.entry.uid, attempt = id.attempt,
+            question = id.question.map(Question::name)
         );
         let (clock, place) = new.way_back;
         Self {
             id,
             context: new.context,
             deployment: new.deployment,
+            ask: new.ask,
             timings: Timings::default(),
             queued_at: Instant::now(),
             span,

@@ -21,13 +21,13 @@ use super::{
 };
 use crate::{
     domain::{
-        identical::{ClipIdentity, find_identical},
+        copies::{ClipIdentity, find_copies},
         ids::{BlockNumber, Digest, Hotkey, Uid},
         roster::Precedence,
         score::GateId,
     },
     encode::encode_with,
-    quality::frame::Yuv420Clip,
+    quality::{frame::Yuv420Clip, mosaic::Mosaic, track},
 };
 
 /// Quality of attackers' and stand-ins' encodes, x264's scale.
@@ -306,9 +306,10 @@ impl Bench<'_> {
             precedence: Precedence { reveal_block: BlockNumber(key.into()), index: 0, uid: Uid(key.into()) },
             file,
             frames: clip.digest(),
+            track: track::of(&Mosaic::of(clip, clip.len())),
         };
         let clips = [miner(1, file(true), &original), miner(2, file(copied == Copied::File), &answer)];
-        match find_identical(&clips).is_empty() {
+        match find_copies(&clips, &self.judge.rules().scoring.gates.copy).is_empty() {
             false => Ok(Fate::rejected(GateId::G8)),
             true => self.judged(target.window, &answer),
         }

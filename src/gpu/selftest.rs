@@ -140,7 +140,7 @@ pub fn of_device(device: &mut Generation) -> Result<SelfTest, DeviceError> {
 
 type Stage = fn(&mut Generation) -> Result<Digest, DeviceError>;
 
-/// Kernels in the order of their work. `clip`, `log2` and `opponents` of the twins never run on a device.
+/// Kernels in the order of their work. `clip`, `log2`, `opponents` and `track` of the twins never run on a device.
 pub const STAGES: [(&str, Stage); 17] = [
     ("downscale", |device| {
         let frames = test_frames(device);

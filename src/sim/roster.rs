@@ -91,8 +91,7 @@ pub struct Persona {
     pub behaviour: Behaviour,
 }
 
-/// Attacks that take part, with their variant, one of each kind at most. Not yet `Reencode`: G8 knows equal clips only,
-/// and one encoded anew has won a round by a hair. Labels and reveals follow from the list; the
+/// Attacks that take part, with their variant, one of each kind at most. Labels and reveals follow from the list; the
 /// report counts every one of them as a cheat.
 pub const ATTACKS: &[(Attack, usize)] = &[
     (Attack::Pan, 0),
@@ -102,6 +101,7 @@ pub const ATTACKS: &[(Attack, usize)] = &[
     (Attack::Crossfade, 0),
     (Attack::Loop, 0),
     (Attack::SourceCopy, 0),
+    (Attack::Reencode, 0),
     (Attack::TextOverlay, 1),
 ];
 

@@ -41,6 +41,7 @@ const STAGE_EXPONENTS: std::ops::RangeInclusive<u32> = 10..=30;
 const HANDLER_EXPONENTS: std::ops::RangeInclusive<u32> = 6..=26;
 
 type OutcomeLabels = [(&'static str, &'static str); 2];
+type QuestionLabels = [(&'static str, String); 2];
 
 /// Who scores.
 struct Lanes {
@@ -65,6 +66,8 @@ pub struct Metrics {
     settled: Counter,
     void: Counter,
     outcomes: Family<OutcomeLabels, Counter>,
+    copy_groups: Counter,
+    copy_questions: Family<QuestionLabels, Counter>,
     in_flight: Gauge,
     stages: Arc<StageTimes>,
     scorer: Arc<OnceLock<Lanes>>,
@@ -86,6 +89,8 @@ impl Metrics {
             settled: Counter::default(),
             void: Counter::default(),
             outcomes: Family::default(),
+            copy_groups: Counter::default(),
+            copy_questions: Family::default(),
             in_flight: Gauge::default(),
             stages: Arc::clone(&stages),
             scorer: Arc::clone(&scorer),
@@ -95,6 +100,8 @@ impl Metrics {
         metrics.register(&names::ROUNDS_SETTLED, metrics.settled.clone());
         metrics.register(&names::ROUNDS_VOID, metrics.void.clone());
         metrics.register(&names::OUTCOMES, metrics.outcomes.clone());
+        metrics.register(&names::COPY_GROUPS, metrics.copy_groups.clone());
+        metrics.register(&names::COPY_QUESTIONS, metrics.copy_questions.clone());
         metrics.register(&names::TICKETS_IN_FLIGHT, metrics.in_flight.clone());
         Arc::new(metrics)
     }
@@ -127,6 +134,18 @@ impl Metrics {
     pub fn outcome(&self, outcome: &Outcome) {
         let fault = outcome.fault().map_or("none", fault_label);
         self.outcomes.get_or_create(&[("kind", outcome.kind()), ("fault", fault)]).inc();
+    }
+
+    /// Groups of miners with the same clip in a round that counts.
+    pub fn copy_groups(&self, groups: usize) {
+        self.copy_groups.inc_by(groups as u64);
+    }
+
+    /// A miner whose clip is disputed was asked this, and its answer showed that.
+    pub fn copy_question(&self, question: &str, finding: &str) {
+        self.copy_questions
+            .get_or_create(&[("question", question.to_owned()), ("finding", finding.to_owned())])
+            .inc();
     }
 
     /// Tickets that are open now.
@@ -460,6 +479,7 @@ mod tests {
         metrics.scores_on(Arc::new(Device), Some(Arc::new(Networks)));
         metrics.round_opened();
         metrics.outcome(&Outcome::Expired { stage: Stage::Decode });
+        metrics.copy_question("fresh_seed", "same_clip");
         metrics.tickets_in_flight(3);
         metrics.decode_took(Duration::from_millis(3));
         metrics.decode_took(Duration::from_secs(4_000));

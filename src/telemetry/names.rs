@@ -72,6 +72,8 @@ metrics! {
     ROUNDS_SETTLED = "leoma_rounds_settled_total", Counter, "rounds", [], "Rounds whose every ticket settled and that count";
     ROUNDS_VOID = "leoma_rounds_void_total", Counter, "rounds", [], "Rounds that count for nobody";
     OUTCOMES = "leoma_outcomes_total", Counter, "tickets", ["kind", "fault"], "Settled tickets by outcome and by who is to blame";
+    COPY_GROUPS = "leoma_copy_groups_total", Counter, "groups", [], "Groups of miners with the same clip in rounds that count";
+    COPY_QUESTIONS = "leoma_copy_questions_total", Counter, "questions", ["question", "finding"], "Questions to miners whose clip is disputed, by what the answer showed";
     TICKETS_IN_FLIGHT = "leoma_tickets_in_flight", Gauge, "tickets", [], "Tickets opened and not settled";
     CHALLENGE_TIME = "leoma_challenge_seconds", Histogram, "seconds", [], "Time from asking a miner to the last byte of its answer";
     DECODE_TIME = "leoma_decode_seconds", Histogram, "seconds", [], "Time to decode one clip, child process included";

@@ -140,7 +140,7 @@ fn what_was_made_smaller_and_enlarged_is_seen_unless_the_given_frame_was_too() {
     let soft = enlarged(&sharp);
     let reading = |clip: &Yuv420Clip, reference: &Yuv420Clip| {
         let [measures, theirs] = [clip, reference].map(|clip| ClipMeasures::of(clip, 17));
-        let bars = letterbox(&measures, reference, &gates.border);
+        let bars = letterbox(&measures, (reference, None), &gates.border);
         assert!(!bars.reading.fired);
         spectrum::beside(bars, spectrum::upscaled(&measures, reference, Some(&theirs), &gates.spectrum))
     };

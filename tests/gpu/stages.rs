@@ -351,7 +351,7 @@ fn every_digest_of_the_twins_has_a_stage_or_never_runs_on_a_device() {
     let tested = selftest::of_device(device).expect("runs");
     assert_eq!(tested.differing(), None, "{tested:#?}");
     let names: Vec<_> = tested.kernels.iter().map(|kernel| kernel.kernel).collect();
-    let on_host = ["clip", "log2", "opponents"];
+    let on_host = ["clip", "log2", "opponents", "track"];
     for twin in leoma_core::quality::selftest::digests().keys() {
         assert!(names.contains(twin) != on_host.contains(twin), "{twin}");
     }

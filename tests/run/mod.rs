@@ -1,6 +1,8 @@
 //! `leoma run` as an operator meets it: the real binary beside the real simulation, with small clips.
 
+mod copies;
 mod deaths;
+mod incumbent;
 mod models;
 mod world;
 

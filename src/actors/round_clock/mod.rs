@@ -1,12 +1,17 @@
 //! RoundClock: the one writer of round truth. It opens rounds by finalized blocks, records what
 //! happens, closes them, and has the winner paid.
 
+mod disputes;
 mod planning;
 mod recovery;
 mod tickets;
 mod weights;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use actix::{Actor, Context};
 use tokio::sync::watch;
@@ -95,6 +100,10 @@ struct LiveRound {
     attempts: BTreeMap<Hotkey, u8>,
     /// Tickets that went down with an actor, by the stage that they were in.
     drops: BTreeMap<(Hotkey, Stage), u8>,
+    /// Members of disputes that are being asked.
+    asking: BTreeSet<Hotkey>,
+    /// Since which block a member of a dispute has been left alone.
+    quiet: BTreeMap<Hotkey, BlockNumber>,
 }
 
 /// The actor.
@@ -191,6 +200,7 @@ impl RoundClock {
         self.parts.head.send_replace(number);
         self.expire_late(number, ctx);
         if !self.draining {
+            self.ask_again_if_due(head.block, ctx);
             self.plan_if_due(head, ctx);
         }
         self.pay_if_due(number, ctx);
@@ -223,6 +233,9 @@ impl RoundClock {
             return;
         }
         let at = *self.parts.head.borrow();
+        if self.is_disputed(id, at) {
+            return; // until its members have answered, or the round must settle
+        }
         let rules = self.parts.rules.rules.payout;
         let winner = round.winner(&rules);
         let event = match round.void_reason(&rules) {
@@ -255,6 +268,7 @@ impl RoundClock {
             return;
         }
         self.parts.metrics.round_settled();
+        self.parts.metrics.copy_groups(report.copies.len());
         let best = report.winner.and_then(|winner| report.miners.iter().find(|row| row.hotkey == winner));
         let winner = best.map_or("nobody passed".to_string(), |row| {
             format!("winner uid {} {} with {}", row.uid, row.hotkey.short(), row.overall.unwrap_or_default())

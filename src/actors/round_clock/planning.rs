@@ -162,6 +162,7 @@ impl RoundClock {
             roster,
             rules_digest: rules.digest,
             corpus_digest: self.parts.corpus.digest(),
+            copies: Some(rules.rules.scoring.gates.copy),
         };
         if !self.record(Event::RoundPlanned { plan: Box::new(plan.clone()) }, ctx) {
             warn!(%round, "the plan was not recorded, so the round is not opened");
@@ -187,8 +188,14 @@ impl RoundClock {
             rules: Arc::new(self.parts.rules.rules.clone()),
             head: self.parts.head.subscribe(),
         });
-        self.live
-            .insert(round, LiveRound { context, attempts: Default::default(), drops: Default::default() });
+        let live = LiveRound {
+            context,
+            attempts: Default::default(),
+            drops: Default::default(),
+            asking: Default::default(),
+            quiet: Default::default(),
+        };
+        self.live.insert(round, live);
     }
 }
 

@@ -46,8 +46,13 @@ impl RoundClock {
             Ok(prepared) => {
                 if let Some(plan) = self.state.round(round).and_then(|round| round.plan.clone()) {
                     self.go_live(plan, prepared);
-                    // A crash can lie between the plan and the rows of miners that cannot be asked.
+                    // A crash can lie between the plan and the rows of miners that cannot be asked, and between
+                    // a score and the earlier round that its clip comes from.
                     self.settle_those_out(round, ctx);
+                    let miners = self.state.round(round).map(|round| round.tickets.keys().copied().collect());
+                    for hotkey in miners.unwrap_or_else(Vec::new) {
+                        self.note_if_returned(round, hotkey, ctx);
+                    }
                     self.dispatch(round, ctx);
                     self.close_if_settled(round, ctx);
                 }

@@ -19,13 +19,13 @@ use crate::{
 use super::{
     super::{
         messages::{FileArrived, MinerSettled, OpenRound},
-        ticket::{NewTicket, Ticket},
+        ticket::{Ask, NewTicket, Ticket},
     },
     RoundClock,
 };
 
 /// Times that a ticket may go down with an actor in one stage: what does it twice may be what kills them.
-const MAX_DROPS: u8 = 2;
+pub(super) const MAX_DROPS: u8 = 2;
 
 impl RoundClock {
     /// Settles the miners that cannot be asked.
@@ -47,7 +47,7 @@ impl RoundClock {
     /// Sends these miners' tickets to the Challenger; a file that arrived before travels along.
     fn send_out(&mut self, id: RoundId, miners: Vec<Hotkey>, ctx: &mut Context<Self>) {
         let tickets: Vec<_> =
-            miners.into_iter().filter_map(|hotkey| self.make_ticket(id, hotkey, ctx)).collect();
+            miners.into_iter().filter_map(|hotkey| self.make_ticket(id, hotkey, None, ctx)).collect();
         let Some(live) = self.live.get(&id).filter(|_| !tickets.is_empty()) else { return };
         let context = Arc::clone(&live.context);
         let files: Vec<_> =
@@ -65,7 +65,15 @@ impl RoundClock {
         });
     }
 
-    fn make_ticket(&mut self, id: RoundId, hotkey: Hotkey, ctx: &mut Context<Self>) -> Option<Ticket> {
+    /// A ticket for the round's clip, or for another question. Where there is no place for its way back, the former
+    /// is our failure at once, and the latter is asked at a later block.
+    pub(super) fn make_ticket(
+        &mut self,
+        id: RoundId,
+        hotkey: Hotkey,
+        question: Option<Ask>,
+        ctx: &mut Context<Self>,
+    ) -> Option<Ticket> {
         let live = self.live.get_mut(&id)?;
         let context = Arc::clone(&live.context);
         let entry = context.plan.roster.iter().find(|entry| entry.hotkey == hotkey)?;
@@ -78,12 +86,15 @@ impl RoundClock {
                 context: Arc::clone(&context),
                 entry,
                 deployment: deployment.clone(),
+                ask: question.unwrap_or_else(|| Ask::first(&context.plan, &hotkey)),
                 attempt,
                 way_back: (self.parts.post.clone(), place),
             })),
             Err(cause) => {
                 warn!(%hotkey, "no ticket: {cause}");
-                self.settle(id, hotkey, forfeit(Stage::Challenge, "overload"), Timings::default(), ctx);
+                if question.is_none() {
+                    self.settle(id, hotkey, forfeit(Stage::Challenge, "overload"), Timings::default(), ctx);
+                }
                 None
             }
         }
@@ -99,6 +110,11 @@ impl RoundClock {
     pub(super) fn on_miner_settled(&mut self, settled: MinerSettled, hold: Hold, ctx: &mut Context<Self>) {
         let end = settled.0;
         let (round, hotkey) = (end.ticket.round, end.ticket.hotkey);
+        if let Some(question) = end.ticket.question {
+            self.on_answered(end, question, ctx);
+            self.close_if_settled(round, ctx);
+            return hold.done();
+        }
         match end.outcome {
             Some(outcome) => {
                 self.settle(round, hotkey, outcome, end.timings, ctx);
@@ -120,7 +136,7 @@ impl RoundClock {
     }
 
     /// Counts one more ticket of this miner that an actor took down in the stage that it is in.
-    fn drops_of(&mut self, round: RoundId, hotkey: Hotkey) -> u8 {
+    pub(super) fn drops_of(&mut self, round: RoundId, hotkey: Hotkey) -> u8 {
         let stage = self.stage_of(round, hotkey);
         let Some(live) = self.live.get_mut(&round) else { return MAX_DROPS };
         let drops = live.drops.entry((hotkey, stage)).or_insert(0);
@@ -141,6 +157,7 @@ impl RoundClock {
         if !self.record(event, ctx) {
             return;
         }
+        self.note_if_returned(round, hotkey, ctx);
         let metrics = &self.parts.metrics;
         metrics.outcome(&outcome);
         if timings.decode_ms > 0 {
@@ -162,6 +179,6 @@ impl RoundClock {
     }
 }
 
-fn forfeit(stage: Stage, reason: &str) -> Outcome {
+pub(super) fn forfeit(stage: Stage, reason: &str) -> Outcome {
     Outcome::Forfeit { stage, fault: Fault::Us, reason: reason.into() }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId, Uid},
+    inquiry::Question,
     outcome::Outcome,
     plan::RoundPlan,
 };
@@ -124,6 +125,41 @@ pub enum Event {
         /// Where the time went.
         timings: Timings,
     },
+    /// A scored clip is another miner's of an earlier round (G8).
+    ClipReturned {
+        /// Round.
+        round: RoundId,
+        /// Whose clip now.
+        hotkey: Hotkey,
+        /// The round in which it was first sent.
+        earlier: RoundId,
+        /// Whose it was then.
+        owner: Hotkey,
+    },
+    /// A miner whose clip is disputed (G8) is asked again.
+    QuestionAsked {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+        /// What.
+        question: Question,
+        /// Block whose hash the seed is drawn from.
+        seed: BlockRef,
+    },
+    /// A question ended.
+    QuestionSettled {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+        /// What.
+        question: Question,
+        /// How it ended.
+        outcome: Outcome,
+        /// Where the time went.
+        timings: Timings,
+    },
     /// Every ticket has ended and the round has its result.
     RoundClosed {
         /// Round.
@@ -168,6 +204,9 @@ impl Event {
             Event::RoundPlanned { plan } => Some(plan.round),
             Event::ClipReceived { round, .. }
             | Event::TicketSettled { round, .. }
+            | Event::ClipReturned { round, .. }
+            | Event::QuestionAsked { round, .. }
+            | Event::QuestionSettled { round, .. }
             | Event::RoundClosed { round, .. }
             | Event::RoundVoided { round, .. } => Some(*round),
             Event::WeightsIntended { intent } => Some(intent.round),
@@ -181,6 +220,9 @@ impl Event {
             Event::RoundPlanned { .. } => "round_planned",
             Event::ClipReceived { .. } => "clip_received",
             Event::TicketSettled { .. } => "ticket_settled",
+            Event::ClipReturned { .. } => "clip_returned",
+            Event::QuestionAsked { .. } => "question_asked",
+            Event::QuestionSettled { .. } => "question_settled",
             Event::RoundClosed { .. } => "round_closed",
             Event::RoundVoided { .. } => "round_voided",
             Event::WeightsIntended { .. } => "weights_intended",

@@ -1,9 +1,10 @@
 //! Pure rules of the tournament: no tokio, actix, wgpu, ffmpeg or subxt is named here.
 
 pub mod commitment;
+pub mod copies;
 pub mod event;
-pub mod identical;
 pub mod ids;
+pub mod inquiry;
 pub mod outcome;
 pub mod payout;
 pub mod plan;
@@ -14,4 +15,5 @@ pub mod rules;
 pub mod score;
 pub mod scoring;
 pub mod testing;
+pub mod track;
 pub mod weights;

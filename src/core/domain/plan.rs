@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ids::{BlockHash, BlockNumber, BlockRef, Digest, Hotkey, RoundId},
     roster::RosterEntry,
+    scoring::CopyGate,
 };
 
 /// Shape of the clip that every miner is asked for.
@@ -74,6 +75,10 @@ pub struct RoundPlan {
     pub rules_digest: Digest,
     /// Digest of the corpus manifest.
     pub corpus_digest: Digest,
+    /// When clips are the same (G8), so that the round replays under rules that say otherwise; `None` in rounds before
+    /// tracks were kept: equal files and frames alone.
+    #[serde(default)]
+    pub copies: Option<CopyGate>,
 }
 
 impl RoundPlan {

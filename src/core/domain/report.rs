@@ -6,7 +6,7 @@ use super::{
     event::{Timings, VoidReason},
     ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId, Uid},
     outcome::Fault,
-    round::{Phase, Round},
+    round::{Phase, QuestionReport, Round},
     score::Axes,
 };
 
@@ -62,6 +62,12 @@ pub struct RoundReport {
     pub corpus_digest: Option<Digest>,
     /// One row for every miner of the roster, by uid.
     pub miners: Vec<MinerRow>,
+    /// Miners with the same clip (G8), group by group in the order of precedence.
+    #[serde(default)]
+    pub copies: Vec<Vec<Hotkey>>,
+    /// What they were asked again.
+    #[serde(default)]
+    pub questions: Vec<QuestionReport>,
 }
 
 impl RoundReport {
@@ -85,6 +91,8 @@ impl RoundReport {
             rules_digest: plan.map(|plan| plan.rules_digest),
             corpus_digest: plan.map(|plan| plan.corpus_digest),
             miners: rows(round),
+            copies: round.copy_groups(),
+            questions: round.questions(),
         }
     }
 }

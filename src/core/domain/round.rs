@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
+    copies::{CopyBook, EarlierClips},
     event::{Event, PayTarget, ReceivedFile, Timings, VoidReason, WeightsIntent},
-    identical::{ClipIdentity, find_identical},
     ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId},
+    inquiry::{Inquiry, Question},
     outcome::{Fault, Outcome, Stage},
     payout::{
         Contender, SettledRound,
@@ -18,8 +19,11 @@ use super::{
     plan::RoundPlan,
     roster::{RosterEntry, Standing},
     rules::PayoutRules,
-    score::GateId,
 };
+
+mod disputes;
+
+pub use disputes::{Dispute, QuestionReport};
 
 /// Rounds whose whole tables stay in memory; older ones are read from the journal.
 pub const ROUNDS_IN_MEMORY: usize = 200;
@@ -76,6 +80,34 @@ pub enum ApplyError {
     /// There is no open weights decision.
     #[error("no weights decision is open")]
     NoIntent,
+    /// The miner has no scored clip.
+    #[error("{hotkey} has no scored clip in round {round}")]
+    NoClip {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+    },
+    /// The miner has no clip that could be disputed, or was asked this before.
+    #[error("{hotkey} has nothing to be asked ({}) in round {round}", question.name())]
+    NothingToAsk {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+        /// What.
+        question: Question,
+    },
+    /// The answer belongs to no question that is open.
+    #[error("{hotkey} was not asked ({}) in round {round}, or has answered", question.name())]
+    NotAsked {
+        /// Round.
+        round: RoundId,
+        /// Miner.
+        hotkey: Hotkey,
+        /// What.
+        question: Question,
+    },
 }
 
 /// Where a round stands.
@@ -119,12 +151,33 @@ pub struct Round {
     pub phase: Phase,
     /// One ticket for every miner of the roster.
     pub tickets: BTreeMap<Hotkey, TicketState>,
+    /// Clips that are the same (G8), as far as the round has come.
+    copies: CopyBook,
+    /// Clips of the rounds before, while the round is open.
+    earlier: EarlierClips,
+    /// What the members of its disputes were asked and answered.
+    inquiry: Inquiry,
+    /// What G8 made of outcomes and why, once the round has ended.
+    ruled: Option<disputes::Ruled>,
 }
 
 impl Round {
-    fn open(plan: Arc<RoundPlan>) -> Self {
+    fn open(plan: Arc<RoundPlan>, earlier: EarlierClips) -> Self {
         let tickets = plan.roster.iter().map(|entry| (entry.hotkey, TicketState::default())).collect();
-        Self { plan: Some(plan), phase: Phase::Open, tickets }
+        Self { tickets, earlier, ..Self::ended(Some(plan), Phase::Open) }
+    }
+
+    fn ended(plan: Option<Arc<RoundPlan>>, phase: Phase) -> Self {
+        let (tickets, copies) = (BTreeMap::new(), CopyBook::default());
+        Self {
+            plan,
+            phase,
+            tickets,
+            copies,
+            earlier: Arc::default(),
+            inquiry: Inquiry::default(),
+            ruled: None,
+        }
     }
 
     fn entries(&self) -> &[RosterEntry] {
@@ -136,31 +189,11 @@ impl Round {
         self.tickets.iter().filter(|(_, ticket)| ticket.outcome.is_none()).map(|(hotkey, _)| *hotkey)
     }
 
-    /// Outcomes as they count: of identical clips only the earliest miner's keeps its score.
+    /// Outcomes as they count: of clips that are the same only one keeps its score.
     pub fn final_outcomes(&self) -> BTreeMap<Hotkey, Outcome> {
-        let identities: Vec<_> = self
-            .entries()
-            .iter()
-            .filter_map(|entry| {
-                let ticket = self.tickets.get(&entry.hotkey)?;
-                let card = ticket.outcome.as_ref()?.card()?;
-                Some(ClipIdentity {
-                    hotkey: entry.hotkey,
-                    precedence: entry.precedence,
-                    file: ticket.file.as_ref()?.sha256,
-                    frames: card.frame_digest,
-                })
-            })
-            .collect();
-        let mut outcomes: BTreeMap<_, _> = self
-            .tickets
-            .iter()
-            .filter_map(|(hotkey, ticket)| Some((*hotkey, ticket.outcome.clone()?)))
-            .collect();
-        for copy in find_identical(&identities) {
-            let reason = format!("same clip as {}", copy.original);
-            outcomes.insert(copy.loser, Outcome::Rejected { gate: GateId::G8, reason });
-        }
+        let settled = |(hotkey, ticket): (&Hotkey, &TicketState)| Some((*hotkey, ticket.outcome.clone()?));
+        let mut outcomes: BTreeMap<_, _> = self.tickets.iter().filter_map(settled).collect();
+        outcomes.extend(self.rulings());
         outcomes
     }
 
@@ -256,7 +289,8 @@ impl Tournament {
             Event::RoundPlanned { plan } => {
                 self.refuse_known(plan.round)?;
                 self.published.insert(plan.clip.key.clone());
-                self.insert(plan.round, Round::open(Arc::new(plan.as_ref().clone())));
+                let earlier = self.earlier_clips(plan.round, plan.copies.map_or(0, |gate| gate.rounds));
+                self.insert(plan.round, Round::open(Arc::new(plan.as_ref().clone()), earlier));
             }
             Event::ClipReceived { round, hotkey, file } => {
                 let ticket = self.open_ticket(*round, *hotkey)?;
@@ -266,6 +300,29 @@ impl Tournament {
                 let ticket = self.open_ticket(*round, *hotkey)?;
                 ticket.outcome = Some(outcome.clone());
                 ticket.timings = *timings;
+                if let Some(open) = self.rounds.get_mut(round) {
+                    open.note_clip(*hotkey);
+                }
+            }
+            Event::ClipReturned { round, hotkey, earlier, owner } => {
+                let noted = self.open_round(*round)?.note_returned(*hotkey, (*earlier, *owner));
+                return noted.ok_or(ApplyError::NoClip { round: *round, hotkey: *hotkey });
+            }
+            Event::QuestionAsked { round, hotkey, question, seed } => {
+                let asked = self.open_round(*round)?.ask((*hotkey, *question), *seed);
+                return asked.ok_or(ApplyError::NothingToAsk {
+                    round: *round,
+                    hotkey: *hotkey,
+                    question: *question,
+                });
+            }
+            Event::QuestionSettled { round, hotkey, question, outcome, .. } => {
+                let answered = self.open_round(*round)?.answer((*hotkey, *question), outcome);
+                return answered.ok_or(ApplyError::NotAsked {
+                    round: *round,
+                    hotkey: *hotkey,
+                    question: *question,
+                });
             }
             Event::RoundClosed { round, at, winner } => self.close(*round, *at, *winner)?,
             Event::RoundVoided { round, at, reason } => self.void(*round, *at, reason)?,
@@ -291,6 +348,19 @@ impl Tournament {
             Some(newest) if round <= newest => Err(ApplyError::DuplicateRound(round)),
             _ => Ok(()),
         }
+    }
+
+    /// Clips that kept their scores in this many rounds before one; older ones are forgotten.
+    fn earlier_clips(&mut self, id: RoundId, rounds: u32) -> EarlierClips {
+        let oldest = RoundId(id.0.saturating_sub(rounds.into()));
+        self.rounds
+            .range_mut(..oldest)
+            .rev()
+            .take(ROUNDS_IN_MEMORY)
+            .for_each(|(_, round)| round.forget_tracks());
+        let closed =
+            self.rounds.range(oldest..).filter(|(_, round)| matches!(round.phase, Phase::Closed { .. }));
+        closed.flat_map(|(id, round)| round.kept_clips(*id)).collect()
     }
 
     fn insert(&mut self, id: RoundId, round: Round) {
@@ -338,6 +408,7 @@ impl Tournament {
             return Err(ApplyError::WinnerDiffers { round: id, recorded, elected });
         }
         round.phase = Phase::Closed { at, winner: recorded };
+        round.rule();
         let results = round.results();
         self.settled.push(SettledRound { round: id, closed_at: at, winner, results });
         let surplus = self.settled.len().saturating_sub(ROUNDS_IN_MEMORY);
@@ -348,11 +419,13 @@ impl Tournament {
     fn void(&mut self, id: RoundId, at: BlockNumber, reason: &VoidReason) -> Result<(), ApplyError> {
         let phase = Phase::Void { at, reason: reason.clone() };
         if self.rounds.contains_key(&id) {
-            self.open_round(id)?.phase = phase;
+            let round = self.open_round(id)?;
+            round.phase = phase;
+            round.rule();
             return Ok(());
         }
         self.refuse_known(id)?;
-        self.insert(id, Round { plan: None, phase, tickets: BTreeMap::new() });
+        self.insert(id, Round::ended(None, phase));
         Ok(())
     }
 

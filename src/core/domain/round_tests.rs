@@ -8,8 +8,8 @@ use crate::domain::{
     ids::Uid,
     payout::{PayoutInput, payout},
     rules::{PayoutRule, StrictRules},
-    score::Score,
-    testing::{forfeit, hotkey, plan, scored},
+    score::{GateId, Score},
+    testing::{filmed, forfeit, hotkey, plan, scored},
 };
 
 const RULES: PayoutRules = PayoutRules {
@@ -149,6 +149,132 @@ fn of_identical_clips_the_later_miner_loses_even_with_the_better_place_in_the_ta
     assert_eq!(round.winner(&RULES).map(|winner| winner.hotkey), Some(hotkey(2)));
 }
 
+/// A round of three miners whose clips move at these paces.
+fn filmed_round(round: u64, paces: [i64; 3]) -> Vec<Event> {
+    let clip = |(miner, pace): (u8, i64)| {
+        let own = round as u8 * 10 + miner;
+        let overall = 9_000 + 100 * i64::from(miner);
+        [received(round, miner, own), settled_event(round, miner, filmed(overall, own, pace))]
+    };
+    std::iter::once(planned(round, 3)).chain((1u8..).zip(paces).flat_map(clip)).collect()
+}
+
+fn refused_by_g8(state: &Tournament, round: u64) -> Vec<Hotkey> {
+    let outcomes = state.round(RoundId(round)).expect("known").final_outcomes();
+    let refused = |outcome: &Outcome| matches!(outcome, Outcome::Rejected { gate: GateId::G8, .. });
+    outcomes.into_iter().filter(|(_, outcome)| refused(outcome)).map(|(hotkey, _)| hotkey).collect()
+}
+
+/// What the clock records when it finds clips of earlier rounds.
+fn returned_clips(state: &Tournament, round: u64) -> Vec<Event> {
+    let open = state.round(RoundId(round)).expect("known");
+    let returned = |key: &Hotkey| {
+        let (earlier, owner) = open.find_returned(key)?;
+        Some(Event::ClipReturned { round: RoundId(round), hotkey: *key, earlier, owner })
+    };
+    open.tickets.keys().filter_map(returned).collect()
+}
+
+#[test]
+fn a_clip_that_was_encoded_anew_is_refused_whatever_it_scores() {
+    let mut state = fold(&filmed_round(7, [16, 31, 16]));
+    assert_eq!(refused_by_g8(&state, 7), [hotkey(3)]);
+    state.apply(&closed(7, Some(2))).expect("the best of what is left");
+    assert_eq!(refused_by_g8(&state, 7), [hotkey(3)], "the ruling stays when the tracks are gone");
+}
+
+#[test]
+fn another_miners_clip_of_an_earlier_round_is_refused_for_as_long_as_the_rules_remember() {
+    let mut state = fold(&filmed_round(7, [16, 31, 16]));
+    state.apply(&closed(7, Some(2))).expect("closes");
+    // Miner 1 sends its own clip again; miner 3, whose copy was refused, sends miner 2's.
+    let eighth = filmed_round(8, [16, -16, 31]);
+    eighth.iter().for_each(|event| state.apply(event).expect("follows"));
+    let returned = returned_clips(&state, 8);
+    assert_eq!(returned.len(), 1);
+    returned.iter().for_each(|event| state.apply(event).expect("noted"));
+    assert_eq!((refused_by_g8(&state, 8), returned_clips(&state, 8)), (vec![hotkey(3)], Vec::new()));
+    // Pages read one round of the journal, without those before it.
+    let alone = fold(&[eighth, returned, vec![closed(8, Some(2))]].concat());
+    assert_eq!(refused_by_g8(&alone, 8), [hotkey(3)]);
+    state.apply(&closed(8, Some(2))).expect("closes");
+    // Three rounds later than round 7, two after round 8.
+    filmed_round(10, [47, 31, -16]).iter().for_each(|event| state.apply(event).expect("follows"));
+    returned_clips(&state, 10).iter().for_each(|event| state.apply(event).expect("noted"));
+    assert_eq!(
+        refused_by_g8(&state, 10),
+        [hotkey(3)],
+        "miner 2's clip of round 7 is forgotten, that of round 8 is not"
+    );
+    let kept = |round: u64| {
+        let round = state.round(RoundId(round)).expect("known");
+        round.tickets.values().filter_map(|ticket| ticket.outcome.as_ref()?.card()?.track.clone()).count()
+    };
+    assert_eq!((kept(7), kept(8)), (0, 3));
+}
+
+fn asked(round: u64, miner: u8, question: Question) -> Event {
+    Event::QuestionAsked {
+        round: RoundId(round),
+        hotkey: hotkey(miner),
+        question,
+        seed: plan(u64::from(miner) + 100, 0).anchor,
+    }
+}
+
+fn answered(round: u64, miner: u8, question: Question, outcome: Outcome) -> Event {
+    let (round, hotkey, timings) = (RoundId(round), hotkey(miner), Timings::default());
+    Event::QuestionSettled { round, hotkey, question, outcome, timings }
+}
+
+#[test]
+fn a_newcomer_whose_chute_was_called_by_an_incumbent_keeps_its_clip() {
+    use Question::{FreshSeed, OldSeed};
+    let mut state = fold(&filmed_round(7, [16, 31, 16]));
+    let next = |state: &Tournament| state.round(RoundId(7)).expect("known").disputes()[0].next;
+    // The newcomer (3) has a model: new for a fresh seed, the same for the old one.
+    for (miner, question, outcome) in [
+        (3, FreshSeed, filmed(8_000, 91, 47)),
+        (3, OldSeed, filmed(9_300, 73, 16)),
+        // The incumbent (1) can only call the newcomer's chute again: for its own seed, and for the one it saw.
+        (1, FreshSeed, filmed(8_000, 92, 47)),
+    ] {
+        assert_eq!(next(&state), Some((hotkey(miner), question)));
+        state.apply(&asked(7, miner, question)).expect("asked");
+        assert!(matches!(state.apply(&asked(7, miner, question)), Err(ApplyError::NothingToAsk { .. })));
+        state.apply(&answered(7, miner, question, outcome.clone())).expect("answered");
+        let again = state.apply(&answered(7, miner, question, outcome));
+        assert!(matches!(again, Err(ApplyError::NotAsked { .. })), "one answer a question");
+    }
+    assert_eq!(next(&state), None);
+    assert_eq!(refused_by_g8(&state, 7), [hotkey(1)]);
+    state.apply(&closed(7, Some(3))).expect("the newcomer wins");
+    let round = state.round(RoundId(7)).expect("known");
+    assert_eq!(round.copy_groups(), [[hotkey(1), hotkey(3)]]);
+    let found: Vec<_> = round.questions().into_iter().map(|asked| asked.finding).collect();
+    assert_eq!(found, ["answer_of_another", "new_clip", "same_clip"]);
+    let late = answered(7, 1, OldSeed, forfeit(Fault::Miner));
+    assert_eq!(state.apply(&late), Err(ApplyError::Ended(RoundId(7))));
+}
+
+#[test]
+fn questions_go_to_miners_with_a_scored_clip_only() {
+    let mut state = fold(&filmed_round(7, [16, 31, 16])[..5]);
+    for (miner, question) in [(3, Question::FreshSeed), (9, Question::OldSeed)] {
+        assert!(matches!(state.apply(&asked(7, miner, question)), Err(ApplyError::NothingToAsk { .. })));
+        let answer = answered(7, miner, question, forfeit(Fault::Us));
+        assert!(matches!(state.apply(&answer), Err(ApplyError::NotAsked { .. })));
+    }
+}
+
+#[test]
+fn a_round_keeps_the_limits_that_it_was_opened_with() {
+    let mut events = filmed_round(7, [16, 31, 16]);
+    let Some(Event::RoundPlanned { plan }) = events.first_mut() else { panic!("a plan") };
+    plan.copies = None;
+    assert!(refused_by_g8(&fold(&events), 7).is_empty(), "before tracks were kept");
+}
+
 #[test]
 fn a_round_is_void_when_too_many_went_unjudged_through_no_fault_of_their_own() {
     let one_of_three = fold(&[
@@ -245,13 +371,17 @@ fn another_revision_or_chute_is_another_model() {
     let with = |commitment: Option<Commitment>| {
         let mut plan = plan(7, 1);
         plan.roster[0].commitment = commitment;
-        Round::open(Arc::new(plan)).results()[0].model
+        Round::open(Arc::new(plan), Arc::default()).results()[0].model
     };
     let first = with(Some(commitment("a", "b")));
     assert_eq!(first, with(Some(Commitment { model_name: "renamed".into(), ..commitment("a", "b") })));
     for other in [None, Some(commitment("a", "c")), Some(commitment("c", "b")), Some(commitment("ab", ""))] {
         assert_ne!(first, with(other));
     }
+}
+
+fn question() -> impl Strategy<Value = Question> {
+    prop_oneof![Just(Question::FreshSeed), Just(Question::OldSeed)]
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -265,6 +395,22 @@ fn any_event() -> impl Strategy<Value = Event> {
         (1u64..5).prop_map(|round| planned(round, 3)),
         (1u64..5, 0u8..5, 1u8..4).prop_map(|(round, miner, sha)| received(round, miner, sha)),
         (1u64..5, 0u8..5, outcome).prop_map(|(round, miner, outcome)| settled_event(round, miner, outcome)),
+        (1u64..5, 0u8..5, 0i64..3).prop_map(|(round, miner, pace)| {
+            settled_event(round, miner, filmed(9_000, miner, 16 + 15 * pace))
+        }),
+        (1u64..5, 0u8..5).prop_map(|(round, miner)| Event::ClipReturned {
+            round: RoundId(round),
+            hotkey: hotkey(miner),
+            earlier: RoundId(0),
+            owner: hotkey(9),
+        }),
+        (1u64..5, 0u8..5, question()).prop_map(|(round, miner, question)| asked(round, miner, question)),
+        (1u64..5, 0u8..5, question(), 0i64..4).prop_map(|(round, miner, question, pace)| answered(
+            round,
+            miner,
+            question,
+            filmed(8_000, 40, 16 + 15 * pace)
+        )),
         (1u64..5, prop::option::of(0u8..5)).prop_map(|(round, winner)| closed(round, winner)),
         (1u64..5).prop_map(|round| Event::RoundVoided {
             round: RoundId(round),
@@ -279,7 +425,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 proptest! {
     #[test]
-    fn whatever_happens_the_fold_of_what_was_accepted_is_the_state(events in prop::collection::vec(any_event(), 0..60)) {
+    fn whatever_happens_the_fold_of_what_was_accepted_is_the_state(events in prop::collection::vec(any_event(), 0..80)) {
         let mut state = Tournament::new(RULES);
         let mut accepted = Vec::new();
         for event in events {

@@ -244,7 +244,11 @@ fn check_clip_gates(gates: &GateRules) -> Result<(), RulesError> {
     at_most("scoring.gates.source_copy.reach", p.reach.into(), 0, 64)?;
     at_most("scoring.gates.source_copy.unlike", p.unlike, 1, 1_000)?;
     at_most("scoring.gates.source_copy.distance", p.distance, 1, 510 * 256)?;
-    at_most("scoring.gates.source_copy.hash", p.hash, 0, 64_000)
+    at_most("scoring.gates.source_copy.hash", p.hash, 0, 64_000)?;
+    at_most("scoring.gates.copy.unlike", gates.copy.unlike, 1, 1_000)?;
+    at_most("scoring.gates.copy.change", gates.copy.change, 1, 255 * 256)?;
+    // Their tracks stay in memory: 3 KB a clip.
+    at_most("scoring.gates.copy.rounds", gates.copy.rounds.into(), 0, 64)
 }
 
 /// When rounds start and end, in blocks.

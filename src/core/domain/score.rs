@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::Digest;
+use super::{ids::Digest, track::ClipTrack};
 
 /// A score from 0 to 10000 (hundredths of a percent).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
@@ -201,4 +201,7 @@ pub struct ScoreCard {
     pub frame_digest: Digest,
     /// SHA-256 of the canonical JSON of all fields above.
     pub score_digest: Digest,
+    /// How the clip is known again (G8). It follows from the frames, whose digest is above, so the score digest leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<ClipTrack>,
 }

@@ -260,10 +260,27 @@ pub struct GateRules {
     pub crossfade: CrossfadeGate,
     /// G7.
     pub source_copy: SourceCopyGate,
+    /// G8, the part that is read from pixels.
+    pub copy: CopyGate,
     /// G9.
     pub overlay: OverlayGate,
     /// G12, the part that reads the spectrum.
     pub spectrum: SpectrumGate,
+}
+
+/// G8: another miner's clip, encoded anew. Equal files and equal frames decide in every mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyGate {
+    /// Whether it decides.
+    pub mode: GateMode,
+    /// How unlike two tracks may be that show one clip, in 1/1000 of their changes, where ...
+    pub unlike: i64,
+    /// ... both change by this much or more on average, in 1/256 level; in proportion less, down to half, where
+    /// one changes less.
+    pub change: i64,
+    /// Earlier rounds whose clips are compared too.
+    pub rounds: u32,
 }
 
 /// G3: noise that poses as motion.

@@ -8,6 +8,8 @@ use super::{
     plan::{ClipChoice, ClipSpec, PlanSource, RoundPlan},
     roster::{Deployment, Precedence, RosterEntry, Standing},
     score::{Axes, PromptRead, Score, ScoreCard},
+    scoring::{CopyGate, GateMode},
+    track::{CELLS, COLUMNS, ClipTrack, SAMPLES},
 };
 
 /// The hotkey of miner `n`.
@@ -52,6 +54,7 @@ pub fn plan(round: u64, miners: u8) -> RoundPlan {
         roster: (1..=miners).map(valid_entry).collect(),
         rules_digest: Digest([4; 32]),
         corpus_digest: Digest([5; 32]),
+        copies: Some(track_gate()),
     }
 }
 
@@ -67,8 +70,44 @@ pub fn scored(overall: i64, passed: bool, frames: u8) -> Outcome {
         prompt_read: PromptRead::None,
         frame_digest: Digest([frames; 32]),
         score_digest: Digest([frames; 32]),
+        track: None,
     };
     Outcome::Scored { card: Box::new(card) }
+}
+
+/// Limits of G8 that fit [`moving_track`].
+pub fn track_gate() -> CopyGate {
+    CopyGate { mode: GateMode::Decides, unlike: 270, change: 128, rounds: 2 }
+}
+
+/// Something bright that moves across the picture at a pace, with the noise of an encoder; other paces are other clips.
+///
+/// # Panics
+/// Never: the values are those of a track.
+#[allow(clippy::expect_used)]
+pub fn moving_track(noise: u64, pace: i64) -> ClipTrack {
+    let grain = |index: usize| {
+        let mixed = (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ noise.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed.wrapping_mul(0x94d0_49bb_1331_11eb) >> 61) as i64
+    };
+    let value = |index: usize| {
+        let (sample, row, column) = (index / CELLS, index % CELLS / COLUMNS, index % COLUMNS);
+        let from = 30 * column as i64 - pace * sample as i64 - 20 * row as i64;
+        (1000 + (from.rem_euclid(390) - 195).abs() * 8 + grain(index)) as u16
+    };
+    ClipTrack::new((0..SAMPLES * CELLS).map(value).collect()).expect("values of a track")
+}
+
+/// A scored outcome whose pictures change at a pace.
+pub fn filmed(overall: i64, frames: u8, pace: i64) -> Outcome {
+    match scored(overall, true, frames) {
+        Outcome::Scored { mut card } => {
+            card.track = Some(moving_track(frames.into(), pace));
+            Outcome::Scored { card }
+        }
+        other => other,
+    }
 }
 
 /// A forfeit by `fault`.

@@ -63,11 +63,12 @@ fn write_items<'a>(
     Ok(())
 }
 
-/// SHA-256 of the canonical JSON of all fields of a card but `score_digest`.
+/// SHA-256 of the canonical JSON of all fields of a card but `score_digest` and `track`, which follows from the frames.
 pub fn score_digest(card: &ScoreCard) -> Digest {
     let mut value = serde_json::to_value(card).unwrap_or_default();
     if let Value::Object(members) = &mut value {
         members.remove("score_digest");
+        members.remove("track");
     }
     // A card holds integers, strings and maps with string keys: it always has a canonical form.
     Digest::of(canonical_json(&value).unwrap_or_default().as_bytes())

@@ -31,4 +31,5 @@ pub mod ssim;
 pub mod strokes;
 pub mod temporal;
 pub mod terms;
+pub mod track;
 pub mod verdict;

@@ -19,7 +19,7 @@ use super::{
     frame::Yuv420Clip,
     layers::{Explanation, explain},
     looks::{FrameLooks, Looks},
-    mosaic::{Cell, cells},
+    mosaic::{Cell, Mosaic, cells},
     motion::{BlockMotion, LumaPyramid, MotionField, motion_field},
     octaves::{OctaveBlock, octaves},
     opponents,
@@ -27,6 +27,7 @@ use super::{
     ssim::ssim,
     strokes::{self, Strokes},
     temporal::FlowMeasures,
+    track,
 };
 
 /// Size of the test clip: not a multiple of any block, so that edges are exercised.
@@ -120,6 +121,10 @@ pub const KERNELS: &[(&str, Answer)] = &[
     }),
     ("structure", |clip| of(structure_values(&FlowMeasures::of(clip, FRAMES)))),
     ("temporal", |clip| temporal_digest(&FlowMeasures::of(clip, FRAMES))),
+    ("track", |clip| {
+        let track = track::of(&Mosaic::of(clip, FRAMES));
+        of(track.iter().flat_map(|track| track.values().iter().map(|value| i64::from(*value))))
+    }),
 ];
 
 fn level(clip: &Yuv420Clip, index: usize) -> Pyramid {

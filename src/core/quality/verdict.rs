@@ -19,6 +19,7 @@ use super::{
     opponents::{self, Known, Opponents, PreparedTask, TaskInput},
     prompt::{self, task::TaskText},
     terms::{self, FirstFrameMeasures, RawTerms, TermScores},
+    track,
 };
 
 /// A clip's verdict by pixels alone (gates that need other miners' clips are read elsewhere).
@@ -165,7 +166,7 @@ pub fn judge_by<'a, M: Measure>(
     let clip = measure.clip(input.clip, frames).map_err(JudgeError::Measure)?;
     let mut findings = vec![
         gates::spectrum::beside(
-            gates::letterbox(&clip, input.first_frame, &scoring.gates.border),
+            gates::letterbox(&clip, (input.first_frame, reference), &scoring.gates.border),
             gates::spectrum::upscaled(&clip, input.first_frame, reference, &scoring.gates.spectrum),
         ),
         gates::freeze(&clip, reference, &scoring.gates.freeze),
@@ -183,7 +184,8 @@ pub fn judge_by<'a, M: Measure>(
     cap_pan_zoom(&mut scores, &findings, scoring);
     let gates = findings.into_iter().map(|f| (f.gate, f.reading)).collect();
     let opponents = against_opponents(input, (&first, &clip), task, measure).map_err(JudgeError::Measure)?;
-    let card = card(scores, gates, opponents, (input.clip.digest(), scoring));
+    let mut card = card(scores, gates, opponents, (input.clip.digest(), scoring));
+    card.track = track::of(&clip.mosaic);
     Ok(Verdict::Scored(Box::new(with_text(card, input, &task)?)))
 }
 
@@ -355,6 +357,7 @@ fn card(
         prompt_read,
         frame_digest,
         score_digest: Digest([0; 32]),
+        track: None,
     };
     card.score_digest = canonical::score_digest(&card);
     card

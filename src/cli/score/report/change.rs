@@ -141,6 +141,7 @@ mod tests {
             prompt_read: PromptRead::None,
             frame_digest: Digest([0; 32]),
             score_digest: Digest([0; 32]),
+            track: None,
         };
         (card, rows, rules)
     }

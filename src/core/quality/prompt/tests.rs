@@ -209,6 +209,7 @@ fn card(gates: &[(GateId, bool)]) -> ScoreCard {
         prompt_read: PromptRead::None,
         frame_digest: Digest([1; 32]),
         score_digest: Digest([0; 32]),
+        track: None,
     };
     card.score_digest = score_digest(&card);
     card
