@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 all.push(pan_zoom(&measures, &reference, &rules.pan_zoom));
                 // The reference's own first frame is the given one.
                 all.push(spectrum::beside(
-                    letterbox(&measures, &real, &rules.border),
+                    letterbox(&measures, (&real, None), &rules.border),
                     spectrum::upscaled(&measures, &real, Some(&reference), &rules.spectrum),
                 ));
                 let told: BTreeMap<String, _> =

@@ -165,13 +165,19 @@ fn shape_gates_come_first_and_our_own_planes_are_never_the_miners_fault() {
     assert_eq!(gate_of(&frames(&real, 0..FRAMES - 1)), Some(GateId::G1));
     let small = Yuv420Clip::from_planes(64, 64, FRAMES, vec![90; Yuv420Clip::frame_bytes(64, 64) * FRAMES]);
     assert_eq!(gate_of(&small.expect("sizes agree")), Some(GateId::G12));
-    let barred = each_luma(&real, |plane, _| {
-        let mut out = plane.to_vec();
-        out[..20 * WIDTH].fill(16);
-        out[(HEIGHT - 20) * WIDTH..].fill(16);
-        out
-    });
-    assert_eq!(gate_of(&barred), Some(GateId::G12));
+    let with_bars = |rows: fn(usize) -> usize| {
+        each_luma(&real, |plane, t| {
+            let mut out = plane.to_vec();
+            out[..rows(t) * WIDTH].fill(16);
+            out[(HEIGHT - rows(t)) * WIDTH..].fill(16);
+            out
+        })
+    };
+    assert_eq!(gate_of(&with_bars(|_| 20)), Some(GateId::G12));
+    // Bars that grow, or go after a while, are bars too; a single dark frame is not.
+    assert_eq!(gate_of(&with_bars(|t| 2 * t)), Some(GateId::G12));
+    assert_eq!(gate_of(&with_bars(|t| if t <= FRAMES / 2 { 20 } else { 0 })), Some(GateId::G12));
+    assert_ne!(gate_of(&with_bars(|t| if t == 8 { 20 } else { 0 })), Some(GateId::G12));
     let (rules, short) = (rules(), frames(&real, 0..3));
     let first_frame = frame(&real, 0);
     let input = JudgeInput {

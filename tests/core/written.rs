@@ -36,11 +36,12 @@ fn draw(count: usize, pixel: impl Fn(f64, f64, usize) -> f64) -> Yuv420Clip {
     Yuv420Clip::from_planes(WIDTH, HEIGHT, count, data).expect("drawn to size")
 }
 
-/// Fine texture that sways, gone `way(t)` pixels to the left.
+/// Fine texture that sways, gone `way(t)` pixels to the left and half as far up.
 fn ground(way: impl Fn(usize) -> f64) -> impl Fn(f64, f64, usize) -> f64 {
     move |x, y, t| {
         let s = t as f64;
-        let (u, v) = (x + way(t) + 0.08 * s * (y / 19.0).sin(), y + 0.06 * s * (x / 23.0).cos());
+        let (u, v) =
+            (x + way(t) + 0.08 * s * (y / 19.0).sin(), y + way(t) / 2.0 + 0.06 * s * (x / 23.0).cos());
         60.0 + 0.3 * noise(u, v, 5.0, 1) + 0.3 * noise(u, v, 30.0, 2)
     }
 }
@@ -91,8 +92,8 @@ fn writing_that_comes_later_is_seen_however_it_comes() {
 fn a_camera_that_comes_to_rest_and_a_thing_that_stops_are_left_alone() {
     let real = draw(FRAMES, ground(|_| 0.0));
     let rests = draw(FRAMES, |x, y, t| {
-        let u = x + 4.0 * t.min(12) as f64;
-        60.0 + 0.6 * noise(u, y, 5.0, 1) + 0.3 * noise(u, y, 30.0, 2)
+        let (u, v) = (x + 4.0 * t.min(12) as f64, y + 2.0 * t.min(12) as f64);
+        60.0 + 0.6 * noise(u, v, 5.0, 1) + 0.3 * noise(u, v, 30.0, 2)
     });
     let stops = draw(FRAMES, |x, y, t| {
         let left = 4.0 * t.min(14) as f64;
@@ -139,7 +140,7 @@ fn what_was_made_smaller_and_enlarged_is_seen_unless_the_given_frame_was_too() {
     let soft = enlarged(&sharp);
     let reading = |clip: &Yuv420Clip, reference: &Yuv420Clip| {
         let [measures, theirs] = [clip, reference].map(|clip| ClipMeasures::of(clip, 17));
-        let bars = letterbox(&measures, reference, &gates.border);
+        let bars = letterbox(&measures, (reference, None), &gates.border);
         assert!(!bars.reading.fired);
         spectrum::beside(bars, spectrum::upscaled(&measures, reference, Some(&theirs), &gates.spectrum))
     };

@@ -50,7 +50,7 @@ impl RoundClock {
                     // a score and the earlier round that its clip comes from.
                     self.settle_those_out(round, ctx);
                     let miners = self.state.round(round).map(|round| round.tickets.keys().copied().collect());
-                    for hotkey in miners.unwrap_or_else(Vec::new) {
+                    for hotkey in miners.unwrap_or_default() {
                         self.note_if_returned(round, hotkey, ctx);
                     }
                     self.dispatch(round, ctx);

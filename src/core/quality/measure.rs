@@ -113,7 +113,7 @@ pub struct ClipMeasures {
     pub mosaic: Mosaic,
     /// Blockiness of every fourth frame together.
     pub blockiness: i64,
-    /// Thinnest bars over sampled frames.
+    /// Bars that stand throughout a half of the clip, over sampled frames.
     pub bars: Bars,
     /// New standing edges by windows of frames.
     pub strokes: Strokes,
@@ -184,7 +184,7 @@ impl ClipMeasures {
             looks,
             mosaic,
             blockiness: grid.blockiness(),
-            bars: thinnest(single.iter().filter_map(|f| f.bars)),
+            bars: standing(&single.iter().filter_map(|f| f.bars).collect::<Vec<_>>()),
             strokes,
             sharpness: Sharpness::of(single.iter().filter_map(|f| f.octaves.as_ref()).flatten()),
         }
@@ -240,10 +240,15 @@ fn lagged(frames: &[LumaPyramid], lag: usize) -> Vec<PairDifference> {
         .collect()
 }
 
-fn thinnest(bars: impl Iterator<Item = Bars>) -> Bars {
-    bars.reduce(|a, b| Bars {
-        letterbox: a.letterbox.min(b.letterbox),
-        pillarbox: a.pillarbox.min(b.pillarbox),
-    })
-    .unwrap_or_default()
+/// The thicker of what stands throughout the first half of the sampled frames and throughout the second: bars that grow in
+/// count, a single dark frame does not.
+fn standing(sampled: &[Bars]) -> Bars {
+    let both = |pick: fn(u32, u32) -> u32, a: Bars, b: Bars| Bars {
+        letterbox: pick(a.letterbox, b.letterbox),
+        pillarbox: pick(a.pillarbox, b.pillarbox),
+    };
+    let (first, second) = sampled.split_at(sampled.len() / 2);
+    let throughout =
+        |half: &[Bars]| half.iter().copied().reduce(|a, b| both(u32::min, a, b)).unwrap_or_default();
+    both(u32::max, throughout(first), throughout(second))
 }

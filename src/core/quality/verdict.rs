@@ -166,7 +166,7 @@ pub fn judge_by<'a, M: Measure>(
     let clip = measure.clip(input.clip, frames).map_err(JudgeError::Measure)?;
     let mut findings = vec![
         gates::spectrum::beside(
-            gates::letterbox(&clip, input.first_frame, &scoring.gates.border),
+            gates::letterbox(&clip, (input.first_frame, reference), &scoring.gates.border),
             gates::spectrum::upscaled(&clip, input.first_frame, reference, &scoring.gates.spectrum),
         ),
         gates::freeze(&clip, reference, &scoring.gates.freeze),

@@ -110,26 +110,63 @@ impl Writing {
 /// What is written when the prompt is empty, and the mark of the pale variant.
 const MARK: &str = "LEOMA AI";
 
+/// Where the prompt stands at the foot, in small letters.
+fn foot(prompt: &str, width: usize, height: usize) -> Writing {
+    let dot = (width / 208).max(1);
+    Writing::new(prompt, (fitting(width, dot), 2), dot, width / 20, height - 20 * dot)
+}
+
+/// Where the mark stands in a corner.
+fn corner(width: usize, height: usize) -> Writing {
+    let dot = (width / 160).max(1);
+    Writing::new(MARK, (8, 1), dot, width - 50 * dot, height / 16)
+}
+
+/// Letters of so many pixels a dot that fit a line.
+fn fitting(width: usize, dot: usize) -> usize {
+    (width * 9 / 10 / (6 * dot)).max(1)
+}
+
+fn or_mark(prompt: &str) -> &str {
+    if prompt.trim().is_empty() { MARK } else { prompt }
+}
+
 pub(super) fn text(clip: &Yuv420Clip, frames: usize, prompt: &str, variant: usize) -> Yuv420Clip {
     let (width, height) = (clip.width(), clip.height());
-    let prompt = if prompt.trim().is_empty() { MARK } else { prompt };
-    let fitting = |dot: usize| (width * 9 / 10 / (6 * dot)).max(1);
+    let prompt = or_mark(prompt);
     let (writing, strength) = match variant {
-        0 => {
-            let dot = (width / 208).max(1);
-            (Writing::new(prompt, (fitting(dot), 2), dot, width / 20, height - 20 * dot), 1.0)
-        }
+        0 => (foot(prompt, width, height), 1.0),
         1 => {
             let dot = (width / 96).max(1);
-            (Writing::new(prompt, (fitting(dot), 3), dot, width / 20, height * 3 / 10), 1.0)
+            (Writing::new(prompt, (fitting(width, dot), 3), dot, width / 20, height * 3 / 10), 1.0)
         }
-        _ => {
-            let dot = (width / 160).max(1);
-            (Writing::new(MARK, (8, 1), dot, width - 50 * dot, height / 16), 0.5)
-        }
+        _ => (corner(width, height), 0.5),
     };
+    laid(clip, frames, &writing, |_| strength)
+}
+
+/// Writing that the first frame does not have: the prompt from a quarter on; a mark that fades in over half of the time; the
+/// prompt now and then, eight frames each.
+pub(super) fn late(clip: &Yuv420Clip, frames: usize, prompt: &str, variant: usize) -> Yuv420Clip {
+    let (width, height) = (clip.width(), clip.height());
+    let prompt = foot(or_mark(prompt), width, height);
+    match variant {
+        0 => laid(clip, frames, &prompt, |t| if t >= frames / 4 && t > 0 { 1.0 } else { 0.0 }),
+        1 => laid(clip, frames, &corner(width, height), |t| (1.6 * t as f32 / frames as f32).min(0.8)),
+        _ => laid(clip, frames, &prompt, |t| if t / 8 % 2 == 1 { 1.0 } else { 0.0 }),
+    }
+}
+
+/// The clip under a writing whose strength depends on the frame.
+fn laid(
+    clip: &Yuv420Clip,
+    frames: usize,
+    writing: &Writing,
+    strength: impl Fn(usize) -> f32 + Sync,
+) -> Yuv420Clip {
     painted(clip, frames, |canvas| {
         let step = canvas.step() as usize;
+        let strength = strength(canvas.frame);
         let mut plane = canvas.of(clip, canvas.frame).to_vec();
         for (i, value) in plane.iter_mut().enumerate() {
             let (x, y) = (i % canvas.width * step, i / canvas.width * step);
@@ -167,6 +204,30 @@ mod tests {
                 1 => assert!(*top > 30 && *bottom < 100, "in the middle"),
                 _ => assert!(*bottom < 30, "in the corner"),
             }
+        }
+    }
+
+    #[test]
+    fn late_writing_is_not_on_the_first_frame_and_comes_as_it_says() {
+        let texture = Texture::new(5);
+        let clean = clip((208, 120, 32), |t, x, y| texture.at(x + 2.0 * t as f32, y));
+        for variant in 0..3 {
+            let made = late(&clean, 32, "", variant);
+            let changed = |t: usize| {
+                made.frame(t)
+                    .y
+                    .iter()
+                    .zip(clean.frame(t).y)
+                    .map(|(a, b)| u64::from(a.abs_diff(*b)))
+                    .sum::<u64>()
+            };
+            let seen = [0, 4, 7, 8, 15, 16, 23, 24, 31].map(|t| changed(t) > 0);
+            let expected = match variant {
+                0 => [false, false, false, true, true, true, true, true, true],
+                1 => [false, true, true, true, true, true, true, true, true],
+                _ => [false, false, false, true, true, false, false, true, true],
+            };
+            assert_eq!(seen, expected, "variant {variant}");
         }
     }
 

@@ -163,9 +163,17 @@ pub fn pan_zoom(clip: &ClipMeasures, reference: &ClipMeasures, gate: &PanZoomGat
     finding(GateId::G4, numbers, fired, gate.mode, reason)
 }
 
-/// G12 by content: bars at opposite edges in every sampled frame that the given first frame lacks.
-pub fn letterbox(clip: &ClipMeasures, first_frame: &Yuv420Clip, gate: &BorderGate) -> GateFinding {
-    let given = border::bars(first_frame.frame(0).y, first_frame.width(), first_frame.height());
+/// G12 by content: bars at opposite edges throughout a half of the clip that neither the given first frame nor the reference
+/// has.
+pub fn letterbox(
+    clip: &ClipMeasures,
+    (first_frame, reference): (&Yuv420Clip, Option<&ClipMeasures>),
+    gate: &BorderGate,
+) -> GateFinding {
+    let own = border::bars(first_frame.frame(0).y, first_frame.width(), first_frame.height());
+    let real = reference.map_or(own, |reference| reference.bars);
+    let given =
+        Bars { letterbox: own.letterbox.max(real.letterbox), pillarbox: own.pillarbox.max(real.pillarbox) };
     let found: Bars = clip.bars;
     let limit = gate.thickness;
     let fired = found.letterbox >= given.letterbox.saturating_add(limit)
@@ -177,7 +185,7 @@ pub fn letterbox(clip: &ClipMeasures, first_frame: &Yuv420Clip, gate: &BorderGat
         ("given_pillarbox", i64::from(given.pillarbox)),
     ];
     let reason = format!(
-        "bars of {} rows and {} columns, the given first frame has {} and {}",
+        "bars of {} rows and {} columns, given first frame and reference have {} and {}",
         found.letterbox, found.pillarbox, given.letterbox, given.pillarbox
     );
     finding(GateId::G12, numbers, fired, gate.mode, reason)
