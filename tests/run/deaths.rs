@@ -127,7 +127,12 @@ fn every_actor_dies_once_and_the_round_is_closed_and_paid() {
     let runtime =
         || tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("an async runtime");
     actix_rt::System::with_tokio_rt(runtime).block_on(async {
-        let world = World::start().await;
+        // Time for the deaths, for a dispute about copies, and for payment before the next round ends.
+        let mut rules = small_rules();
+        rules.schedule.round_interval_blocks = 160;
+        rules.schedule.answer_within_blocks = 60;
+        rules.schedule.settle_within_blocks = 120;
+        let world = World::start_by(&rules, 250).await;
         let parts = parts(&world).await;
         // Marks of handlers that run on the actors' own thread: sync_roster of MinerRegistry, `open: ` of
         // RoundClock (after the plan is journalled, before anybody is asked), and one of each stage.

@@ -49,7 +49,10 @@ impl RoundClock {
                     // A crash can lie between the plan and the rows of miners that cannot be asked, and between
                     // a score and the earlier round that its clip comes from.
                     self.settle_those_out(round, ctx);
-                    let miners = self.state.round(round).map(|round| round.tickets.keys().copied().collect());
+                    let miners = self
+                        .state
+                        .round(round)
+                        .map(|round| round.tickets.keys().copied().collect::<Vec<_>>());
                     for hotkey in miners.unwrap_or_default() {
                         self.note_if_returned(round, hotkey, ctx);
                     }
