@@ -15,7 +15,7 @@ export CARGO_TARGET_DIR ?= $(LEOMA_CACHE)/target
 LEOMA := $(CARGO_TARGET_DIR)/debug/leoma
 DEMO_ROUNDS ?= 2
 # Milliseconds between blocks; miners have 60 blocks to answer. A slow machine needs more.
-DEMO_BLOCK_MS ?= 1200
+DEMO_BLOCK_MS ?= 1300
 
 .PHONY: help demo test build setup lint bench clean
 
