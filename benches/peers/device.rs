@@ -16,8 +16,12 @@ use leoma::{
             difference::pair_differences,
             flow::{self, Direction, Fates, Field},
             layers::explain,
+            looks::looks,
+            mosaic::mosaic,
             motion::{Fields, Pyramid, motion_fields},
+            octaves::octaves,
             ssim::ssim,
+            strokes::{Origin, strokes},
             temporal::{Warped, Way, flicker_blocks, lattices, match_blocks, warp},
         },
         port::Scorer as _,
@@ -25,7 +29,7 @@ use leoma::{
     },
     quality::{
         frame::Yuv420Clip,
-        measure::{BAR_STEP, GRID_STEP, LONGEST_CYCLE},
+        measure::{BAR_STEP, GRID_STEP, LONGEST_CYCLE, OCTAVE_STEP},
         temporal::affine::Global,
     },
 };
@@ -38,6 +42,7 @@ struct Stages {
     /// The given first frame and the clip's.
     firsts: Planes,
     pyramid: Pyramid,
+    origin: Origin,
     motion: Fields,
     fields: [Field; 2],
     fates: [Fates; 2],
@@ -55,7 +60,8 @@ impl Stages {
         let motion = motion_fields(device, &pyramid)?;
         let fields = there_and_back(device, &pyramid.half)?;
         let (fates, warped) = (fates_of(device, &fields)?, warped_of(device, &pyramid.half, &fields)?);
-        Ok(Self { frames, firsts, pyramid, motion, fields, fates, warped })
+        let origin = Origin::of(device, &inputs.clip)?;
+        Ok(Self { frames, firsts, pyramid, origin, motion, fields, fates, warped })
     }
 
     /// Waits for all recorded work by reading something small.
@@ -179,6 +185,17 @@ fn planes() -> Vec<Kernel> {
         }),
         ("device-border", |device, stages| {
             border::bars(device, &stages.frames, BAR_STEP as u32)?.read(device).map(drop)
+        }),
+        ("device-looks", |device, stages| {
+            let smaller = [&stages.pyramid.half, &stages.pyramid.quarter];
+            looks(device, &stages.frames, smaller, GRID_STEP as u32)?.read(device).map(drop)
+        }),
+        ("device-mosaic", |device, stages| mosaic(device, &stages.frames)?.read(device).map(drop)),
+        ("device-octaves", |device, stages| {
+            octaves(device, &stages.frames, &stages.pyramid.half, OCTAVE_STEP as u32)?.read(device).map(drop)
+        }),
+        ("device-strokes", |device, stages| {
+            strokes(device, &stages.pyramid.half, &stages.origin)?.read(device).map(drop)
         }),
         ("device-color_distance", |device, stages| {
             color_distance(device, &stages.firsts)?.read(device).map(drop)

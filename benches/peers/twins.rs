@@ -10,9 +10,13 @@ use leoma::quality::{
     difference::block_sums,
     flow::{Field, FlowPair, Pyramid, consistency::fates, flow},
     layers::explain,
-    measure::{BAR_STEP, GRID_STEP, LONGEST_CYCLE},
+    looks::Looks,
+    measure::{BAR_STEP, GRID_STEP, LONGEST_CYCLE, OCTAVE_STEP},
+    mosaic::Mosaic,
     motion::{LumaPyramid, MotionField, motion_field},
+    octaves::octaves,
     ssim::{SSIM_BITS, ssim},
+    strokes,
     temporal::{
         affine::{Global, Lattice},
         warp::{Warped, flicker_blocks, match_blocks, warp},
@@ -146,6 +150,19 @@ fn planes() -> Vec<Kernel> {
         ("border", |inputs, _| {
             let (width, height) = inputs.size();
             each(inputs.clip.len().div_ceil(BAR_STEP), |i| bars(inputs.luma(i * BAR_STEP), width, height));
+        }),
+        ("looks", |inputs, _| drop(black_box(Looks::of(&inputs.clip, inputs.clip.len())))),
+        ("mosaic", |inputs, _| drop(black_box(Mosaic::of(&inputs.clip, inputs.clip.len())))),
+        ("octaves", |inputs, stages| {
+            let (width, height) = inputs.size();
+            each(inputs.clip.len().div_ceil(OCTAVE_STEP), |i| {
+                let t = i * OCTAVE_STEP;
+                octaves(inputs.luma(t), &stages.half[t], width, height)
+            });
+        }),
+        ("strokes", |inputs, stages| {
+            let half = |t: usize| stages.half[t].clone();
+            drop(black_box(strokes::of_halves(inputs.clip.len(), stages.half_size(), half)));
         }),
         ("color_distance", |inputs, _| {
             let ((width, height), given) = (inputs.size(), inputs.first_frame.frame(0));

@@ -53,10 +53,10 @@ pub struct CopyBook {
 const LEAST_PART: i64 = 8;
 
 /// Whether two clips change alike, where the rules let that decide. The less there is to go by the nearer they must be,
-/// down to two thirds of the limit: where little changes honest clips resemble each other and codecs weigh more.
+/// down to half the limit: where little changes honest clips resemble each other and codecs weigh more.
 pub fn same_track(one: &TrackChanges, other: &TrackChanges, gate: &CopyGate) -> bool {
     let change = one.size().min(other.size());
-    let most = gate.unlike * change.clamp(2 * gate.change / 3, gate.change) / gate.change.max(1);
+    let most = gate.unlike * change.clamp(gate.change / 2, gate.change) / gate.change.max(1);
     gate.mode == GateMode::Decides
         && change * LEAST_PART >= gate.change
         && one.distance(other, most).is_some_and(|found| found.unlike <= most)

@@ -276,7 +276,7 @@ pub struct CopyGate {
     pub mode: GateMode,
     /// How unlike two tracks may be that show one clip, in 1/1000 of their changes, where ...
     pub unlike: i64,
-    /// ... both change by this much or more on average, in 1/256 level; in proportion less, down to two thirds, where
+    /// ... both change by this much or more on average, in 1/256 level; in proportion less, down to half, where
     /// one changes less.
     pub change: i64,
     /// Earlier rounds whose clips are compared too.

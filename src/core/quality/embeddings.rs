@@ -60,8 +60,10 @@ pub trait FrameModels: Send + Sync + Debug {
     /// # Errors
     /// When the networks could not answer; never the miner's fault.
     fn likeness(&self, given: &Yuv420Clip, clip: &Yuv420Clip, frames: usize) -> Result<Likeness, ModelError>;
-    /// Which text model there is, if any.
-    fn text_rules(&self) -> Option<TextModelRules>;
+    /// Which text model there is; none unless said otherwise.
+    fn text_rules(&self) -> Option<TextModelRules> {
+        None
+    }
     /// How likely a prompt is for frames of a clip, each shown in its sample's views.
     ///
     /// `shown`: the frame of each sample, `prompt::view::samples` for a clip and as many zeros for the given frame.
@@ -70,10 +72,12 @@ pub trait FrameModels: Send + Sync + Debug {
     /// When there is no text model or it could not answer; never the miner's fault.
     fn likelihoods(
         &self,
-        question: &PromptQuestion,
-        clip: &Yuv420Clip,
-        shown: &[usize],
-    ) -> Result<Likelihoods, ModelError>;
+        _question: &PromptQuestion,
+        _clip: &Yuv420Clip,
+        _shown: &[usize],
+    ) -> Result<Likelihoods, ModelError> {
+        Err(ModelError::MissingText)
+    }
     /// How they have fared.
     fn health(&self) -> ModelHealth;
 }
@@ -261,14 +265,6 @@ mod tests {
             }
             fn text_rules(&self) -> Option<TextModelRules> {
                 self.1
-            }
-            fn likelihoods(
-                &self,
-                _: &PromptQuestion,
-                _: &Yuv420Clip,
-                _: &[usize],
-            ) -> Result<Likelihoods, ModelError> {
-                Err(ModelError::MissingText)
             }
             fn health(&self) -> ModelHealth {
                 ModelHealth::default()
