@@ -138,9 +138,9 @@ fn every_actor_dies_once_and_the_round_is_closed_and_paid() {
         // RoundClock (after the plan is journalled, before anybody is asked), and one of each stage.
         let marks = ["sync_roster", "open", "ask_miners", "decode", "score", "set_weights"];
         let reaper = Reaper { doomed: Mutex::new(marks.into_iter().collect()) };
-        // tracing asks the subscribers of a callsite once, and with one subscriber in the process it asks on whichever thread comes by
-        // first: another story's, which has none, would switch the callsite off for all. So every thread gets one that hears nothing.
-        let _other_threads = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+        // tracing remembers one answer per callsite. While there is one subscriber in the process it asks the current thread's,
+        // so another story's thread, which has none, would switch off what it meets first; a second one makes it ask both.
+        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
         // For this thread only: that is where actors handle messages.
         let _here = tracing::subscriber::set_default(tracing_subscriber::registry().with(reaper));
         let (book, board) = (Arc::clone(&parts.book), Arc::clone(&parts.board));

@@ -50,7 +50,7 @@ pub struct CopyBook {
 }
 
 /// Below this part of the change that the rules name there is nothing to go by.
-const LEAST_PART: i64 = 8;
+const LEAST_PART: i64 = 16;
 
 /// Whether two clips change alike, where the rules let that decide. The less there is to go by the nearer they must be,
 /// down to half the limit: where little changes honest clips resemble each other and codecs weigh more.
