@@ -10,8 +10,8 @@ use leoma_core::{
     },
     quality::{
         frame::Yuv420Clip,
-        opponents::{PreparedTask, TaskInput, standing},
-        verdict::{JudgeInput, Verdict, judge, judge_measured},
+        opponents::{Known, PreparedTask, TaskInput, standing},
+        verdict::{JudgeInput, Verdict, judge, judge_measured, read_measured},
     },
 };
 use proptest::prelude::*;
@@ -317,6 +317,10 @@ fn a_task_that_was_measured_before_gives_the_verdict_of_one_that_was_not() {
     };
     let whole = judge_measured(&input, task).expect("fits");
     assert_eq!(judge_measured(&input, Some(&task.reference)).expect("fits"), whole, "only the reference was");
+    // Evidence reads the same verdict, whoever measures the opponents.
+    for known in [Known::from(task), Known::from(Some(&task.reference))] {
+        assert_eq!(read_measured(&input, known).expect("fits").verdict, whole);
+    }
 }
 
 #[test]

@@ -150,8 +150,16 @@ pub fn judge_by<'a, M: Measure>(
     task: impl Into<Known<'a>>,
     measure: &mut M,
 ) -> Result<Verdict, JudgeError<M::Error>> {
+    Ok(read_by(input, task.into(), measure)?.0)
+}
+
+/// The verdict, and the raw values behind it unless a gate decided before they were read.
+fn read_by<M: Measure>(
+    input: &JudgeInput,
+    task: Known,
+    measure: &mut M,
+) -> Result<(Verdict, Option<RawTerms>), JudgeError<M::Error>> {
     check_shapes(input)?;
-    let task: Known = task.into();
     let reference = task.reference;
     let request = &input.rules.request;
     let frames = request.frames as usize;
@@ -161,7 +169,7 @@ pub fn judge_by<'a, M: Measure>(
         gates::too_short(input.clip.len(), frames),
     ];
     if let Some(decided) = by_shape.into_iter().find(GateFinding::decided) {
-        return Ok(gated(decided));
+        return Ok((gated(decided), None));
     }
     let clip = measure.clip(input.clip, frames).map_err(JudgeError::Measure)?;
     let mut findings = vec![
@@ -173,30 +181,35 @@ pub fn judge_by<'a, M: Measure>(
     ];
     findings.extend(gates::of_whole_clips(&clip, reference, &scoring.gates));
     if let Some(decided) = findings.iter().position(GateFinding::decided) {
-        return Ok(gated(findings.swap_remove(decided)));
+        return Ok((gated(findings.swap_remove(decided)), None));
     }
     findings.extend(reference.map(|r| gates::pan_zoom(&clip, r, &scoring.gates.pan_zoom)));
     let first = measure.first_frame(input.first_frame, input.clip).map_err(JudgeError::Measure)?;
-    let mut raw = RawTerms::of(&first, &clip, reference, &scoring.dynamics);
-    raw.camera = camera_reading(input.prompt, input.rules, &clip, reference);
-    let raw = with_models(raw, input, &task)?;
+    let models = embeddings::named(scoring, input.models)?;
+    let raw = raw_terms(input, &task, (&first, &clip), models)?;
     let mut scores = terms::score_terms(&raw, scoring);
     cap_pan_zoom(&mut scores, &findings, scoring);
     let gates = findings.into_iter().map(|f| (f.gate, f.reading)).collect();
     let opponents = against_opponents(input, (&first, &clip), task, measure).map_err(JudgeError::Measure)?;
     let mut card = card(scores, gates, opponents, (input.clip.digest(), scoring));
     card.track = track::of(&clip.mosaic);
-    Ok(Verdict::Scored(Box::new(with_text(card, input, &task)?)))
+    let card = with_text(card, input, &task, models)?;
+    Ok((Verdict::Scored(Box::new(card)), Some(raw)))
 }
 
-/// Adds what the networks that the rules name read of the clip, and of the reference if nobody read it before.
-fn with_models(raw: RawTerms, input: &JudgeInput, task: &Known) -> Result<RawTerms, ModelError> {
+/// Raw values of a measured clip's terms, with what networks read of the clip, and of the reference if nobody read it before.
+fn raw_terms(
+    input: &JudgeInput,
+    task: &Known,
+    (first, clip): (&FirstFrameMeasures, &ClipMeasures),
+    models: Option<&dyn FrameModels>,
+) -> Result<RawTerms, ModelError> {
     let rules = input.rules;
-    let Some(models) = embeddings::named(&rules.scoring, input.models)? else {
-        return Ok(raw);
-    };
+    let mut raw = RawTerms::of(first, clip, task.reference, &rules.scoring.dynamics);
+    raw.camera = camera_reading(input.prompt, rules, clip, task.reference);
+    let Some(models) = models else { return Ok(raw) };
     let (given, frames) = (input.first_frame, rules.request.frames as usize);
-    let clip = ModelReading::of(models, given, input.clip, frames)?;
+    let ours = ModelReading::of(models, given, input.clip, frames)?;
     let measured;
     let reference: Option<&Likeness> = match (task.likeness, input.reference) {
         (Some(known), _) => Some(known),
@@ -206,13 +219,17 @@ fn with_models(raw: RawTerms, input: &JudgeInput, task: &Known) -> Result<RawTer
         }
         (None, None) => None,
     };
-    Ok(raw.with_models(Some(&clip), reference))
+    Ok(raw.with_models(Some(&ours), reference))
 }
 
 /// The card with the axis of the text model that the rules name, where there is a reference.
-fn with_text(card: ScoreCard, input: &JudgeInput, task: &Known) -> Result<ScoreCard, ModelError> {
+fn with_text(
+    card: ScoreCard,
+    input: &JudgeInput,
+    task: &Known,
+    models: Option<&dyn FrameModels>,
+) -> Result<ScoreCard, ModelError> {
     let scoring = &input.rules.scoring;
-    let models = embeddings::named(scoring, input.models)?;
     let (Some(rules), Some(models), Some(asked)) = (&scoring.text, models, input.task()) else {
         return Ok(card);
     };
@@ -267,7 +284,7 @@ fn against_opponents<M: Measure>(
 pub struct Readings {
     /// The verdict that a round would give.
     pub verdict: Verdict,
-    /// Raw values and scores with gates and caps off; `None` where the clip does not have the asked size.
+    /// Raw values and scores with gates, caps and the text model off; `None` where the clip does not have the asked size.
     pub terms: Option<(RawTerms, TermScores)>,
 }
 
@@ -281,45 +298,41 @@ pub fn read_measured<'a>(
 ) -> Result<Readings, JudgeError<Infallible>> {
     let task = task.into();
     let mut kept = Kept::default();
-    let verdict = judge_by(input, task, &mut kept)?;
-    let given = input.first_frame;
+    let (verdict, raw) = read_by(input, task, &mut kept)?;
+    let (given, scoring) = (input.first_frame, &input.rules.scoring);
     let same_size = (input.clip.width(), input.clip.height()) == (given.width(), given.height());
-    let readable = same_size && !input.clip.is_empty();
-    let read = || -> Result<_, JudgeError<Infallible>> {
-        let frames = input.rules.request.frames as usize;
-        let clip = kept.clip.unwrap_or_else(|| ClipMeasures::of(input.clip, frames));
-        let first = kept.first.unwrap_or_else(|| FirstFrameMeasures::of(given, input.clip));
-        let mut raw = RawTerms::of(&first, &clip, task.reference, &input.rules.scoring.dynamics);
-        raw.camera = camera_reading(input.prompt, input.rules, &clip, task.reference);
-        let raw = with_models(raw, input, &task)?;
-        Ok((raw, terms::score_terms(&raw, &input.rules.scoring)))
+    let raw = match raw {
+        Some(raw) => Some(raw),
+        None if same_size && !input.clip.is_empty() => {
+            let frames = input.rules.request.frames as usize;
+            let clip = kept.0.unwrap_or_else(|| ClipMeasures::of(input.clip, frames));
+            let first = FirstFrameMeasures::of(given, input.clip);
+            let models = embeddings::named(scoring, input.models)?;
+            Some(raw_terms(input, &task, (&first, &clip), models)?)
+        }
+        None => None,
     };
-    let terms = readable.then(read).transpose()?;
-    Ok(Readings { verdict, terms })
+    Ok(Readings { verdict, terms: raw.map(|raw| (raw, terms::score_terms(&raw, scoring))) })
 }
 
-/// The twins, with what they measured first kept: that is the clip, opponents come later.
+/// The twins, with the clip that they measured first kept: opponents come later.
 #[derive(Default)]
-struct Kept {
-    clip: Option<ClipMeasures>,
-    first: Option<FirstFrameMeasures>,
-}
+struct Kept(Option<ClipMeasures>);
 
 impl Measure for Kept {
     type Error = Infallible;
 
     fn clip(&mut self, clip: &Yuv420Clip, frames: usize) -> Result<ClipMeasures, Self::Error> {
         let found = ClipMeasures::of(clip, frames);
-        Ok(self.clip.get_or_insert_with(|| found.clone()).clone())
+        self.0.get_or_insert_with(|| found.clone());
+        Ok(found)
     }
     fn first_frame(
         &mut self,
         given: &Yuv420Clip,
         clip: &Yuv420Clip,
     ) -> Result<FirstFrameMeasures, Self::Error> {
-        let found = FirstFrameMeasures::of(given, clip);
-        self.first.get_or_insert(found);
-        Ok(found)
+        Twins.first_frame(given, clip)
     }
 }
 
