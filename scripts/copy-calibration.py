@@ -1,26 +1,31 @@
 #!/usr/bin/env python3
 """How far copies of a clip and other honest clips of the same task are from it, by the track of G8 and by hashes of frames.
 
-    python scripts/copy-calibration.py BIN SOURCE[@SECONDS]...
+    python scripts/copy-calibration.py measure BIN SOURCE[@SECONDS]... > tracks.jsonl
+    python scripts/copy-calibration.py table tracks.jsonl
 
 BIN is the example `gate-calibration` (cargo build -p leoma-film --example gate-calibration), which makes the stand-ins.
-Prints a line of JSON per source: distances in 1/1000 (`domain::track`), the limit that the rules give them, mean differing
-bits of the 64-bit hashes (`quality::perceptual`) from frame 16 on. Needs ffmpeg and numpy. Written from the
-definition, not from the Rust code.
+`measure` makes them and their copies and prints a line of JSON per source: all tracks (`domain::track`), and mean differing
+bits of the 64-bit hashes (`quality::perceptual`) from frame 16 on. `table` prints what the limits in config/rules.toml make
+of them: the table of docs/copies.md, and the nearest pairs. Needs ffmpeg and numpy. Written from the definition, not from the
+Rust code.
 """
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import tomllib
+from pathlib import Path
 
 import numpy as np
 
 W, H, N, FPS = 832, 480, 81, 16
-COLUMNS, ROWS, SAMPLES, LAG = 13, 6, 17, 4
-UNLIKE, CHANGE = 300, 512  # config/rules.toml
+COLUMNS, ROWS, SAMPLES, FIRST = 13, 6, 17, 4
+with open(Path(__file__).resolve().parent.parent / "config/rules.toml", "rb") as rules:
+    GATE = tomllib.load(rules)["scoring"]["gates"]["copy"]
 STAND_INS = {"sharp": (1.0, 0.0, 17), "lively": (1.3, 0.2, 23), "soft": (0.7, 0.45, 29)}
-PACES = [0.99, 0.98, 0.95, 1.2]
+PACES = [0.99, 0.98, 0.95, 0.9, 1.1, 1.2]
 COPIES = {
     "crf18": (18, None), "crf26": (26, None), "crf32": (32, None), "crf40": (40, None),
     "half_size": (20, "scale=416:240,scale=832:480:flags=bicubic"),
@@ -30,7 +35,7 @@ COPIES = {
     "brightness": (20, "eq=brightness=0.04"), "contrast": (20, "eq=contrast=1.1"), "gamma": (20, "eq=gamma=1.15"),
     "saturation": (20, "eq=saturation=1.3"), "hue": (20, "hue=h=15"), "mirror": (20, "hflip"),
     "noise": (20, "noise=alls=12:allf=t"), "sharpen": (20, "unsharp"), "blur": (20, "gblur=1.5"),
-    "vignette": (20, "vignette=PI/5"),
+    "vignette": (20, "vignette=PI/5"), "tempo_0.9": (20, f"setpts=PTS/0.9,fps={FPS}"),
 }
 
 
@@ -61,23 +66,8 @@ def means(luma, rows, columns):
 
 
 def track(frames):
-    times = [(N - 1) * (i + LAG) // (SAMPLES - 1 + LAG) for i in range(SAMPLES)]
+    times = [(N - 1) * (i + FIRST) // (SAMPLES - 1 + FIRST) for i in range(SAMPLES)]
     return np.rint(16 * means(frames[times, :H].astype(np.float64), ROWS, COLUMNS))
-
-
-def changes(values):
-    change = values[LAG:] - values[:-LAG]
-    return change - change.mean((1, 2), keepdims=True)
-
-
-def unlike(one, other):
-    found = []
-    for mirrored in (one, one[:, :, ::-1]):
-        for ahead in (-1, 0, 1):
-            a, b = changes(mirrored), changes(other)
-            a, b = a[max(0, -ahead):len(a) - max(0, ahead)], b[max(0, ahead):len(b) - max(0, -ahead)]
-            found.append(np.abs(a - b).sum() * 2000 / max(np.abs(a).sum() + np.abs(b).sum(), 1))
-    return int(min(found))
 
 
 def bits(frames):
@@ -85,7 +75,7 @@ def bits(frames):
     return grid[:, :, :-1] < grid[:, :, 1:]
 
 
-def main(binary, sources):
+def measure(binary, sources):
     for source in sources:
         path, _, start = source.partition("@")
         with tempfile.TemporaryDirectory() as folder:
@@ -100,29 +90,28 @@ def main(binary, sources):
                 return encoded(np.fromfile(made, np.uint8).reshape(N, H * 3 // 2, W), crf, None, folder)
 
             honest = {name: stand_in(*style) for name, style in STAND_INS.items()}
-            paces = {f"pace_{pace}": track(stand_in(pace, 0.0, 17)) for pace in PACES}
             tracks = {name: track(clip) for name, clip in honest.items()}
+            tracks |= {f"pace_{pace}": track(stand_in(pace, 0.0, 17)) for pace in PACES}
             hashes = {name: bits(clip) for name, clip in honest.items()}
-            size = lambda name: float(np.abs(changes(tracks[name])).mean() * 16)
-            limit = {name: int(UNLIKE * min(max(size(name), CHANGE / 2), CHANGE) / CHANGE) for name in honest}
-            copies, copied_bits = {}, {}
+            differ = lambda one, other: round(float((one != other).sum((1, 2)).mean()), 1)
+            differing = {f"{a}/{b}": differ(hashes[a], hashes[b]) for a, b in PAIRS}
             for name in ("sharp", "soft"):
                 clip = honest[name]
                 made = {kind: encoded(clip, crf, filters, folder) for kind, (crf, filters) in COPIES.items()}
                 for shift in (1, 3, 6):
                     made[f"shift_{shift}"] = encoded(clip[np.minimum(np.arange(N) + shift, N - 1)], 20, None, folder)
-                copies[name] = {kind: unlike(tracks[name], track(copy)) for kind, copy in made.items()}
-                copied_bits[name] = {kind: round(float((hashes[name] != bits(copy)).sum((1, 2)).mean()), 1)
-                                     for kind, copy in made.items()}
-            pairs = [("sharp", "lively"), ("sharp", "soft"), ("lively", "soft")]
-            print(json.dumps({
-                "source": source, "change": {name: round(size(name)) for name in honest}, "limit": limit, "copies": copies,
-                "honest": {f"{a}/{b}": unlike(tracks[a], tracks[b]) for a, b in pairs},
-                "same_model": {name: unlike(tracks["sharp"], other) for name, other in paces.items()},
-                "hash_copies": copied_bits,
-                "hash_honest": {f"{a}/{b}": round(float((hashes[a] != hashes[b]).sum((1, 2)).mean()), 1) for a, b in pairs},
-            }), flush=True)
+                tracks |= {f"{name}:{kind}": track(copy) for kind, copy in made.items()}
+                differing |= {f"{name}:{kind}": differ(hashes[name], bits(copy)) for kind, copy in made.items()}
+            window = f"{Path(path).stem}@{start or 0}"
+            flat = {name: values.astype(int).ravel().tolist() for name, values in tracks.items()}
+            print(json.dumps({"source": window, "hash_bits": differing, "tracks": flat}), flush=True)
 
+
+PAIRS = [("sharp", "lively"), ("sharp", "soft"), ("lively", "soft")]
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    match sys.argv[1:]:
+        case ["measure", binary, *sources]:
+            measure(binary, sources)
+        case _:
+            sys.exit(__doc__)

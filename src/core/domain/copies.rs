@@ -10,7 +10,7 @@ use super::{
     ids::{Digest, Hotkey, RoundId},
     roster::Precedence,
     scoring::{CopyGate, GateMode},
-    track::{ClipTrack, TrackChanges},
+    track::{ClipTrack, Step, TrackChanges},
 };
 
 /// What makes a clip the same as another.
@@ -52,14 +52,29 @@ pub struct CopyBook {
 /// Below this part of the change that the rules name there is nothing to go by.
 const LEAST_PART: i64 = 16;
 
-/// Whether two clips change alike, where the rules let that decide. The less there is to go by the nearer they must be,
-/// down to half the limit: where little changes honest clips resemble each other and codecs weigh more.
+/// Whether two clips change alike, and the rules let that decide.
 pub fn same_track(one: &TrackChanges, other: &TrackChanges, gate: &CopyGate) -> bool {
-    let change = one.size().min(other.size());
-    let most = gate.unlike * change.clamp(gate.change / 2, gate.change) / gate.change.max(1);
-    gate.mode == GateMode::Decides
-        && change * LEAST_PART >= gate.change
-        && one.distance(other, most).is_some_and(|found| found.unlike <= most)
+    gate.mode == GateMode::Decides && alike(one, other, gate)
+}
+
+/// Whether two clips change alike, over the short step or the long one. The less changes over the short step the nearer
+/// they must be there, down to half the limit: honest clips resemble each other then.
+pub fn alike(one: &TrackChanges, other: &TrackChanges, gate: &CopyGate) -> bool {
+    let change = one.over(Step::Short).size().min(other.over(Step::Short).size());
+    let unlike = gate.unlike * change.clamp(gate.change / 2, gate.change) / gate.change.max(1);
+    change * LEAST_PART >= gate.change && within(one, other, [unlike, gate.unlike_long])
+}
+
+/// Whether two clips change alike where doubt speaks for that: by the full limit, however little changes.
+pub fn alike_in_doubt(one: &TrackChanges, other: &TrackChanges, gate: &CopyGate) -> bool {
+    within(one, other, [gate.unlike, gate.unlike_long])
+}
+
+/// Whether the changes over the short step or those over the long one are no farther apart than the limit of each.
+fn within(one: &TrackChanges, other: &TrackChanges, [short, long]: [i64; 2]) -> bool {
+    [(Step::Short, short), (Step::Long, long)].into_iter().any(|(step, most)| {
+        one.over(step).distance(other.over(step), most).is_some_and(|found| found.unlike <= most)
+    })
 }
 
 impl CopyBook {
@@ -158,7 +173,9 @@ mod tests {
     use super::*;
     use crate::domain::{
         ids::{BlockNumber, Uid},
+        rules::Rules,
         testing::{moving_track, track_gate},
+        track::{CELLS, COLUMNS, SAMPLES},
     };
 
     fn clip(key: u8, block: u64, file: u8, frames: u8) -> ClipIdentity {
@@ -209,6 +226,48 @@ mod tests {
         assert_eq!(find_copies(&clips, &advisory), lost(&[(3, 1)]), "equal files decide all the same");
     }
 
+    /// A slope of light that slides by `pace` percent of a level in the time of a sample, with an encoder's noise.
+    fn slow(noise: u64, pace: i64) -> TrackChanges {
+        let mut state = noise;
+        let mut grain = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 62) as i64
+        };
+        let value = |index: usize| {
+            let (sample, column) = (index / CELLS, index % COLUMNS);
+            let slid = pace * 16 * sample as i64 / 100;
+            (1000 + 40 * column as i64 + if column < COLUMNS / 2 { slid } else { -slid } + grain()) as u16
+        };
+        ClipTrack::new((0..SAMPLES * CELLS).map(value).collect()).expect("a track").changes()
+    }
+
+    #[test]
+    fn a_slow_copy_is_known_by_the_long_step_and_an_honest_clip_as_slow_is_not() {
+        let gate = Rules::embedded().scoring.gates.copy;
+        let (clip, copy) = (slow(1, 10), slow(2, 10));
+        let over = |other: &TrackChanges, step| {
+            clip.over(step).distance(other.over(step), 2_000).expect("they change")
+        };
+        let short = over(&copy, Step::Short);
+        assert!(short.unlike > gate.unlike / 2 && short.change < gate.change / 4, "{short:?}");
+        assert!(same_track(&clip, &copy, &gate), "{:?}", over(&copy, Step::Long));
+        for pace in [13, 7, -10] {
+            let other = slow(3, pace);
+            assert!(!same_track(&clip, &other, &gate), "{pace}: {:?}", over(&other, Step::Long));
+        }
+        let before = CopyGate { unlike_long: 0, ..gate };
+        assert!(!same_track(&clip, &copy, &before), "plans of rounds before have the short step alone");
+    }
+
+    #[test]
+    fn less_than_a_sixteenth_of_the_full_change_is_no_evidence_over_a_long_step_either() {
+        let gate = Rules::embedded().scoring.gates.copy;
+        let (clip, copy) = (slow(1, 3), slow(1, 3));
+        assert!(clip.over(Step::Short).size() * LEAST_PART < gate.change);
+        assert!(clip.over(Step::Long).size() * LEAST_PART >= gate.change);
+        assert!(!same_track(&clip, &copy, &gate) && alike_in_doubt(&clip, &copy, &gate));
+    }
+
     #[test]
     fn what_hardly_changes_is_no_evidence() {
         let strict = CopyGate { change: 1 << 20, ..track_gate() };
@@ -235,6 +294,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn neither_of_two_clips_is_the_first(noises in any::<(u64, u64)>(), paces in (2i64..60, 2i64..60)) {
+            let gate = Rules::embedded().scoring.gates.copy;
+            let (one, other) = (slow(noises.0, paces.0), slow(noises.1, paces.1));
+            prop_assert_eq!(alike(&one, &other, &gate), alike(&other, &one, &gate));
+            prop_assert_eq!(alike_in_doubt(&one, &other, &gate), alike_in_doubt(&other, &one, &gate));
+            prop_assert!(!alike(&one, &other, &gate) || alike_in_doubt(&one, &other, &gate));
+        }
+
         #[test]
         fn groups_do_not_depend_on_the_order_in_which_clips_settle(
             made in prop::collection::vec((0u8..4, 0u8..4, 0i64..4), 1..9),

@@ -2,9 +2,10 @@
 //!
 //! `[samples, rows, columns]` mean luma in 1/16 level, from a fifth of the clip to its end: the beginning is alike in all
 //! honest clips of a task, because all begin with the given frame. Two tracks are compared by how their pictures
-//! *change* over four samples (a fifth of the clip), each change without its mean over the picture: brightness, contrast,
-//! colour, a crop and everything that stands still leave that as it was, while two clips that merely begin alike move
-//! differently by then. Compared as they are and mirrored, in step and one sample apart.
+//! *change* over a [`Step`], each change without its mean over the picture: brightness, contrast, colour, a crop and
+//! everything that stands still leave that as it was, while two clips that merely begin alike move differently by then.
+//! Over a short step there is most to tell two clips apart by; in slow scenes it drowns in the noise of encoders, which is
+//! as large over a short step as over a long one. Compared as they are and mirrored, in step and one sample apart.
 //!
 //! Overflow: a change is at most 4080 and counts [`CELLS`] times to stay whole without its mean, twice that without it,
 //! below 2^20; a sum over all cells of all steps stays below 2^31 (i64).
@@ -21,10 +22,6 @@ pub const ROWS: usize = 6;
 pub const COLUMNS: usize = 13;
 /// Values of a picture.
 pub const CELLS: usize = ROWS * COLUMNS;
-/// Samples between the two pictures of a change.
-const LAG: usize = 4;
-/// Changes of a track.
-const STEPS: usize = SAMPLES - LAG;
 /// Samples by which one clip may be ahead of the other.
 const REACH: usize = 1;
 /// One more than the largest value: 255 levels in 1/16 level need twelve bits.
@@ -32,9 +29,31 @@ const VALUES: u16 = 1 << 12;
 /// Digits of the textual form, six bits each, two a value (RFC 4648, table 2).
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/// Samples that would lie before the first one: a fifth of the clip.
+const BEFORE: usize = 4;
+
 /// Frame of a clip that sample `index` shows.
 pub fn frame_of(index: usize, frames: usize) -> usize {
-    frames.saturating_sub(1) * (index + LAG) / (SAMPLES - 1 + LAG)
+    frames.saturating_sub(1) * (index + BEFORE) / (SAMPLES - 1 + BEFORE)
+}
+
+/// The time between the two pictures of a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Four samples, a fifth of the clip: thirteen changes.
+    Short,
+    /// Twelve samples, three fifths of the clip: five changes.
+    Long,
+}
+
+impl Step {
+    /// Samples from one picture to the other.
+    const fn samples(self) -> usize {
+        match self {
+            Step::Short => 4,
+            Step::Long => 12,
+        }
+    }
 }
 
 /// A clip's track.
@@ -46,7 +65,7 @@ pub struct ClipTrack(Arc<[u16]>);
 #[error("a track has {} values below {VALUES}, two digits each", SAMPLES * CELLS)]
 pub struct TrackError;
 
-/// How far two tracks are from each other.
+/// How far two tracks are from each other over a step.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TrackDistance {
     /// Difference of the changes over their mean size, in 1/1000: 0 for one clip, about 1400 for two that have nothing
@@ -73,42 +92,65 @@ impl ClipTrack {
 
     /// Its changes, ready to be compared with many others.
     pub fn changes(&self) -> TrackChanges {
+        TrackChanges { short: self.changes_over(Step::Short), long: self.changes_over(Step::Long) }
+    }
+
+    fn changes_over(&self, step: Step) -> StepChanges {
         let picture = |index: usize| &self.0[index * CELLS..(index + 1) * CELLS];
-        let mut cells = Vec::with_capacity(STEPS * CELLS);
-        for step in 0..STEPS {
-            let pair = || picture(step).iter().zip(picture(step + LAG));
+        let count = SAMPLES - step.samples();
+        let mut cells = Vec::with_capacity(count * CELLS);
+        for first in 0..count {
+            let pair = || picture(first).iter().zip(picture(first + step.samples()));
             let change = |(before, after): (&u16, &u16)| i32::from(*after) - i32::from(*before);
             let total: i32 = pair().map(change).sum();
             cells.extend(pair().map(|both| change(both) * CELLS as i32 - total));
         }
         let sizes =
-            cells.chunks_exact(CELLS).map(|step| step.iter().map(|v| i64::from(v.abs())).sum()).collect();
-        TrackChanges { cells, sizes }
+            cells.chunks_exact(CELLS).map(|change| change.iter().map(|v| i64::from(v.abs())).sum()).collect();
+        StepChanges { cells, sizes }
     }
 
-    /// Distance to another track, and what it was read from.
-    pub fn distance(&self, other: &ClipTrack) -> TrackDistance {
-        self.changes().distance(&other.changes(), i64::MAX).unwrap_or(TrackDistance { unlike: 0, change: 0 })
+    /// Distance to another track over a step, and what it was read from.
+    pub fn distance(&self, other: &ClipTrack, step: Step) -> TrackDistance {
+        let nothing = TrackDistance { unlike: 0, change: 0 };
+        self.changes_over(step).distance(&other.changes_over(step), i64::MAX).unwrap_or(nothing)
     }
 }
 
-/// The changes of a track, [`CELLS`] times 1/16 level.
+/// The changes of a track over both steps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TrackChanges {
-    /// `[steps, rows, columns]`.
-    cells: Vec<i32>,
-    /// Sum of absolute changes of each step.
-    sizes: Vec<i64>,
+    short: StepChanges,
+    long: StepChanges,
 }
 
 impl TrackChanges {
+    /// The changes over one step.
+    pub fn over(&self, step: Step) -> &StepChanges {
+        match step {
+            Step::Short => &self.short,
+            Step::Long => &self.long,
+        }
+    }
+}
+
+/// The changes of a track over one step, [`CELLS`] times 1/16 level.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StepChanges {
+    /// `[changes, rows, columns]`.
+    cells: Vec<i32>,
+    /// Sum of absolute values of each change.
+    sizes: Vec<i64>,
+}
+
+impl StepChanges {
     /// Mean absolute change in 1/256 level.
     pub fn size(&self) -> i64 {
-        self.sizes.iter().sum::<i64>() * 16 / (CELLS * CELLS * STEPS) as i64
+        self.sizes.iter().sum::<i64>() * 16 / (CELLS * self.cells.len()) as i64
     }
 
     /// The least distance under all alignments; `None` when it is greater than `most`, in 1/1000, or neither changes.
-    pub fn distance(&self, other: &TrackChanges, most: i64) -> Option<TrackDistance> {
+    pub fn distance(&self, other: &StepChanges, most: i64) -> Option<TrackDistance> {
         let change = self.size().min(other.size());
         let turns = [(0, 0), (1, 0), (0, 1)].map(|(ahead, behind)| (ahead * REACH, behind * REACH));
         let mut unlike: Option<i64> = None;
@@ -123,21 +165,21 @@ impl TrackChanges {
 
     /// Distance under one alignment unless it exceeds `most`: clips that have nothing to do with each other are given up
     /// after a fifth of them.
-    fn aligned(&self, other: &TrackChanges, skip: (usize, usize), mirrored: bool, most: i64) -> Option<i64> {
-        let steps = STEPS - skip.0 - skip.1;
-        let sum = |sizes: &[i64], from: usize| sizes[from..from + steps].iter().sum::<i64>();
+    fn aligned(&self, other: &StepChanges, skip: (usize, usize), mirrored: bool, most: i64) -> Option<i64> {
+        let count = self.sizes.len() - skip.0 - skip.1;
+        let sum = |sizes: &[i64], from: usize| sizes[from..from + count].iter().sum::<i64>();
         let sizes = sum(&self.sizes, skip.0) + sum(&other.sizes, skip.1);
         // unlike = 1000 * apart / (sizes / 2)
         let budget = most.min(2_000).saturating_mul(sizes) / 2_000;
         let mut apart = 0;
-        let row = |changes: &TrackChanges, step: usize, row: usize| {
-            let from = step * CELLS + row * COLUMNS;
+        let row = |changes: &StepChanges, change: usize, row: usize| {
+            let from = change * CELLS + row * COLUMNS;
             from..(from + COLUMNS).min(changes.cells.len())
         };
-        for step in 0..steps {
+        for change in 0..count {
             for line in 0..ROWS {
-                let mine = &self.cells[row(self, step + skip.0, line)];
-                let theirs = &other.cells[row(other, step + skip.1, line)];
+                let mine = &self.cells[row(self, change + skip.0, line)];
+                let theirs = &other.cells[row(other, change + skip.1, line)];
                 let differ = |(a, b): (&i32, &i32)| i64::from(a.abs_diff(*b));
                 apart += match mirrored {
                     false => mine.iter().zip(theirs).map(differ).sum::<i64>(),
@@ -176,6 +218,8 @@ mod tests {
 
     use super::*;
 
+    const STEPS: [Step; 2] = [Step::Short, Step::Long];
+
     fn drawn(seed: u64, value: impl Fn(usize, usize, usize) -> i64) -> ClipTrack {
         let mut state = seed;
         let mut noise = || {
@@ -213,25 +257,32 @@ mod tests {
             ("mirrored", moving(5, 16, true, 0, 100, 600)),
             ("a sample ahead", moving(6, 16, false, 1, 100, 600)),
         ] {
-            let found = clip.distance(&copy);
-            assert!(found.unlike < 150 && found.change > 256, "{name}: {found:?}");
+            for step in STEPS {
+                let found = clip.distance(&copy, step);
+                assert!(found.unlike < 150 && found.change > 256, "{name}, {step:?}: {found:?}");
+            }
         }
-        assert_eq!(clip.distance(&clip).unlike, 0);
+        assert_eq!(STEPS.map(|step| clip.distance(&clip, step).unlike), [0, 0]);
         for (name, other) in [
             ("another pace", moving(7, 31, false, 0, 100, 600)),
-            ("backwards", moving(8, -16, false, 0, 100, 600)),
+            ("backwards", moving(8, -25, false, 0, 100, 600)),
         ] {
-            let found = clip.distance(&other);
-            assert!(found.unlike > 600, "{name}: {found:?}");
+            for step in STEPS {
+                let found = clip.distance(&other, step);
+                assert!(found.unlike > 600, "{name}, {step:?}: {found:?}");
+            }
         }
     }
 
     #[test]
     fn what_stands_still_says_so() {
         let still = drawn(1, |_, row, column| 40 * (row * 7 + column) as i64);
-        assert!(still.changes().size() < 128, "{}", still.changes().size());
-        let flat = ClipTrack::new(vec![7; SAMPLES * CELLS]).expect("a track");
-        assert_eq!(flat.changes().distance(&flat.changes(), 2_000), None);
+        let flat = ClipTrack::new(vec![7; SAMPLES * CELLS]).expect("a track").changes();
+        for step in STEPS {
+            let found = still.changes().over(step).size();
+            assert!(found < 128, "{step:?}: {found}");
+            assert_eq!(flat.over(step).distance(flat.over(step), 2_000), None);
+        }
     }
 
     #[test]
@@ -263,13 +314,15 @@ mod tests {
             let (one, other) = (ClipTrack::new(one).expect("a track"), ClipTrack::new(other).expect("a track"));
             let text = serde_json::to_string(&one).expect("writes");
             prop_assert_eq!(serde_json::from_str::<ClipTrack>(&text).expect("reads"), one.clone());
-            let whole = one.distance(&other);
-            prop_assert_eq!(whole, other.distance(&one));
-            let limited = one.changes().distance(&other.changes(), most);
-            // A distance within a thousandth of the limit may be given up by rounding.
-            match limited {
-                Some(found) => prop_assert_eq!(found, whole),
-                None => prop_assert!(whole.unlike >= most),
+            let [mine, theirs] = [one.changes(), other.changes()];
+            for step in STEPS {
+                let whole = one.distance(&other, step);
+                prop_assert_eq!(whole, other.distance(&one, step));
+                // A distance within a thousandth of the limit may be given up by rounding.
+                match mine.over(step).distance(theirs.over(step), most) {
+                    Some(found) => prop_assert_eq!(found, whole),
+                    None => prop_assert!(whole.unlike >= most),
+                }
             }
         }
     }

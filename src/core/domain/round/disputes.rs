@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    copies::{ClipIdentity, CopyBook, EarlierClip},
+    copies::{ClipIdentity, CopyBook, EarlierClip, alike, alike_in_doubt},
     ids::{BlockRef, Hotkey, RoundId},
     inquiry::{Finding, Inquiry, Question, Reply},
     outcome::Outcome,
     score::{GateId, ScoreCard},
-    track::TrackChanges,
+    track::{ClipTrack, TrackChanges},
 };
 
 use super::{Round, TicketState};
@@ -171,20 +171,27 @@ impl Round {
     }
 
     /// What an answer shows, beside the member's own clip and, for a fresh seed, the answers before it.
+    ///
+    /// Doubt speaks for the member both times. For a fresh seed an answer is the same clip by the limits that began the
+    /// dispute, where less than the full limit holds in slow scenes: a model's clips for two seeds may be near there, and the
+    /// full limit would take the proof from an honest member, while a copycat that alters its clip that far could have
+    /// sent it so at once and disputed nothing. For the old seed the answer *must* be the disputed clip, made again by
+    /// whatever hardware the chute runs on: there the full limit holds.
     fn compare(&self, hotkey: Hotkey, question: Question, card: &ScoreCard) -> Finding {
-        let changes = card.track.as_ref().map(|track| track.changes());
-        let most = self.plan.as_ref().and_then(|plan| plan.copies).map_or(0, |gate| gate.unlike);
-        let near = |theirs: Option<&TrackChanges>| match (&changes, theirs) {
-            (Some(mine), Some(theirs)) => {
-                mine.distance(theirs, most).is_some_and(|found| found.unlike <= most)
-            }
+        let changes = card.track.as_ref().map(ClipTrack::changes);
+        let gate = self.plan.as_ref().and_then(|plan| plan.copies);
+        let near = |theirs: Option<&TrackChanges>| match (&changes, theirs, &gate) {
+            (Some(mine), Some(theirs), Some(gate)) => match question {
+                Question::FreshSeed => alike(mine, theirs, gate),
+                Question::OldSeed => alike_in_doubt(mine, theirs, gate),
+            },
             _ => false,
         };
         let own = self.card(&hotkey).is_some_and(|own| own.frame_digest == card.frame_digest)
             || near(self.copies.changes_of(&hotkey));
         let given = |reply: &&Reply| match &reply.finding {
             Finding::New(theirs) if reply.hotkey != hotkey => {
-                let track = theirs.track.as_ref().map(|track| track.changes());
+                let track = theirs.track.as_ref().map(ClipTrack::changes);
                 theirs.frame_digest == card.frame_digest || near(track.as_ref())
             }
             _ => false,
