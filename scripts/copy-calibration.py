@@ -2,13 +2,14 @@
 """How far copies of a clip and other honest clips of the same task are from it, by the track of G8 and by hashes of frames.
 
     python scripts/copy-calibration.py measure BIN SOURCE[@SECONDS]... > tracks.jsonl
-    python scripts/copy-calibration.py table tracks.jsonl
+    python scripts/copy-calibration.py honest BIN SOURCE[@SECONDS]... >> tracks.jsonl
+    python scripts/copy-calibration.py table|pairs tracks.jsonl...
 
 BIN is the example `gate-calibration` (cargo build -p leoma-film --example gate-calibration), which makes the stand-ins.
 `measure` makes them and their copies and prints a line of JSON per source: all tracks (`domain::track`), and mean differing
-bits of the 64-bit hashes (`quality::perceptual`) from frame 16 on. `table` prints what the limits in config/rules.toml make
-of them: the table of docs/copies.md, and the nearest pairs. Needs ffmpeg and numpy. Written from the definition, not from the
-Rust code.
+bits of the 64-bit hashes (`quality::perceptual`) from frame 16 on; `honest` makes the stand-ins alone. `table` prints what the
+limits of config/rules.toml make of them, as docs/copies.md has it; `pairs` every pair's distances over 4, 8 and 12 samples.
+Needs ffmpeg and numpy. Written from the definition, not from the Rust code.
 """
 import json
 import os
@@ -24,6 +25,7 @@ W, H, N, FPS = 832, 480, 81, 16
 COLUMNS, ROWS, SAMPLES, FIRST = 13, 6, 17, 4
 with open(Path(__file__).resolve().parent.parent / "config/rules.toml", "rb") as rules:
     GATE = tomllib.load(rules)["scoring"]["gates"]["copy"]
+SHORT, LONG = 4, 12  # samples of a step
 STAND_INS = {"sharp": (1.0, 0.0, 17), "lively": (1.3, 0.2, 23), "soft": (0.7, 0.45, 29)}
 PACES = [0.99, 0.98, 0.95, 0.9, 1.1, 1.2]
 COPIES = {
@@ -37,6 +39,7 @@ COPIES = {
     "noise": (20, "noise=alls=12:allf=t"), "sharpen": (20, "unsharp"), "blur": (20, "gblur=1.5"),
     "vignette": (20, "vignette=PI/5"), "tempo_0.9": (20, f"setpts=PTS/0.9,fps={FPS}"),
 }
+PAIRS = [("sharp", "lively"), ("sharp", "soft"), ("lively", "soft")]
 
 
 def ffmpeg(arguments, data=None):
@@ -75,7 +78,7 @@ def bits(frames):
     return grid[:, :, :-1] < grid[:, :, 1:]
 
 
-def measure(binary, sources):
+def measure(binary, sources, copied):
     for source in sources:
         path, _, start = source.partition("@")
         with tempfile.TemporaryDirectory() as folder:
@@ -91,11 +94,12 @@ def measure(binary, sources):
 
             honest = {name: stand_in(*style) for name, style in STAND_INS.items()}
             tracks = {name: track(clip) for name, clip in honest.items()}
-            tracks |= {f"pace_{pace}": track(stand_in(pace, 0.0, 17)) for pace in PACES}
             hashes = {name: bits(clip) for name, clip in honest.items()}
             differ = lambda one, other: round(float((one != other).sum((1, 2)).mean()), 1)
             differing = {f"{a}/{b}": differ(hashes[a], hashes[b]) for a, b in PAIRS}
-            for name in ("sharp", "soft"):
+            if copied:
+                tracks |= {f"pace_{pace}": track(stand_in(pace, 0.0, 17)) for pace in PACES}
+            for name in ("sharp", "soft") if copied else ():
                 clip = honest[name]
                 made = {kind: encoded(clip, crf, filters, folder) for kind, (crf, filters) in COPIES.items()}
                 for shift in (1, 3, 6):
@@ -107,11 +111,105 @@ def measure(binary, sources):
             print(json.dumps({"source": window, "hash_bits": differing, "tracks": flat}), flush=True)
 
 
-PAIRS = [("sharp", "lively"), ("sharp", "soft"), ("lively", "soft")]
+def changes(values, step):
+    change = values[step:] - values[:-step]
+    return change - change.mean((1, 2), keepdims=True)
+
+
+def size(values, step=SHORT):
+    return float(np.abs(changes(values, step)).mean() * 16)
+
+
+def unlike(one, other, step):
+    found = []
+    for mirrored in (one, one[:, :, ::-1]):
+        for ahead in (-1, 0, 1):
+            a, b = changes(mirrored, step), changes(other, step)
+            a, b = a[max(0, -ahead):len(a) - max(0, ahead)], b[max(0, ahead):len(b) - max(0, -ahead)]
+            found.append(np.abs(a - b).sum() * 2000 / max(np.abs(a).sum() + np.abs(b).sum(), 1))
+    return int(min(found))
+
+
+class Pair:
+    """Two clips: what their tracks read, and what the rules make of it."""
+
+    def __init__(self, one, other):
+        self.short, self.long = unlike(one, other, SHORT), unlike(one, other, LONG)
+        change = min(size(one), size(other))
+        evidence = change * 16 >= GATE["change"]
+        self.limit = int(GATE["unlike"] * min(max(change, GATE["change"] / 2), GATE["change"]) / GATE["change"])
+        self.by_short, self.by_long = evidence and self.short <= self.limit, evidence and self.long <= GATE["unlike_long"]
+        self.known = self.by_short or self.by_long
+
+    def __str__(self):
+        return f"{self.short}/{self.long}"
+
+
+def read(files):
+    for file in files:
+        for line in open(file):
+            source = json.loads(line)
+            tracks = {name: np.array(values, float).reshape(SAMPLES, ROWS, COLUMNS) for name, values in source["tracks"].items()}
+            yield source, tracks
+
+
+def copies_of(tracks, name):
+    return {kind.partition(":")[2]: Pair(tracks[name], copy) for kind, copy in tracks.items() if kind.startswith(f"{name}:")}
+
+
+def table(files):
+    named = lambda pairs: ", ".join(f"{kind.replace('_', ' ')} {pair}" for kind, pair in pairs)
+    sources = sorted(read(files), key=lambda source: source[0]["source"])
+    everything, nearest, same_model, bits_off = [], [], {}, []
+    print("| clip, stand-in | change | known | by the long step alone | not known | honest pairs |\n|---|---|---|---|---|---|")
+    for source, tracks in sources:
+        honest = {f"{a}/{b}": Pair(tracks[a], tracks[b]) for a, b in PAIRS}
+        nearest += [(pair, f"{source['source']} {name}") for name, pair in honest.items()]
+        for pace in PACES:
+            if f"pace_{pace}" in tracks:
+                same_model.setdefault(pace, []).append(Pair(tracks["sharp"], tracks[f"pace_{pace}"]))
+        for name in ("sharp", "soft"):
+            copies = copies_of(tracks, name)
+            if not copies:
+                continue
+            everything += copies.values()
+            ordered = sorted(copies.items(), key=lambda copy: copy[1].short)
+            gained = named(copy for copy in ordered if copy[1].by_long and not copy[1].by_short)
+            missed = named(copy for copy in ordered if not copy[1].known)
+            pairs = named(honest.items()) if name == "sharp" else ""
+            known = sum(pair.known for pair in copies.values())
+            print(f"| {source['source']}, {name} | {size(tracks[name]):.0f} | {known} of {len(copies)} | {gained} | {missed} | {pairs} |")
+        bits_off.append((source["source"], max((b for k, b in source["hash_bits"].items() if ":" in k and "mirror" not in k), default=0),
+                         min(b for k, b in source["hash_bits"].items() if "/" in k)))
+    short, either = sum(pair.by_short for pair in everything), sum(pair.known for pair in everything)
+    print(f"\ncopies: {len(everything)}, known by the short step {short}, by either {either}")
+    for name, by in [("short", lambda pair: pair.short / pair.limit), ("long", lambda pair: pair.long / GATE["unlike_long"])]:
+        pair, where = min(nearest, key=lambda pair: by(pair[0]))
+        print(f"nearest of {len(nearest)} honest pairs, {name} step: {where} {pair}, {by(pair):.2f} times the limit")
+    for pace, pairs in same_model.items():
+        print(f"pace {pace}: short {min(p.short for p in pairs)} to {max(p.short for p in pairs)}, long "
+              f"{min(p.long for p in pairs)} to {max(p.long for p in pairs)}, taken for copies {sum(p.known for p in pairs)} of {len(pairs)}")
+    for where, copied, other in bits_off:
+        print(f"hashes, bits: {where}: copies but mirrored ones up to {copied}, honest from {other}")
+
+
+def pairs(files):
+    for source, tracks in read(files):
+        known = [(name, name.partition(":")[0]) for name in tracks if ":" in name] + PAIRS
+        known += [("sharp", name) for name in tracks if name.startswith("pace_")]
+        for a, b in known:
+            steps = [(step, unlike(tracks[a], tracks[b], step), round(min(size(tracks[a], step), size(tracks[b], step))))
+                     for step in (4, 8, 12)]
+            print(source["source"], a, b, *(f"{step}: {read} of {change}" for step, read, change in steps), sep="\t")
+
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["measure", binary, *sources]:
-            measure(binary, sources)
+        case ["measure" | "honest" as what, binary, *sources] if sources:
+            measure(binary, sources, what == "measure")
+        case ["table", *files] if files:
+            table(files)
+        case ["pairs", *files] if files:
+            pairs(files)
         case _:
             sys.exit(__doc__)

@@ -9,7 +9,9 @@ use crate::domain::{
     payout::{PayoutInput, payout},
     rules::{PayoutRule, StrictRules},
     score::{GateId, Score},
-    testing::{filmed, forfeit, hotkey, plan, scored},
+    scoring::CopyGate,
+    testing::{filmed, forfeit, hotkey, moving_track, plan, scored, track_gate},
+    track::Step,
 };
 
 const RULES: PayoutRules = PayoutRules {
@@ -255,6 +257,25 @@ fn a_newcomer_whose_chute_was_called_by_an_incumbent_keeps_its_clip() {
     assert_eq!(found, ["answer_of_another", "new_clip", "same_clip"]);
     let late = answered(7, 1, OldSeed, forfeit(Fault::Miner));
     assert_eq!(state.apply(&late), Err(ApplyError::Ended(RoundId(7))));
+}
+
+#[test]
+fn where_little_changes_a_fresh_clip_may_be_near_and_the_old_one_need_not_be_exact() {
+    // Half the full limit holds at this change: 135, and for the old seed the full one, 270.
+    let gate = CopyGate { change: 1 << 15, unlike_long: 40, ..track_gate() };
+    let mut events = filmed_round(7, [16, 31, 16]);
+    let Some(Event::RoundPlanned { plan }) = events.first_mut() else { panic!("a plan") };
+    plan.copies = Some(gate);
+    let read = moving_track(73, 16).distance(&moving_track(91, 17), Step::Short).unlike;
+    assert!(135 < read && read <= 270, "{read}");
+    for (question, finding) in [(Question::FreshSeed, "new_clip"), (Question::OldSeed, "same_clip")] {
+        let mut state = fold(&events);
+        state.apply(&asked(7, 3, question)).expect("asked");
+        state.apply(&answered(7, 3, question, filmed(8_000, 91, 17))).expect("answered");
+        let round = state.round(RoundId(7)).expect("known");
+        assert_eq!(round.copy_groups(), [[hotkey(1), hotkey(3)]]);
+        assert_eq!(round.questions()[0].finding, finding);
+    }
 }
 
 #[test]

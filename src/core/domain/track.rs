@@ -8,7 +8,7 @@
 //! as large over a short step as over a long one. Compared as they are and mirrored, in step and one sample apart.
 //!
 //! Overflow: a change is at most 4080 and counts [`CELLS`] times to stay whole without its mean, twice that without it,
-//! below 2^20; a sum over all cells of all steps stays below 2^31 (i64).
+//! below 2^20; differences of a picture sum up to less than 2^28 (u32), those of all pictures to less than 2^32 (i64).
 
 use std::sync::Arc;
 
@@ -163,6 +163,11 @@ impl StepChanges {
         unlike.map(|unlike| TrackDistance { unlike, change })
     }
 
+    /// The changes from the one with this index on.
+    fn pictures(&self, first: usize) -> impl Iterator<Item = &[i32]> {
+        self.cells.chunks_exact(CELLS).skip(first)
+    }
+
     /// Distance under one alignment unless it exceeds `most`: clips that have nothing to do with each other are given up
     /// after a fifth of them.
     fn aligned(&self, other: &StepChanges, skip: (usize, usize), mirrored: bool, most: i64) -> Option<i64> {
@@ -172,20 +177,15 @@ impl StepChanges {
         // unlike = 1000 * apart / (sizes / 2)
         let budget = most.min(2_000).saturating_mul(sizes) / 2_000;
         let mut apart = 0;
-        let row = |changes: &StepChanges, change: usize, row: usize| {
-            let from = change * CELLS + row * COLUMNS;
-            from..(from + COLUMNS).min(changes.cells.len())
-        };
-        for change in 0..count {
-            for line in 0..ROWS {
-                let mine = &self.cells[row(self, change + skip.0, line)];
-                let theirs = &other.cells[row(other, change + skip.1, line)];
-                let differ = |(a, b): (&i32, &i32)| i64::from(a.abs_diff(*b));
-                apart += match mirrored {
-                    false => mine.iter().zip(theirs).map(differ).sum::<i64>(),
-                    true => mine.iter().zip(theirs.iter().rev()).map(differ).sum::<i64>(),
-                };
-            }
+        let differ = |(a, b): (&i32, &i32)| a.abs_diff(*b);
+        for (mine, theirs) in self.pictures(skip.0).zip(other.pictures(skip.1)).take(count) {
+            apart += i64::from(match mirrored {
+                false => mine.iter().zip(theirs).map(differ).sum::<u32>(),
+                true => {
+                    let rows = mine.chunks_exact(COLUMNS).zip(theirs.chunks_exact(COLUMNS));
+                    rows.map(|(one, other)| one.iter().zip(other.iter().rev()).map(differ).sum::<u32>()).sum()
+                }
+            });
             if apart > budget {
                 return None;
             }
