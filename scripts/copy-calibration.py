@@ -101,11 +101,12 @@ def measure(binary, sources, copied):
                 tracks |= {f"pace_{pace}": track(stand_in(pace, 0.0, 17)) for pace in PACES}
             for name in ("sharp", "soft") if copied else ():
                 clip = honest[name]
-                made = {kind: encoded(clip, crf, filters, folder) for kind, (crf, filters) in COPIES.items()}
-                for shift in (1, 3, 6):
-                    made[f"shift_{shift}"] = encoded(clip[np.minimum(np.arange(N) + shift, N - 1)], 20, None, folder)
-                tracks |= {f"{name}:{kind}": track(copy) for kind, copy in made.items()}
-                differing |= {f"{name}:{kind}": differ(hashes[name], bits(copy)) for kind, copy in made.items()}
+                altered = {kind: (clip, *how) for kind, how in COPIES.items()}
+                altered |= {f"shift_{by}": (clip[np.minimum(np.arange(N) + by, N - 1)], 20, None) for by in (1, 3, 6)}
+                for kind, (frames, crf, filters) in altered.items():
+                    copy = encoded(frames, crf, filters, folder)
+                    tracks[f"{name}:{kind}"] = track(copy)
+                    differing[f"{name}:{kind}"] = differ(hashes[name], bits(copy))
             window = f"{Path(path).stem}@{start or 0}"
             flat = {name: values.astype(int).ravel().tolist() for name, values in tracks.items()}
             print(json.dumps({"source": window, "hash_bits": differing, "tracks": flat}), flush=True)
