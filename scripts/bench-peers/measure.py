@@ -36,7 +36,7 @@ TURNS = [
     ("ssim-frames", ["SSIM Gaussian"]),
     ("verdict", ["DIS medium full", "SSIM default"]),
     ("distance", ["PyTorch distance"]),
-    ("drift", ["PyTorch embeddings"]),
+    ("likeness", ["PyTorch likeness"]),
     ("whole", []),
 ]
 
@@ -75,8 +75,8 @@ class Ours:
 
 def frames_of(name, turn, count):
     """The frames that a work is given: others every turn, so that nothing is remembered."""
-    some = lambda at: [1 + at % 13 + 13 * k for k in range(6)]
-    return {"distance": [1 + turn], "drift": some(2 * turn), "whole": some(2 * turn + 1),
+    some = lambda at: [1 + at % 10 + 10 * k for k in range(8)]
+    return {"distance": [1 + turn], "likeness": some(2 * turn), "whole": some(2 * turn + 1),
             "verdict": range(count), "ssim-frames": range(0, count, SSIM_STEP)}.get(name, [])
 
 
@@ -86,7 +86,7 @@ def check(ours, peers, folder):
     if decoded != hashlib.sha256(Path(folder, "clip.yuv").read_bytes()).digest():
         sys.exit("ffmpeg decodes the clip to other planes than our worker")
     agree = {}
-    for what, name, other in [("distance", "distance", "PyTorch distance"), ("cosines", "drift", "PyTorch embeddings"),
+    for what, name, other in [("distance", "distance", "PyTorch distance"), ("cosines", "likeness", "PyTorch likeness"),
                               ("SSIM", "ssim-frames", "SSIM Gaussian")]:
         frames = frames_of(name, 60, len(peers.clip.luma))
         try:
@@ -157,7 +157,7 @@ def measure_memory(binary, folder):
     """Peak memory in bytes of processes that do nothing else."""
     found = {}
     lanes = {"scorer": ["verdict", "verdict"],
-             "embedder": ["distance 1", "drift 1 2 3 4 5 6", "distance 2", "drift 7 8 9 10 11 12"]}
+             "embedder": ["distance 1", "likeness 1 2 3 4 5 6 7 8", "distance 2", "likeness 9 10 11 12 13 14 15 16"]}
     for lane, works in lanes.items():
         server = Ours(binary, folder, CORES)
         found["planes"] = server.ask("memory")["peak_bytes"]
