@@ -136,10 +136,8 @@ class Pair:
 
     def __init__(self, one, other):
         self.short, self.long = unlike(one, other, SHORT), unlike(one, other, LONG)
-        change = min(size(one), size(other))
-        evidence = change * 16 >= GATE["change"]
-        self.limit = int(GATE["unlike"] * min(max(change, GATE["change"] / 2), GATE["change"]) / GATE["change"])
-        self.by_short, self.by_long = evidence and self.short <= self.limit, evidence and self.long <= GATE["unlike_long"]
+        evidence = min(size(one), size(other)) >= GATE["change"]
+        self.by_short, self.by_long = evidence and self.short <= GATE["unlike"], evidence and self.long <= GATE["unlike_long"]
         self.known = self.by_short or self.by_long
 
     def __str__(self):
@@ -160,38 +158,41 @@ def copies_of(tracks, name):
 
 def table(files):
     named = lambda pairs: ", ".join(f"{kind.replace('_', ' ')} {pair}" for kind, pair in pairs)
-    sources = sorted(read(files), key=lambda source: source[0]["source"])
-    everything, nearest, same_model, bits_off = [], [], {}, []
+    place = lambda source: (source[0]["source"].partition("@")[0], float(source[0]["source"].partition("@")[2]))
+    sources = sorted(read(files), key=place)
+    everything, nearest, same_model, hashes, alone = [], [], {}, [], []
     print("| clip, stand-in | change | known | by the long step alone | not known | honest pairs |\n|---|---|---|---|---|---|")
     for source, tracks in sources:
+        where, bits_off = source["source"], source["hash_bits"]
         honest = {f"{a}/{b}": Pair(tracks[a], tracks[b]) for a, b in PAIRS}
-        nearest += [(pair, f"{source['source']} {name}") for name, pair in honest.items()]
+        nearest += [(pair, f"{where} {name}") for name, pair in honest.items()]
         for pace in PACES:
             if f"pace_{pace}" in tracks:
                 same_model.setdefault(pace, []).append(Pair(tracks["sharp"], tracks[f"pace_{pace}"]))
+        if not copies_of(tracks, "sharp"):
+            alone.append(f"{where} {honest['sharp/lively']}")
+            continue
         for name in ("sharp", "soft"):
             copies = copies_of(tracks, name)
-            if not copies:
-                continue
             everything += copies.values()
             ordered = sorted(copies.items(), key=lambda copy: copy[1].short)
             gained = named(copy for copy in ordered if copy[1].by_long and not copy[1].by_short)
             missed = named(copy for copy in ordered if not copy[1].known)
             pairs = named(honest.items()) if name == "sharp" else ""
             known = sum(pair.known for pair in copies.values())
-            print(f"| {source['source']}, {name} | {size(tracks[name]):.0f} | {known} of {len(copies)} | {gained} | {missed} | {pairs} |")
-        bits_off.append((source["source"], max((b for k, b in source["hash_bits"].items() if ":" in k and "mirror" not in k), default=0),
-                         min(b for k, b in source["hash_bits"].items() if "/" in k)))
+            print(f"| {where}, {name} | {size(tracks[name]):.0f} | {known} of {len(copies)} | {gained} | {missed} | {pairs} |")
+        crop = max(bits_off[f"{name}:crop_3"] for name in ("sharp", "soft"))
+        hashes.append(f"{where}: crop 3 % {crop}, honest from {min(bits_off[f'{a}/{b}'] for a, b in PAIRS)}")
     short, either = sum(pair.by_short for pair in everything), sum(pair.known for pair in everything)
     print(f"\ncopies: {len(everything)}, known by the short step {short}, by either {either}")
-    for name, by in [("short", lambda pair: pair.short / pair.limit), ("long", lambda pair: pair.long / GATE["unlike_long"])]:
-        pair, where = min(nearest, key=lambda pair: by(pair[0]))
-        print(f"nearest of {len(nearest)} honest pairs, {name} step: {where} {pair}, {by(pair):.2f} times the limit")
+    print(f"sharp/lively alone: {', '.join(alone)}")
+    for name, by in [("short", lambda pair: pair.short / GATE["unlike"]), ("long", lambda pair: pair.long / GATE["unlike_long"])]:
+        for pair, where in sorted(nearest, key=lambda pair: by(pair[0]))[:3]:
+            print(f"nearest of {len(nearest)} honest pairs, {name} step: {where} {pair}, {by(pair):.2f} times the limit")
     for pace, pairs in same_model.items():
         print(f"pace {pace}: short {min(p.short for p in pairs)} to {max(p.short for p in pairs)}, long "
               f"{min(p.long for p in pairs)} to {max(p.long for p in pairs)}, taken for copies {sum(p.known for p in pairs)} of {len(pairs)}")
-    for where, copied, other in bits_off:
-        print(f"hashes, bits: {where}: copies but mirrored ones up to {copied}, honest from {other}")
+    print("hashes, bits:", "; ".join(hashes))
 
 
 def pairs(files):

@@ -49,25 +49,20 @@ pub struct CopyBook {
     returned: BTreeMap<Hotkey, (RoundId, Hotkey)>,
 }
 
-/// Below this part of the change that the rules name there is nothing to go by.
-const LEAST_PART: i64 = 16;
-
 /// Whether two clips change alike, and the rules let that decide.
 pub fn same_track(one: &TrackChanges, other: &TrackChanges, gate: &CopyGate) -> bool {
     gate.mode == GateMode::Decides && alike(one, other, gate)
 }
 
-/// Whether two clips change alike, over the short step or the long one. The less changes over the short step the nearer
-/// they must be there, down to half the limit: honest clips resemble each other then.
+/// Whether two clips change alike, over the short step or the long one, and change enough to tell.
 pub fn alike(one: &TrackChanges, other: &TrackChanges, gate: &CopyGate) -> bool {
     let change = one.over(Step::Short).size().min(other.over(Step::Short).size());
-    let unlike = gate.unlike * change.clamp(gate.change / 2, gate.change) / gate.change.max(1);
-    change * LEAST_PART >= gate.change && within(one, other, [unlike, gate.unlike_long])
+    change >= gate.change && within(one, other, [gate.unlike, gate.unlike_long])
 }
 
-/// Whether two clips change alike where doubt speaks for that: by the full limit, however little changes.
+/// Whether two clips change alike where doubt speaks for that: by twice the limits, however little they change.
 pub fn alike_in_doubt(one: &TrackChanges, other: &TrackChanges, gate: &CopyGate) -> bool {
-    within(one, other, [gate.unlike, gate.unlike_long])
+    within(one, other, [2 * gate.unlike, 2 * gate.unlike_long])
 }
 
 /// Whether the changes over the short step or those over the long one are no farther apart than the limit of each.
@@ -244,14 +239,14 @@ mod tests {
     #[test]
     fn a_slow_copy_is_known_by_the_long_step_and_an_honest_clip_as_slow_is_not() {
         let gate = Rules::embedded().scoring.gates.copy;
-        let (clip, copy) = (slow(1, 10), slow(2, 10));
+        let (clip, copy) = (slow(1, 9), slow(2, 9));
         let over = |other: &TrackChanges, step| {
             clip.over(step).distance(other.over(step), 2_000).expect("they change")
         };
         let short = over(&copy, Step::Short);
-        assert!(short.unlike > gate.unlike / 2 && short.change < gate.change / 4, "{short:?}");
+        assert!(short.unlike > gate.unlike && short.change >= gate.change, "{short:?}");
         assert!(same_track(&clip, &copy, &gate), "{:?}", over(&copy, Step::Long));
-        for pace in [13, 7, -10] {
+        for pace in [12, 6, -9] {
             let other = slow(3, pace);
             assert!(!same_track(&clip, &other, &gate), "{pace}: {:?}", over(&other, Step::Long));
         }
@@ -260,11 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn less_than_a_sixteenth_of_the_full_change_is_no_evidence_over_a_long_step_either() {
+    fn what_hardly_changes_over_a_short_step_is_no_evidence_over_a_long_one_either() {
         let gate = Rules::embedded().scoring.gates.copy;
         let (clip, copy) = (slow(1, 3), slow(1, 3));
-        assert!(clip.over(Step::Short).size() * LEAST_PART < gate.change);
-        assert!(clip.over(Step::Long).size() * LEAST_PART >= gate.change);
+        assert!(clip.over(Step::Short).size() < gate.change && clip.over(Step::Long).size() >= gate.change);
         assert!(!same_track(&clip, &copy, &gate) && alike_in_doubt(&clip, &copy, &gate));
     }
 

@@ -260,14 +260,13 @@ fn a_newcomer_whose_chute_was_called_by_an_incumbent_keeps_its_clip() {
 }
 
 #[test]
-fn where_little_changes_a_fresh_clip_may_be_near_and_the_old_one_need_not_be_exact() {
-    // Half the full limit holds at this change: 135, and for the old seed the full one, 270.
-    let gate = CopyGate { change: 1 << 15, unlike_long: 40, ..track_gate() };
+fn a_near_clip_is_new_for_a_fresh_seed_and_the_disputed_one_for_the_old_seed() {
+    let gate = CopyGate { unlike: 135, unlike_long: 40, ..track_gate() };
     let mut events = filmed_round(7, [16, 31, 16]);
     let Some(Event::RoundPlanned { plan }) = events.first_mut() else { panic!("a plan") };
     plan.copies = Some(gate);
     let read = moving_track(73, 16).distance(&moving_track(91, 17), Step::Short).unlike;
-    assert!(135 < read && read <= 270, "{read}");
+    assert!(gate.unlike < read && read <= 2 * gate.unlike, "{read}");
     for (question, finding) in [(Question::FreshSeed, "new_clip"), (Question::OldSeed, "same_clip")] {
         let mut state = fold(&events);
         state.apply(&asked(7, 3, question)).expect("asked");

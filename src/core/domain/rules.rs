@@ -246,8 +246,8 @@ fn check_clip_gates(gates: &GateRules) -> Result<(), RulesError> {
     at_most("scoring.gates.source_copy.distance", p.distance, 1, 510 * 256)?;
     at_most("scoring.gates.source_copy.hash", p.hash, 0, 64_000)?;
     at_most("scoring.gates.copy.unlike", gates.copy.unlike, 1, 1_000)?;
-    at_most("scoring.gates.copy.change", gates.copy.change, 1, 255 * 256)?;
     at_most("scoring.gates.copy.unlike_long", gates.copy.unlike_long, 1, 1_000)?;
+    at_most("scoring.gates.copy.change", gates.copy.change, 1, 255 * 256)?;
     // Their changes stay in memory: 6 KB a clip.
     at_most("scoring.gates.copy.rounds", gates.copy.rounds.into(), 0, 64)
 }

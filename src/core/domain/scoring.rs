@@ -274,15 +274,13 @@ pub struct GateRules {
 pub struct CopyGate {
     /// Whether it decides.
     pub mode: GateMode,
-    /// How unlike two tracks may be over a short step (`track::Step`) that show one clip, in 1/1000 of their changes, where ...
+    /// How unlike two tracks may be over a short step (`track::Step`) that show one clip, in 1/1000 of their changes ...
     pub unlike: i64,
-    /// ... both change by this much or more on average over that step, in 1/256 level; in proportion less, down to half,
-    /// where one changes less.
-    pub change: i64,
-    /// How unlike they may be over a long step instead, in 1/1000 of their changes, however much they change. 0 in the
-    /// plans of rounds before there was one.
+    /// ... or over a long one; 0 in the plans of rounds before there was one.
     #[serde(default)]
     pub unlike_long: i64,
+    /// Least mean change over a short step by which two tracks can be told apart, in 1/256 level.
+    pub change: i64,
     /// Earlier rounds whose clips are compared too.
     pub rounds: u32,
 }

@@ -77,7 +77,7 @@ pub fn scored(overall: i64, passed: bool, frames: u8) -> Outcome {
 
 /// Limits of G8 that fit [`moving_track`].
 pub fn track_gate() -> CopyGate {
-    CopyGate { mode: GateMode::Decides, unlike: 270, change: 128, unlike_long: 120, rounds: 2 }
+    CopyGate { mode: GateMode::Decides, unlike: 270, unlike_long: 120, change: 128, rounds: 2 }
 }
 
 /// Something bright that moves across the picture at a pace, with the noise of an encoder; other paces are other clips.

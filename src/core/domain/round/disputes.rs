@@ -173,10 +173,9 @@ impl Round {
     /// What an answer shows, beside the member's own clip and, for a fresh seed, the answers before it.
     ///
     /// Doubt speaks for the member both times. For a fresh seed an answer is the same clip by the limits that began the
-    /// dispute, where less than the full limit holds in slow scenes: a model's clips for two seeds may be near there, and the
-    /// full limit would take the proof from an honest member, while a copycat that alters its clip that far could have
-    /// sent it so at once and disputed nothing. For the old seed the answer *must* be the disputed clip, made again by
-    /// whatever hardware the chute runs on: there the full limit holds.
+    /// dispute and no wider: a model's clips for two seeds may be near in slow scenes, and who alters another's clip farther
+    /// could have sent it so at once and disputed nothing. For the old seed the answer *must* be the disputed clip, made
+    /// again on whatever the chute runs on: there wider limits hold.
     fn compare(&self, hotkey: Hotkey, question: Question, card: &ScoreCard) -> Finding {
         let changes = card.track.as_ref().map(ClipTrack::changes);
         let gate = self.plan.as_ref().and_then(|plan| plan.copies);
