@@ -32,7 +32,7 @@ fn contradictions_are_refused_by_name() {
         ("shortest_lag = 12", "shortest_lag = 7", "recurrence.shortest_lag"),
         ("reversal = 100", "reversal = -1", "crossfade.reversal"),
         ("reach = 16", "reach = 65", "source_copy.reach"),
-        ("unlike_long = 125", "unlike_long = 0", "copy.unlike_long"),
+        ("unlike_long = 120", "unlike_long = 0", "copy.unlike_long"),
         ("min_reference_share = 400", "min_reference_share = 0", "shimmer.min_reference_share"),
         ("fps = 16", "fps = 16\nextra = 1", "extra"),
         ("cap = 3000", "cap = 30.5", "30.5"),
