@@ -174,6 +174,18 @@ def measure_memory(binary, folder):
     return found
 
 
+def measure_sizes(binary, folder, sizes):
+    """Rounds of so many clips, each in a process of its own that remembers nothing."""
+    environment = {**os.environ, "RAYON_NUM_THREADS": str(CORES)}
+    found = []
+    for clips in sizes:
+        command = [binary, "round", folder, str(clips)]
+        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout
+        found.append(json.loads(out))
+        say(f"a round of {clips} clips")
+    return found
+
+
 def machine(load):
     cpuinfo = Path("/proc/cpuinfo")
     info = cpuinfo.read_text() if cpuinfo.is_file() else ""
@@ -237,6 +249,7 @@ def measure(options, folder):
     for server in servers.values():
         server.close()
     found.memory = measure_memory(options.binary, folder)
+    found.sizes = measure_sizes(options.binary, folder, options.sizes)
     found.machine = machine(load)
     return page(found)
 
@@ -247,6 +260,8 @@ def main():
     parser.add_argument("--corpus", type=Path, required=True, help="folder of scripts/fetch-assets.sh")
     parser.add_argument("--clip", default="sports2d.mp4", help="key of the corpus clip; another where it is missing")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[1, 4, 16],
+                        help="clips in a round, for what a clip costs among others")
     parser.add_argument("--without-torch", action="store_true", help="leave PyTorch out")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
     options = parser.parse_args()
