@@ -237,19 +237,26 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_copy_is_known_by_the_long_step_and_an_honest_clip_as_slow_is_not() {
+    fn a_slow_copy_is_known_by_the_long_step_and_honest_clips_of_any_pace_stay_apart() {
         let gate = Rules::embedded().scoring.gates.copy;
         let (clip, copy) = (slow(1, 9), slow(2, 9));
         let over = |other: &TrackChanges, step| {
             clip.over(step).distance(other.over(step), 2_000).expect("they change")
         };
+        // 150 was the limit of slow clips before there was a long step.
         let short = over(&copy, Step::Short);
-        assert!(short.unlike > gate.unlike && short.change >= gate.change, "{short:?}");
+        assert!(short.unlike > 150 && short.change >= gate.change, "{short:?}");
         assert!(same_track(&clip, &copy, &gate), "{:?}", over(&copy, Step::Long));
         for pace in [12, 6, -9] {
             let other = slow(3, pace);
             assert!(!same_track(&clip, &other, &gate), "{pace}: {:?}", over(&other, Step::Long));
         }
+        let (fast, faster) = (slow(1, 120), slow(2, 156));
+        assert!(fast.over(Step::Short).size() > 1_024 && !same_track(&fast, &faster, &gate));
+        assert!(
+            same_track(&fast, &faster, &CopyGate { unlike: 300, ..gate }),
+            "a limit that once was in force"
+        );
         let before = CopyGate { unlike_long: 0, ..gate };
         assert!(!same_track(&clip, &copy, &before), "plans of rounds before have the short step alone");
     }
