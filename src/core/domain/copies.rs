@@ -257,8 +257,15 @@ mod tests {
             same_track(&fast, &faster, &CopyGate { unlike: 300, ..gate }),
             "a limit that once was in force"
         );
-        let before = CopyGate { unlike_long: 0, ..gate };
-        assert!(!same_track(&clip, &copy, &before), "plans of rounds before have the short step alone");
+    }
+
+    #[test]
+    fn plans_of_rounds_before_have_the_short_step_alone() {
+        let text = r#"{"mode":"decides","unlike":120,"change":64,"rounds":8}"#;
+        let gate: CopyGate = serde_json::from_str(text).expect("reads");
+        assert!(
+            !same_track(&slow(1, 9), &slow(2, 9), &gate) && same_track(&slow(1, 90), &slow(2, 90), &gate)
+        );
     }
 
     #[test]
@@ -296,9 +303,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn neither_of_two_clips_is_the_first(noises in any::<(u64, u64)>(), paces in (2i64..60, 2i64..60)) {
+        fn neither_of_two_clips_is_the_first(noises in any::<(u64, u64)>(), pace in 2i64..60, more in 0i64..8) {
             let gate = Rules::embedded().scoring.gates.copy;
-            let (one, other) = (slow(noises.0, paces.0), slow(noises.1, paces.1));
+            let (one, other) = (slow(noises.0, pace), slow(noises.1, pace + more));
             prop_assert_eq!(alike(&one, &other, &gate), alike(&other, &one, &gate));
             prop_assert_eq!(alike_in_doubt(&one, &other, &gate), alike_in_doubt(&other, &one, &gate));
             prop_assert!(!alike(&one, &other, &gate) || alike_in_doubt(&one, &other, &gate));

@@ -276,7 +276,7 @@ pub struct CopyGate {
     pub mode: GateMode,
     /// How unlike two tracks may be over a short step (`track::Step`) that show one clip, in 1/1000 of their changes ...
     pub unlike: i64,
-    /// ... or over a long one; 0 in the plans of rounds before there was one.
+    /// ... or over a long one; 0 in the plans of rounds before there was one, whose clips are compared over a short step alone.
     #[serde(default)]
     pub unlike_long: i64,
     /// Least mean change over a short step by which two tracks can be told apart, in 1/256 level.
