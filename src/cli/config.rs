@@ -146,8 +146,8 @@ fn with_embedder(rules: &str, model: EmbedderModel) -> Result<String, Failure> {
         }
         match line.split_once(" = ") {
             Some(("embedding", _)) if inside => format!(
-                "# {} in place of {}, with its own answers. NOT CALIBRATED: the constants of id_drift and drift below\n\
-                 # are those of {1}.\nembedding = \"{}\"\n",
+                "# {} in place of {}, with its own answers. NOT CALIBRATED: the constants of id_drift and drift (and, with a\n\
+                 # text model, of anchor) are those of {1}.\nembedding = \"{}\"\n",
                 model.name(),
                 EmbedderModel::default().name(),
                 named.embedding

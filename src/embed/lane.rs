@@ -18,7 +18,7 @@ use crate::{
     loaded::Models,
     models::{Features, cosine, distance, embeddings, features},
     probe,
-    quantised::{COSINE_NOISE, DISTANCE_NOISE, LIKENESS_NOISE, Settled, settle},
+    quantised::{COSINE_NOISE, DISTANCE_NOISE, LIKENESS_NOISE, NoiseFloor, Settled, settle},
     tensors::TensorExecutor,
     transformer::{
         canonical::CanonicalTowers,
@@ -62,13 +62,13 @@ type TensorFeatures = Features<burn::tensor::Tensor<4>>;
 /// The embedder on the device.
 enum Embedding {
     MobileNet(TensorExecutor),
-    Dino(TensorTowers, ImageTower<DeviceLinear, DeviceNorm>, Arc<Dino>),
+    Dino(TensorTowers, Box<ImageTower<DeviceLinear, DeviceNorm>>, Arc<Dino>),
 }
 
 impl Embedding {
     fn dino(dino: &Arc<Dino>, handle: &Device, device: &str) -> Result<Self, EmbedError> {
         let towers = TensorTowers::new(handle);
-        let tower = dino.on(&towers);
+        let tower = Box::new(dino.on(&towers));
         probe::check_dino(device, &towers, &tower, dino)?;
         Ok(Self::Dino(towers, tower, Arc::clone(dino)))
     }
@@ -79,6 +79,13 @@ impl Embedding {
                 embeddings(executor, &models.embedding.steps, &models.embedding_tone, images)
             }
             Self::Dino(towers, tower, dino) => dino::vectors(towers, tower, dino, images),
+        }
+    }
+
+    fn noise(&self) -> &'static NoiseFloor {
+        match self {
+            Self::MobileNet(_) => &COSINE_NOISE,
+            Self::Dino(..) => &LIKENESS_NOISE,
         }
     }
 }
@@ -152,7 +159,7 @@ impl Lane {
         pairs: &[(usize, usize)],
     ) -> Result<Vec<Settled>, EmbedError> {
         let vectors = self.vectors(images)?;
-        let noise = if self.models.dino.is_some() { &LIKENESS_NOISE } else { &COSINE_NOISE };
+        let noise = self.embedding.noise();
         let mut settled = Vec::with_capacity(pairs.len());
         for &(one, other) in pairs {
             let raw = cosine(&vectors[one], &vectors[other]);

@@ -40,7 +40,7 @@ use serde::Deserialize;
 
 use crate::{
     reversed::Reversed,
-    support::{models, photos, skip, textured},
+    support::{first_of, models, photos, skip, textured},
 };
 
 #[derive(Deserialize)]
@@ -282,7 +282,9 @@ fn the_real_weights_tell_pictures_apart() {
     let models = Arc::new((*models).clone().and_dino(&folder).expect("the pinned file"));
     let embedder = Embedder::with_models(DeviceChoice::Cpu, models).expect("the CPU answers the probe");
     let dark = crate::support::damaged(runner, "dark");
-    let to = |other: &Yuv420Clip| embedder.drift(runner, other, &[0]).expect("a cosine")[0].get();
+    let to = |other: &Yuv420Clip| {
+        embedder.cosines(&first_of([runner, other]), &[(0, 1)]).expect("a cosine")[0].get()
+    };
     assert!(to(&dark) > to(rabbit) + 100, "{} {}", to(&dark), to(rabbit));
 }
 
