@@ -193,7 +193,8 @@ def embedding_table(file):
     rows = ["### Embeddings", "", "| what | path | largest error relative to PyTorch |", "|---|---|---|"]
     kinds = {"distance": "perceptual distance (ST-LPIPS), total and by level", "vector": "image embedding (MobileNetV2)",
              "cosine": "cosine of two embeddings"}
-    words = {"small": "CLIP towers, small configuration: values and cosines", "full": "CLIP ViT-B/32, whole towers: values and cosines"}
+    words = {"small": "CLIP towers, small configuration: values and cosines", "full": "CLIP ViT-B/32, whole towers: values and cosines",
+             "dino_small": "DINOv2, small configuration: values and cosine", "dino_full": "DINOv2 ViT-S/14, whole network: values and cosine"}
     for line in file.read_text().splitlines():
         found = re.search(r"(\w+) ([\w ]+): largest error relative to PyTorch (\S+)", line)
         one, rest, error = found.groups()

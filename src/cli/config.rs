@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 use super::{
     Execute,
@@ -16,6 +19,7 @@ use super::{
 use crate::{
     config::{self, Config, ConfigErrors, ConfigSources, FlagValue, LoadedConfig, Origin},
     domain::rules::EMBEDDED_RULES,
+    embed::EmbedderModel,
 };
 
 /// Flags of every command that reads a configuration: flatten them into its arguments.
@@ -134,11 +138,15 @@ enum Action {
     #[command(after_help = after_help!(
         "leoma config rules > rules.toml",
         "leoma config rules --without-models > rules.toml",
+        "leoma config rules --embedder dinov2-small > rules.toml",
     ))]
     Rules {
         /// Leave out the embedding models: the terms that rest on them are null, and the rules have another digest
         #[arg(long)]
         without_models: bool,
+        /// Name another embedder, whose constants are not calibrated: the rules have another digest
+        #[arg(long, value_parser = embedders(), conflicts_with = "without_models")]
+        embedder: Option<EmbedderModel>,
     },
     /// Print a configuration file with every setting, its meaning and its default
     #[command(after_help = after_help!("leoma config example > validator.toml"))]
@@ -154,8 +162,8 @@ impl Execute for ConfigCommand {
                 let shown = config.load()?.to_json();
                 serde_json::to_string_pretty(&shown).context("printing the configuration")? + "\n"
             }
-            Action::Rules { without_models: false } => EMBEDDED_RULES.to_owned(),
-            Action::Rules { without_models: true } => without_models(EMBEDDED_RULES),
+            Action::Rules { without_models: true, .. } => without_models(EMBEDDED_RULES),
+            Action::Rules { embedder, .. } => with_embedder(EMBEDDED_RULES, embedder.unwrap_or_default())?,
             Action::Example => config::example(),
         };
         print(&text)?;
@@ -171,6 +179,40 @@ fn without_models(rules: &str) -> String {
         !inside
     });
     kept.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Embedders by their names in `config/models.toml`.
+fn embedders() -> impl TypedValueParser<Value = EmbedderModel> {
+    PossibleValuesParser::new(EmbedderModel::ALL.map(EmbedderModel::name)).map(|name| {
+        // The parser lets no other name through.
+        EmbedderModel::ALL.into_iter().find(|model| model.name() == name).unwrap_or_default()
+    })
+}
+
+/// A rules file that names another embedder in its table of models, and says what that means; the rest stays.
+fn with_embedder(rules: &str, model: EmbedderModel) -> Result<String, Failure> {
+    if model == EmbedderModel::default() {
+        return Ok(rules.to_owned());
+    }
+    let named = model.rules().context("the pinned models")?;
+    let mut inside = false;
+    let lines = rules.lines().map(|line| {
+        if line.starts_with('[') {
+            inside = line == "[scoring.models]";
+        }
+        match line.split_once(" = ") {
+            Some(("embedding", _)) if inside => format!(
+                "# {} in place of {}, with its own answers. NOT CALIBRATED: the constants of id_drift and drift (and, with a\n\
+                 # text model, of anchor) are those of {1}.\nembedding = \"{}\"\n",
+                model.name(),
+                EmbedderModel::default().name(),
+                named.embedding
+            ),
+            Some(("answers", _)) if inside => format!("answers = \"{}\"\n", named.answers),
+            _ => format!("{line}\n"),
+        }
+    });
+    Ok(lines.collect())
 }
 
 fn check(args: &ConfigArgs) -> Result<String, Failure> {
@@ -210,5 +252,19 @@ mod tests {
         let text = without_models(EMBEDDED_RULES);
         assert_eq!(Rules::parse(&text).expect("rules"), Rules::embedded().without_models());
         assert_eq!(without_models(&text), text);
+    }
+
+    #[test]
+    fn rules_with_another_embedder_are_the_same_but_for_its_digests() {
+        let of = |model| with_embedder(EMBEDDED_RULES, model).expect("pins");
+        assert_eq!(of(EmbedderModel::default()), EMBEDDED_RULES);
+        let text = of(EmbedderModel::Dinov2Small);
+        let mut expected = Rules::embedded();
+        expected.scoring.models = Some(EmbedderModel::Dinov2Small.rules().expect("pins"));
+        assert_eq!(Rules::parse(&text).expect("rules"), expected);
+        assert!(
+            text.contains("dinov2-small in place of mobilenetv2-embedder") && text.contains("NOT CALIBRATED")
+        );
+        assert_eq!(text.lines().count(), EMBEDDED_RULES.lines().count() + 2);
     }
 }

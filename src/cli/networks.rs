@@ -27,8 +27,7 @@ pub(super) fn open(
     let folder = folder.map(Path::to_owned).or_else(default_folder).ok_or_else(|| {
         Failure::new(Exit::Usage, anyhow!("no folder of models is known: set HOME, or name one"))
     })?;
-    let with_text = rules.scoring.text.is_some();
-    let opened = reader::open(wanted, &folder, with_text)
+    let opened = reader::open(wanted, &folder, &rules.scoring)
         .map_err(|cause| Failure::new(exit_of(&cause), anyhow!(cause).context("the rules name models")))?;
     if let Some(note) = opened.note {
         tracing::warn!("embedding models run on the processor, with the same results: {note}");

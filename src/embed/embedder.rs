@@ -15,7 +15,9 @@ use std::{
 use leoma_core::quality::frame::Yuv420Clip;
 
 use crate::{
-    clip::ClipShape,
+    choice::EmbedderModel,
+    clip::{ClipShape, picture},
+    dino::DinoShape,
     error::EmbedError,
     image::{RgbImage, embedding_image, frame_of, perceptual_image},
     lane::Lane,
@@ -76,6 +78,7 @@ pub struct Embedder {
     thread: Option<JoinHandle<()>>,
     tally: Tally,
     text_shape: Option<ClipShape>,
+    dino_shape: Option<DinoShape>,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +128,7 @@ impl Embedder {
     /// As [`Embedder::start`].
     pub fn with_models(choice: DeviceChoice, models: Arc<Models>) -> Result<Self, EmbedError> {
         let text_shape = models.clip.as_ref().map(|clip| clip.layers.shape);
+        let dino_shape = models.dino.as_ref().map(|dino| dino.shape);
         let (requests, inbox) = sync_channel(QUEUE);
         let (ready, started) = sync_channel(1);
         let device = Arc::<Mutex<String>>::default();
@@ -136,7 +140,7 @@ impl Embedder {
         let name = started.recv().map_err(|_| EmbedError::Stopped("it ended at its start".into()))??;
         *device.lock().unwrap_or_else(PoisonError::into_inner) = name;
         let tally = Tally::default();
-        Ok(Self { device, requests: Some(requests), thread: Some(thread), tally, text_shape })
+        Ok(Self { device, requests: Some(requests), thread: Some(thread), tally, text_shape, dino_shape })
     }
 
     /// Name of the device: `cpu-flex`, or `wgpu-` with the backend and the adapter's name. A GPU that fails for good gives way to
@@ -148,6 +152,14 @@ impl Embedder {
     /// Lengths of the text model, where one is loaded.
     pub fn text_shape(&self) -> Option<ClipShape> {
         self.text_shape
+    }
+
+    /// Which network makes vectors of frames.
+    pub fn model(&self) -> EmbedderModel {
+        match self.dino_shape {
+            Some(_) => EmbedderModel::Dinov2Small,
+            None => EmbedderModel::MobileNetV2,
+        }
     }
 
     /// How values were settled so far.
@@ -204,7 +216,12 @@ impl Embedder {
         }
         let image = |frame: &FrameOf<'_>| {
             let (width, height) = (frame.clip.width(), frame.clip.height());
-            Ok(embedding_image(frame_of(frame.clip, frame.index)?, width, height))
+            let seen = frame_of(frame.clip, frame.index)?;
+            Ok(match self.dino_shape {
+                // DINOv2 was trained on pictures that were resized without aliasing.
+                Some(shape) => picture::whole(seen, width, height, shape.grid.image_side),
+                None => embedding_image(seen, width, height),
+            })
         };
         let images = frames.iter().map(image).collect::<Result<Vec<_>, EmbedError>>()?;
         self.ask(Work::Cosines { images, pairs: pairs.to_vec() })
@@ -278,8 +295,11 @@ fn serve(
     (inbox, device): (&Receiver<Request>, &Mutex<String>),
 ) {
     let towers = || if models.clip.is_some() { probe::check_canonical_towers() } else { Ok(()) };
-    let opened =
-        probe::check_canonical(&models).and_then(|()| towers()).and_then(|()| reopen(choice, &models));
+    let dino = || if models.dino.is_some() { probe::check_canonical_dino() } else { Ok(()) };
+    let opened = probe::check_canonical(&models)
+        .and_then(|()| towers())
+        .and_then(|()| dino())
+        .and_then(|()| reopen(choice, &models));
     let mut lane = match opened {
         Ok(lane) => {
             // Whoever started this may have given up: then the inbox is closed too.

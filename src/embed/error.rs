@@ -6,7 +6,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmbedError {
     /// The file of weights is not there.
-    #[error("{path} is missing: run `leoma models fetch`")]
+    #[error(
+        "{path} is missing: run `leoma models fetch`, with its name if it is optional (`leoma models list`)"
+    )]
     Missing {
         /// Where it was looked for.
         path: PathBuf,

@@ -11,14 +11,20 @@ use burn::tensor::Device;
 use crate::{
     canonical::{CanonicalExecutor, Maps},
     clip::lane::TextLane,
+    dino::{self, Dino},
     embedder::{DeviceChoice, reason_of},
     error::EmbedError,
     image::RgbImage,
     loaded::Models,
     models::{Features, cosine, distance, embeddings, features},
     probe,
-    quantised::{COSINE_NOISE, DISTANCE_NOISE, Settled, settle},
+    quantised::{COSINE_NOISE, DISTANCE_NOISE, LIKENESS_NOISE, NoiseFloor, Settled, settle},
     tensors::TensorExecutor,
+    transformer::{
+        canonical::CanonicalTowers,
+        parts::ImageTower,
+        tensors::{DeviceLinear, DeviceNorm, TensorTowers},
+    },
 };
 
 /// Given frames whose features are kept: miners of one round share one. Features of an 832x480 frame take 17 MB.
@@ -53,11 +59,42 @@ impl<V, K: PartialEq> Recent<V, K> {
 
 type TensorFeatures = Features<burn::tensor::Tensor<4>>;
 
+/// The embedder on the device.
+enum Embedding {
+    MobileNet(TensorExecutor),
+    Dino(TensorTowers, Box<ImageTower<DeviceLinear, DeviceNorm>>, Arc<Dino>),
+}
+
+impl Embedding {
+    fn dino(dino: &Arc<Dino>, handle: &Device, device: &str) -> Result<Self, EmbedError> {
+        let towers = TensorTowers::new(handle);
+        let tower = Box::new(dino.on(&towers));
+        probe::check_dino(device, &towers, &tower, dino)?;
+        Ok(Self::Dino(towers, tower, Arc::clone(dino)))
+    }
+
+    fn vectors(&self, models: &Models, images: &[&RgbImage]) -> Vec<Vec<f32>> {
+        match self {
+            Self::MobileNet(executor) => {
+                embeddings(executor, &models.embedding.steps, &models.embedding_tone, images)
+            }
+            Self::Dino(towers, tower, dino) => dino::vectors(towers, tower, dino, images),
+        }
+    }
+
+    fn noise(&self) -> &'static NoiseFloor {
+        match self {
+            Self::MobileNet(_) => &COSINE_NOISE,
+            Self::Dino(..) => &LIKENESS_NOISE,
+        }
+    }
+}
+
 pub(crate) struct Lane {
     models: Arc<Models>,
     device: String,
     perceptual: TensorExecutor,
-    embedding: TensorExecutor,
+    embedding: Embedding,
     given: Recent<Arc<TensorFeatures>>,
     given_canonical: Recent<Arc<Features<Maps>>>,
     vectors: Recent<Arc<[f32]>>,
@@ -72,6 +109,10 @@ impl Lane {
         let perceptual = TensorExecutor::new(&models.perceptual, &handle);
         let embedding = TensorExecutor::new(&models.embedding, &handle);
         probe::check_device(&device, probe::answers(&models, &perceptual, &embedding))?;
+        let embedding = match &models.dino {
+            Some(dino) => Embedding::dino(dino, &handle, &device)?,
+            None => Embedding::MobileNet(embedding),
+        };
         let text = models.clip.as_ref().map(|clip| TextLane::open(clip, &handle, &device)).transpose()?;
         Ok(Self {
             text,
@@ -118,10 +159,11 @@ impl Lane {
         pairs: &[(usize, usize)],
     ) -> Result<Vec<Settled>, EmbedError> {
         let vectors = self.vectors(images)?;
+        let noise = self.embedding.noise();
         let mut settled = Vec::with_capacity(pairs.len());
         for &(one, other) in pairs {
             let raw = cosine(&vectors[one], &vectors[other]);
-            settled.push(settle(&self.device, &COSINE_NOISE, raw, || {
+            settled.push(settle(&self.device, noise, raw, || {
                 let (one, other) = (&images[one], &images[other]);
                 let models = &self.models;
                 let cache = &mut self.vectors_canonical;
@@ -145,8 +187,7 @@ impl Lane {
         let missing: Vec<usize> = (0..images.len()).filter(|&index| vectors[index].is_none()).collect();
         for indices in missing.chunks(BATCH) {
             let batch: Vec<_> = indices.iter().map(|&index| &images[index]).collect();
-            let models = &self.models;
-            let fresh = embeddings(&self.embedding, &models.embedding.steps, &models.embedding_tone, &batch);
+            let fresh = self.embedding.vectors(&self.models, &batch);
             for (&index, vector) in indices.iter().zip(fresh) {
                 let vector: Arc<[f32]> = vector.into();
                 self.vectors.keep(images[index].clone(), Arc::clone(&vector));
@@ -162,8 +203,13 @@ fn canonical_vector(models: &Models, cache: &mut Recent<Arc<[f32]>>, image: &Rgb
     if let Some(known) = cache.find(image) {
         return Arc::clone(known);
     }
-    let executor = CanonicalExecutor::new(&models.embedding);
-    let mut vectors = embeddings(&executor, &models.embedding.steps, &models.embedding_tone, &[image]);
+    let mut vectors = match &models.dino {
+        Some(dino) => dino::vectors(&CanonicalTowers, &dino.tower, dino, &[image]),
+        None => {
+            let executor = CanonicalExecutor::new(&models.embedding);
+            embeddings(&executor, &models.embedding.steps, &models.embedding_tone, &[image])
+        }
+    };
     let vector: Arc<[f32]> = vectors.pop().unwrap_or_default().into();
     cache.keep(image.clone(), Arc::clone(&vector));
     vector

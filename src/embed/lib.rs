@@ -8,6 +8,8 @@
 //! [`canonical`] (plain loops with a fixed order of sums, slower, the same bits everywhere). Results are
 //! quantised; a raw value that lies so near a rounding boundary that the fast executor's noise could push
 //! it over is settled by the canonical one ([`quantised`]), so that every machine reports the same integers.
+//! Transformers are made the same way ([`transformer`]): the optional text model ([`clip`]) and the embedder that rules may name
+//! in MobileNetV2's place ([`dino`]).
 //!
 //! [`embedder::Embedder`] is what a scorer holds: one thread owns the device and the weights.
 
@@ -15,7 +17,9 @@
 
 mod blurred;
 pub mod canonical;
+pub mod choice;
 pub mod clip;
+pub mod dino;
 pub mod embedder;
 pub mod error;
 mod filter;
@@ -30,7 +34,9 @@ pub mod probe;
 pub mod quantised;
 pub mod reader;
 pub mod tensors;
+pub mod transformer;
 
+pub use choice::EmbedderModel;
 pub use embedder::{DeviceChoice, Embedder, EmbedderOptions};
 pub use error::EmbedError;
 pub use loaded::Models;

@@ -7,6 +7,10 @@ use crate::{
         self, ClipShape,
         model::{CLIP, Clip},
     },
+    dino::{
+        self, DinoShape,
+        model::{DINO, Dino},
+    },
     error::EmbedError,
     image::Tone,
     import::import,
@@ -28,6 +32,8 @@ pub struct Models {
     pub embedding_tone: Tone,
     /// The text model, where the rules want one.
     pub clip: Option<Arc<Clip>>,
+    /// The embedder in MobileNetV2's place, where the rules name it.
+    pub dino: Option<Arc<Dino>>,
 }
 
 impl Models {
@@ -41,7 +47,8 @@ impl Models {
         let perceptual = import(&perceptual_source(), &file(PERCEPTUAL)?)?;
         let embedding = import(&embedding_source(), &file(EMBEDDING)?)?;
         let perceptual_tone = perceptual_tone(&perceptual)?;
-        Ok(Self { perceptual, perceptual_tone, embedding, embedding_tone: embedding_tone(), clip: None })
+        let embedding_tone = embedding_tone();
+        Ok(Self { perceptual, perceptual_tone, embedding, embedding_tone, clip: None, dino: None })
     }
 
     /// As [`Models::load`], with the text model.
@@ -51,6 +58,20 @@ impl Models {
     pub fn load_with_text(folder: &Path) -> Result<Self, EmbedError> {
         let path = Manifest::embedded()?.model(CLIP)?.verify(folder)?;
         Ok(Self::load(folder)?.with_text(clip::load(ClipShape::VIT_B_32, &path)?))
+    }
+
+    /// The same with DINOv2 of a folder as embedder.
+    ///
+    /// # Errors
+    /// As [`Models::load`].
+    pub fn and_dino(self, folder: &Path) -> Result<Self, EmbedError> {
+        let path = Manifest::embedded()?.model(DINO)?.verify(folder)?;
+        Ok(self.with_dino(dino::load(DinoShape::VIT_S_14, &path)?))
+    }
+
+    /// The same with a DINOv2 that is loaded as embedder.
+    pub fn with_dino(self, dino: Dino) -> Self {
+        Self { dino: Some(Arc::new(dino)), ..self }
     }
 
     /// The same with a text model that is loaded.

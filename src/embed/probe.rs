@@ -3,16 +3,17 @@
 use crate::{
     canonical::CanonicalExecutor,
     clip::{
-        canonical::CanonicalTowers,
         model::{Clip, ClipShape, Layers},
-        tower::{Arithmetic, image_vectors, text_vector},
+        tower::{image_vectors, text_vector},
     },
+    dino::{self, Dino, DinoShape},
     error::EmbedError,
     image::RgbImage,
     loaded::Models,
     models::{EMBEDDING_SIDE, cosine, distance, embeddings, features},
     network::Executor,
-    quantised::{COSINE_NOISE, DISTANCE_NOISE, NoiseFloor, PROMPT_NOISE, check},
+    quantised::{COSINE_NOISE, DISTANCE_NOISE, LIKENESS_NOISE, NoiseFloor, PROMPT_NOISE, check},
+    transformer::{canonical::CanonicalTowers, parts::ImageTower, tower::Arithmetic},
 };
 
 /// A device must meet the known answers within this part of the noise floor: other images are noisier.
@@ -77,15 +78,16 @@ pub fn answers<P: Executor, E: Executor>(models: &Models, perceptual: &P, embedd
 pub fn check_canonical(models: &Models) -> Result<(), EmbedError> {
     let canonical = |network| CanonicalExecutor::new(network);
     let got = answers(models, &canonical(&models.perceptual), &canonical(&models.embedding));
-    let pairs =
-        [(DISTANCE_NOISE.what, got.distance, KNOWN.distance), (COSINE_NOISE.what, got.cosine, KNOWN.cosine)];
-    for (what, got, expected) in pairs {
-        if got.to_bits() != expected.to_bits() {
-            let show = |value: f64| format!("{value} ({:#018x})", value.to_bits());
-            return Err(EmbedError::Canonical { what, got: show(got), expected: show(expected) });
-        }
+    to_the_bit(DISTANCE_NOISE.what, got.distance, KNOWN.distance)?;
+    to_the_bit(COSINE_NOISE.what, got.cosine, KNOWN.cosine)
+}
+
+fn to_the_bit(what: &'static str, got: f64, expected: f64) -> Result<(), EmbedError> {
+    if got.to_bits() == expected.to_bits() {
+        return Ok(());
     }
-    Ok(())
+    let show = |value: f64| format!("{value} ({:#018x})", value.to_bits());
+    Err(EmbedError::Canonical { what, got: show(got), expected: show(expected) })
 }
 
 /// Cosine of the first drawn picture with [`text`] by the drawn small architecture on the canonical path, as bits of f64:
@@ -112,12 +114,7 @@ pub fn fit<A: Arithmetic>(executor: &A, layers: &Layers<A::Linear, A::Norm>, cli
 /// When they do not: a build or a processor that breaks IEEE 754.
 pub fn check_canonical_towers() -> Result<(), EmbedError> {
     let clip = Clip::drawn(ClipShape::SMALL)?;
-    let got = fit(&CanonicalTowers, &clip.layers, &clip);
-    if got.to_bits() == KNOWN_FIT.to_bits() {
-        return Ok(());
-    }
-    let show = |value: f64| format!("{value} ({:#018x})", value.to_bits());
-    Err(EmbedError::Canonical { what: PROMPT_NOISE.what, got: show(got), expected: show(KNOWN_FIT) })
+    to_the_bit(PROMPT_NOISE.what, fit(&CanonicalTowers, &clip.layers, &clip), KNOWN_FIT)
 }
 
 /// Checks a device against the canonical towers with the weights that it will use.
@@ -130,8 +127,49 @@ pub fn check_towers<A: Arithmetic>(
     layers: &Layers<A::Linear, A::Norm>,
     clip: &Clip,
 ) -> Result<(), EmbedError> {
-    let part = NoiseFloor { absolute: PROMPT_NOISE.absolute * PART, ..PROMPT_NOISE };
-    check(device, &part, fit(executor, layers, clip), fit(&CanonicalTowers, &clip.layers, clip))
+    check(device, &part(PROMPT_NOISE), fit(executor, layers, clip), fit(&CanonicalTowers, &clip.layers, clip))
+}
+
+/// Cosine of the two drawn pictures by the drawn small DINOv2 on the canonical path, as bits of f64: depends on nothing but
+/// arithmetic, so that it is known without any checkpoint.
+pub const KNOWN_LIKENESS: f64 = f64::from_bits(0x3fe9_63b1_77d8_2bde);
+
+/// Cosine of the two drawn pictures by an executor of DINOv2.
+pub fn likeness<A: Arithmetic>(executor: &A, tower: &ImageTower<A::Linear, A::Norm>, dino: &Dino) -> f64 {
+    let [one, other] = [0, 1].map(|phase| drawn(tower.grid.image_side, phase));
+    // A device that returns fewer vectors has failed; its answer is no number.
+    match &dino::vectors(executor, tower, dino, &[&one, &other])[..] {
+        [one, other] => cosine(one, other),
+        _ => f64::NAN,
+    }
+}
+
+/// Checks that this machine's canonical path gives DINOv2's known bits.
+///
+/// # Errors
+/// When it does not: a build or a processor that breaks IEEE 754.
+pub fn check_canonical_dino() -> Result<(), EmbedError> {
+    let dino = Dino::drawn(DinoShape::SMALL)?;
+    to_the_bit(LIKENESS_NOISE.what, likeness(&CanonicalTowers, &dino.tower, &dino), KNOWN_LIKENESS)
+}
+
+/// Checks a device against the canonical path with the DINOv2 that it will use.
+///
+/// # Errors
+/// When it lies further away than a quarter of the noise floor.
+pub fn check_dino<A: Arithmetic>(
+    device: &str,
+    executor: &A,
+    tower: &ImageTower<A::Linear, A::Norm>,
+    dino: &Dino,
+) -> Result<(), EmbedError> {
+    let canonical = likeness(&CanonicalTowers, &dino.tower, dino);
+    check(device, &part(LIKENESS_NOISE), likeness(executor, tower, dino), canonical)
+}
+
+/// The part of a noise floor that known answers may use.
+fn part(noise: NoiseFloor) -> NoiseFloor {
+    NoiseFloor { relative: noise.relative * PART, absolute: noise.absolute * PART, ..noise }
 }
 
 /// Checks a device's answers against the known ones.
@@ -139,11 +177,6 @@ pub fn check_towers<A: Arithmetic>(
 /// # Errors
 /// When one lies further away than a quarter of its noise floor.
 pub fn check_device(device: &str, got: Answers) -> Result<(), EmbedError> {
-    let part = |noise: NoiseFloor| NoiseFloor {
-        relative: noise.relative * PART,
-        absolute: noise.absolute * PART,
-        ..noise
-    };
     check(device, &part(DISTANCE_NOISE), got.distance, KNOWN.distance)?;
     check(device, &part(COSINE_NOISE), got.cosine, KNOWN.cosine)
 }

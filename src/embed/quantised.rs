@@ -47,6 +47,10 @@ pub const DISTANCE_NOISE: NoiseFloor =
 pub const COSINE_NOISE: NoiseFloor =
     NoiseFloor { what: "the cosine of two embeddings", relative: 0.0, absolute: 5e-5 };
 
+/// Cosines of DINOv2's vectors: less than [`COSINE_NOISE`], because its canonical path is slow (measured likewise).
+pub const LIKENESS_NOISE: NoiseFloor =
+    NoiseFloor { what: "the cosine of two vectors of DINOv2", relative: 0.0, absolute: 2e-5 };
+
 /// Cosines of a picture and a text: a tenth of [`COSINE_NOISE`], because one clip asks for thousands and the canonical
 /// towers are slow (measured likewise).
 pub const PROMPT_NOISE: NoiseFloor =

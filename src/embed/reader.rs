@@ -8,7 +8,7 @@ use std::{
 use leoma_core::{
     domain::{
         ids::Digest,
-        scoring::{ModelRules, TextModelRules},
+        scoring::{ModelRules, ScoringRules, TextModelRules},
     },
     quality::{
         embeddings::{FROM, FrameModels, Likeness, ModelError, ModelHealth, PromptQuestion, asked, pairs},
@@ -18,6 +18,7 @@ use leoma_core::{
 };
 
 use crate::{
+    choice::EmbedderModel,
     clip::{
         model::CLIP,
         task::PromptTask,
@@ -27,18 +28,15 @@ use crate::{
     error::EmbedError,
     loaded::Models,
     manifest::Manifest,
-    models::{EMBEDDING, PERCEPTUAL},
-    probe::{KNOWN, KNOWN_FIT},
+    probe::KNOWN_FIT,
 };
 
-/// The networks of this build as rules name them: the pinned weights and the known answers of the canonical path.
+/// The networks of this build with the default embedder, as rules name them.
 ///
 /// # Errors
-/// When `config/models.toml` is not valid, which a test rules out.
+/// As [`EmbedderModel::rules`].
 pub fn model_rules() -> Result<ModelRules, EmbedError> {
-    let bits = [KNOWN.distance, KNOWN.cosine].map(f64::to_bits);
-    let answers = Digest::of(&bits.map(u64::to_le_bytes).concat());
-    Ok(ModelRules { perceptual: pin(PERCEPTUAL)?, embedding: pin(EMBEDDING)?, answers })
+    EmbedderModel::default().rules()
 }
 
 /// The text model of this build as rules name it.
@@ -50,7 +48,8 @@ pub fn text_model_rules() -> Result<TextModelRules, EmbedError> {
     Ok(TextModelRules { weights: pin(CLIP)?, tokens: pin(MERGES)?, answers })
 }
 
-fn pin(name: &str) -> Result<Digest, EmbedError> {
+/// The pinned digest of a model by its name.
+pub(crate) fn pin(name: &str) -> Result<Digest, EmbedError> {
     let manifest = Manifest::embedded()?;
     let text = &manifest.model(name)?.sha256;
     text.parse().map_err(|_| EmbedError::Manifest(format!("the sha256 of {name} is none: {text}")))
@@ -85,7 +84,8 @@ impl Networks {
     /// # Errors
     /// As [`model_rules`].
     pub fn new(embedder: Embedder) -> Result<Self, EmbedError> {
-        Ok(Self { embedder, rules: model_rules()?, text: None })
+        let rules = embedder.model().rules()?;
+        Ok(Self { embedder, rules, text: None })
     }
 
     /// The same with a tokenizer, for an embedder that has a text model; `rules` name that model.
@@ -203,15 +203,23 @@ pub struct OpenNetworks {
     pub note: Option<String>,
 }
 
-/// Loads the models of a folder, with the text model or without, and opens them on the wanted device; on the processor where a GPU
-/// cannot be opened or computes otherwise, because both report the same integers. Blocks for a second or so.
+/// Loads the models of a folder that rules name, and opens them on the wanted device; on the processor where a GPU cannot be
+/// opened or computes otherwise, because both report the same integers. Blocks for a second or so.
+///
+/// An embedder that this build does not know becomes the default one; `quality::embeddings::named` then tells.
 ///
 /// # Errors
 /// When a model is missing or changed, or the processor does not give the known answers either.
-pub fn open(wanted: DeviceChoice, folder: &Path, with_text: bool) -> Result<OpenNetworks, EmbedError> {
+pub fn open(wanted: DeviceChoice, folder: &Path, rules: &ScoringRules) -> Result<OpenNetworks, EmbedError> {
+    let with_text = rules.text.is_some();
     let load = if with_text { Models::load_with_text } else { Models::load };
+    let embedder = rules.models.as_ref().map_or(Ok(EmbedderModel::default()), EmbedderModel::named_by)?;
     let tokenizer = with_text.then(|| Tokenizer::load(folder)).transpose()?;
-    let models = Arc::new(load(folder)?);
+    let models = load(folder)?;
+    let models = Arc::new(match embedder {
+        EmbedderModel::MobileNetV2 => models,
+        EmbedderModel::Dinov2Small => models.and_dino(folder)?,
+    });
     let (embedder, note) = match Embedder::with_models(wanted, Arc::clone(&models)) {
         Ok(embedder) => (embedder, None),
         Err(cause) if wanted == DeviceChoice::Gpu => {

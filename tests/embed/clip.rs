@@ -19,18 +19,17 @@ use leoma_embed::{
     DeviceChoice, EmbedError, Embedder, Quantised,
     clip::{
         self, Clip, ClipShape,
-        canonical::CanonicalTowers,
         picture::{pictures, resize, squared},
         task::PromptTask,
-        tensors::TensorTowers,
         tokens::{END, START, Tokenizer},
-        tower::{Arithmetic, image_vectors, text_vector},
+        tower::{image_vectors, text_vector},
     },
     image::RgbImage,
     manifest::default_folder,
     models::cosine,
     probe::{check_canonical_towers, drawn, text},
     quantised::{NoiseFloor, PROMPT_NOISE},
+    transformer::{canonical::CanonicalTowers, tensors::TensorTowers, tower::Arithmetic},
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -188,7 +187,7 @@ fn compare(path: &str, got: &(Vec<Vec<f32>>, Vec<Vec<f32>>), expected: &Vectors)
 
 fn parity(name: &str, clip: &Clip, expected: &Vectors) {
     let towers = TensorTowers::new(&Device::flex());
-    let layers = towers.layers(clip);
+    let layers = clip.on(&towers);
     compare(&format!("{name} flex"), &vectors_by(&towers, &layers, clip, &expected.tokens), expected);
     let exact = vectors_by(&CanonicalTowers, &clip.layers, clip, &expected.tokens);
     compare(&format!("{name} canonical"), &exact, expected);
@@ -293,7 +292,7 @@ fn small_towers_stay_within_a_quarter_of_the_floor_on_every_path() {
     let (pictures, texts) = inputs(&ClipShape::SMALL);
     let towers = TensorTowers::new(&Device::flex());
     let exact = fits_by(&CanonicalTowers, &clip.layers, clip, &pictures, &texts);
-    let fast = fits_by(&towers, &towers.layers(clip), clip, &pictures, &texts);
+    let fast = fits_by(&towers, &clip.on(&towers), clip, &pictures, &texts);
     let other = fits_by(&Reversed, &clip.layers, clip, &pictures, &texts);
     for (path, raw) in [("flex", &fast), ("another order, fused", &other)] {
         let part = part_of_floor(raw, &exact);
@@ -383,12 +382,17 @@ fn a_checkpoint_of_pytorch_is_read_to_the_bit() {
     );
     assert!(loaded.image_positions == expected.image_positions);
     let weights = |clip: &Clip| {
-        let blocks = clip.layers.image.blocks.iter().chain(&clip.layers.text.blocks);
+        let (image, text) = (&clip.layers.image, &clip.layers.text);
+        let blocks = image.tower.blocks.iter().chain(&text.blocks);
         let layers = blocks.flat_map(|block| {
             [&block.query, &block.key, &block.value, &block.out, &block.widen, &block.narrow]
         });
-        let rest = [&clip.layers.patches, &clip.layers.image.projection, &clip.layers.text.projection];
-        layers.chain(rest).map(|layer| (layer.weight.clone(), layer.bias.clone())).collect::<Vec<_>>()
+        let projections = image.tower.projection.iter().chain(&text.projection);
+        layers
+            .chain([&image.patches])
+            .chain(projections)
+            .map(|layer| (layer.weight.clone(), layer.bias.clone()))
+            .collect::<Vec<_>>()
     };
     assert!(weights(&loaded) == weights(&expected));
     assert!(matches!(clip::load(other, path.as_ref()), Err(EmbedError::Checkpoint { .. })));
@@ -401,7 +405,7 @@ fn the_whole_towers_are_those_of_pytorch_and_stay_within_the_floor() {
     parity("full", &clip, &golden().full);
     let (pictures, texts) = inputs(&ClipShape::VIT_B_32);
     let towers = TensorTowers::new(&Device::flex());
-    let layers = towers.layers(&clip);
+    let layers = clip.on(&towers);
     let timed = |name: &str, work: &dyn Fn() -> Vec<f64>| {
         let start = std::time::Instant::now();
         let values = work();

@@ -14,7 +14,7 @@ use leoma_embed::{
     image::{embedding_image, perceptual_image},
     models::{cosine, distance, embeddings, features},
     network::Executor,
-    quantised::{COSINE_NOISE, DISTANCE_NOISE, PROMPT_NOISE, settle},
+    quantised::{COSINE_NOISE, DISTANCE_NOISE, LIKENESS_NOISE, PROMPT_NOISE, settle},
     tensors::TensorExecutor,
 };
 
@@ -88,6 +88,8 @@ struct Canonical {
     cosines: BTreeMap<u32, f64>,
     /// Pictures with texts by the small drawn towers.
     fits: Vec<f64>,
+    /// Frames with the first of them by the small drawn DINOv2.
+    likenesses: Vec<f64>,
 }
 
 impl Canonical {
@@ -102,6 +104,7 @@ impl Canonical {
                 distances: Series::Whole.distances().into_iter().map(distance).collect(),
                 cosines: Series::Whole.cosines().into_iter().map(cosine).collect(),
                 fits: crate::clip::canonical_fits(),
+                likenesses: crate::dino::canonical_drift(),
             }
         })
     }
@@ -117,13 +120,15 @@ fn canonical_digest(models: &Models, series: Series) -> String {
     let known = Canonical::of(models);
     let distances = series.distances().into_iter().map(|seed| known.distances[&seed]);
     let cosines = series.cosines().into_iter().map(|seed| known.cosines[&seed]);
-    digest_of(distances.chain(cosines).chain(known.fits.iter().copied()).map(Quantised::nearest))
+    let drawn = known.fits.iter().chain(&known.likenesses).copied();
+    digest_of(distances.chain(cosines).chain(drawn).map(Quantised::nearest))
 }
 
 /// The digest by an embedder, and how it came about.
 fn digest_by(choice: DeviceChoice, models: Arc<Models>, series: Series) -> String {
-    let models = Arc::new((*models).clone().with_text(crate::clip::small().clone()));
-    let embedder = Embedder::with_models(choice, models).expect("the device answers the probe");
+    let open =
+        |models| Embedder::with_models(choice, Arc::new(models)).expect("the device answers the probe");
+    let embedder = open((*models).clone().with_text(crate::clip::small().clone()));
     let mut values = Vec::new();
     for [given, returned] in series.distances().into_iter().map(pair) {
         values.push(embedder.first_frame_distance(&given, &returned).expect("a distance"));
@@ -136,6 +141,9 @@ fn digest_by(choice: DeviceChoice, models: Arc<Models>, series: Series) -> Strin
     let counts = embedder.counts();
     eprintln!("{}: values by the device and by the canonical path: {counts:?}", embedder.device());
     assert!(counts.by_canonical >= 4 && counts.by_device >= 1, "{counts:?}");
+    let embedder = open((*models).clone().with_dino(crate::dino::small().clone()));
+    values.extend(crate::dino::drift(&embedder));
+    assert!(embedder.counts().by_canonical >= 4, "{:?}", embedder.counts());
     digest_of(values)
 }
 
@@ -202,6 +210,9 @@ fn another_order_of_sums_gives_the_digest() {
     }
     for (raw, canonical) in crate::clip::reversed_fits().into_iter().zip(&known.fits) {
         see(&PROMPT_NOISE, raw, *canonical);
+    }
+    for (raw, canonical) in crate::dino::reversed_drift().into_iter().zip(&known.likenesses) {
+        see(&LIKENESS_NOISE, raw, *canonical);
     }
     assert!(differ > values.len() / 2, "the paths must differ in bits for this to show anything: {differ}");
     assert_eq!(digest_of(values), canonical_digest(&models, Series::Short));

@@ -5,6 +5,7 @@
 
 mod clip;
 mod determinism;
+mod dino;
 mod judged;
 mod lane;
 mod lesser_processor;

@@ -1,11 +1,11 @@
-//! A third executor of CLIP's towers: sums from the last term to the first, fused, another order of axes.
+//! A third executor of towers: sums from the last term to the first, fused, another order of axes.
 
 use leoma_embed::{
-    clip::{
-        model::Norm,
+    network::Convolution,
+    transformer::{
+        parts::{Activation, Norm},
         tower::{Arithmetic, Asked, Sequences},
     },
-    network::Convolution,
 };
 
 use crate::reordered::fused;
@@ -41,7 +41,7 @@ impl Arithmetic for Reversed {
             let count = token.len() as f32;
             let mean = token.iter().rev().sum::<f32>() / count;
             let centred: Vec<f32> = token.iter().map(|value| value - mean).collect();
-            let spread = 1.0 / (dot(&centred, &centred) / count + 1e-5).sqrt();
+            let spread = 1.0 / (dot(&centred, &centred) / count + layer.epsilon as f32).sqrt();
             let scaled = centred.iter().zip(&layer.gain).zip(&layer.offset);
             scaled.map(|((value, gain), &offset)| fused(value * spread, *gain, offset)).collect()
         })
@@ -76,8 +76,12 @@ impl Arithmetic for Reversed {
         Sequences { values, ..query }
     }
 
-    fn quick_gelu(&self, mut tokens: Sequences) -> Sequences {
-        tokens.values.iter_mut().for_each(|value| *value *= 1.0 / (1.0 + (*value * -1.702).exp()));
+    fn activate(&self, mut tokens: Sequences, activation: Activation) -> Sequences {
+        let part = |value: f32| match activation {
+            Activation::QuickGelu => 1.0 / (1.0 + (value * -1.702).exp()),
+            Activation::Gelu => fused(0.5, libm::erff(value / 2.0f32.sqrt()), 0.5),
+        };
+        tokens.values.iter_mut().for_each(|value| *value *= part(*value));
         tokens
     }
 

@@ -1,6 +1,12 @@
 //! Clips judged with the embedding models that the rules name.
 
-use leoma::domain::rules::{ActiveRules, Rules};
+use leoma::{
+    domain::rules::{ActiveRules, Rules},
+    embed::{
+        EmbedderModel,
+        manifest::{Manifest, default_folder},
+    },
+};
 use serde_json::Value;
 
 use super::material::{Material, shaped, text};
@@ -64,4 +70,18 @@ fn rules_that_name_models_are_not_judged_without_them_or_with_others() {
     assert_eq!(output.status.code(), Some(2));
     let said = text(&output.stderr);
     assert!(said.contains("embedding") && said.contains("[scoring.models]"), "{said}");
+    // An embedder that this build knows is asked for by name, in a folder that has the default ones.
+    let defaults = default_folder().expect("a cache folder");
+    let folder = tempfile::tempdir().expect("folder");
+    let manifest = Manifest::embedded().expect("valid");
+    for model in manifest.models.iter().filter(|model| model.default) {
+        std::fs::copy(model.path(&defaults), model.path(folder.path())).expect("copied");
+    }
+    others.scoring.models = Some(EmbedderModel::Dinov2Small.rules().expect("pins"));
+    write("dino.toml", &others);
+    let folder = folder.path().display().to_string();
+    let output = Material::get().scene(&["honest.mp4"], &["--rules", "dino.toml", "--models", &folder]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = text(&output.stderr);
+    assert!(said.contains("dinov2-small.safetensors is missing"), "{said}");
 }

@@ -60,7 +60,7 @@ pub struct ModelRules {
     pub perceptual: Digest,
     /// Of the embeddings of frames.
     pub embedding: Digest,
-    /// What the canonical path says of drawn pictures with these weights: names the arithmetic.
+    /// What the canonical path of the first network and of the named embedder says of drawn pictures: names the arithmetic.
     pub answers: Digest,
 }
 

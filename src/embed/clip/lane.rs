@@ -6,9 +6,7 @@ use burn::tensor::Device;
 
 use crate::{
     clip::{
-        canonical::CanonicalTowers,
         model::{Clip, Layers},
-        tensors::{DeviceLinear, DeviceNorm, TensorTowers},
         tower::{image_vectors, text_vector},
     },
     error::EmbedError,
@@ -17,6 +15,10 @@ use crate::{
     models::cosine,
     probe,
     quantised::{PROMPT_NOISE, Settled, settle},
+    transformer::{
+        canonical::CanonicalTowers,
+        tensors::{DeviceLinear, DeviceNorm, TensorTowers},
+    },
 };
 
 /// Pictures whose vectors are kept, 150 KB each: all views of the real clip and the given frame of a round.
@@ -43,7 +45,7 @@ impl TextLane {
     /// Uploads the weights and compares the device with the canonical path on them.
     pub(crate) fn open(clip: &Arc<Clip>, handle: &Device, device: &str) -> Result<Self, EmbedError> {
         let towers = TensorTowers::new(handle);
-        let layers = towers.layers(clip);
+        let layers = clip.on(&towers);
         probe::check_towers(device, &towers, &layers, clip)?;
         Ok(Self {
             clip: Arc::clone(clip),

@@ -32,6 +32,11 @@ pub fn pictures(
     views.iter().map(view).collect()
 }
 
+/// A whole frame, `side` pixels square, aspect ratio ignored.
+pub fn whole(frame: FrameView<'_>, width: usize, height: usize, side: usize) -> RgbImage {
+    resize(&planes_of(&frame_to_rgb(frame, width, height), width, height), side, side)
+}
+
 fn planes_of(rgb: &[u8], width: usize, height: usize) -> RgbImage {
     let channel = |channel: usize| rgb.iter().skip(channel).step_by(3).copied();
     RgbImage::from_planes(width, height, (0..3).flat_map(channel).collect())

@@ -5,8 +5,8 @@
     python make.py WHEEL > golden.json
     python make.py WHEEL --checkpoint small|full FILE      # a checkpoint of the drawn weights, by torch.save
 
-No weights of CLIP are used: parameters come from an integer formula that src/embed/clip/model.rs repeats, so numbers are
-all that is committed. Tokens are those of the published vocabulary, which the wheel holds.
+No weights of CLIP are used: parameters come from an integer formula that src/embed/transformer/parts.rs repeats, so numbers
+are all that is committed. Tokens are those of the published vocabulary, which the wheel holds.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import transformers
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from parameters import drawn_tensor  # noqa: E402
 from pictures import drawn  # noqa: E402
 
 TEXTS = [
@@ -79,36 +80,7 @@ SHAPES = {
 }
 
 
-# --- drawn weights: as `drawn_value` in src/embed/clip/model.rs ---
-
-def name_hash(key):
-    value = 0xcbf29ce484222325
-    for byte in key.encode():
-        value = ((value ^ byte) * 0x100000001b3) & 0xffffffffffffffff
-    return value
-
-
-def unit(key, count):
-    with np.errstate(over="ignore"):
-        z = np.uint64(name_hash(key)) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9e3779b97f4a7c15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xbf58476d1ce4e5b9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94d049bb133111eb)
-        z ^= z >> np.uint64(31)
-    return (z >> np.uint64(40)).astype(np.float64) / 2.0 ** 23 - 1.0
-
-
-def drawn_tensor(key, sides):
-    values = unit(key, int(np.prod(sides)))
-    if "embedding" in key and "patch" not in key:
-        values = values * 0.5
-    elif "norm" in key or "layrnorm" in key:
-        values = 1.0 + values * 0.25 if key.endswith("weight") else values * 0.125
-    elif key.endswith("bias"):
-        values = values * 0.125
-    else:
-        values = values * np.sqrt(3.0 / float(np.prod(sides[1:])))
-    return torch.from_numpy(values.astype(np.float32).reshape(sides))
-
+# --- drawn weights ---
 
 def model_of(name):
     shape = SHAPES[name]
@@ -128,7 +100,7 @@ def model_of(name):
     state = model.state_dict()
     for key, value in state.items():
         if value.dtype == torch.float32 and value.dim() > 0:
-            state[key] = drawn_tensor(key, list(value.shape))
+            state[key] = torch.from_numpy(drawn_tensor(key, list(value.shape)))
     model.load_state_dict(state)
     return model
 

@@ -3,13 +3,12 @@
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use crate::{
-    clip::{
-        canonical::EPSILON,
-        model::{Clip, Layers, Norm},
-        tower::{Arithmetic, Asked, Sequences},
-    },
     network::Convolution,
     tensors::floats,
+    transformer::{
+        parts::{Activation, Norm},
+        tower::{Arithmetic, Asked, Sequences},
+    },
 };
 
 /// Stands for a token that must not be seen: its exponential is zero.
@@ -38,6 +37,7 @@ pub struct DeviceLinear {
 pub struct DeviceNorm {
     gain: Tensor<2>,
     offset: Tensor<2>,
+    epsilon: f32,
 }
 
 impl TensorTowers {
@@ -46,16 +46,12 @@ impl TensorTowers {
         Self { device: device.clone() }
     }
 
-    /// Uploads the weights.
-    pub fn layers(&self, clip: &Clip) -> Layers<DeviceLinear, DeviceNorm> {
-        clip.layers.map(|layer| self.device_linear(layer), |norm| self.device_norm(norm))
-    }
-
     fn matrix(&self, values: Vec<f32>, sides: [usize; 2]) -> Tensor<2> {
         Tensor::from_data(TensorData::new(values, sides), &self.device)
     }
 
-    fn device_linear(&self, layer: &Convolution) -> DeviceLinear {
+    /// Uploads a linear layer.
+    pub fn linear_layer(&self, layer: &Convolution) -> DeviceLinear {
         let (inputs, outputs) = (layer.shape.inputs, layer.shape.outputs);
         // Laid out in the order of the product, once.
         let mut weight = vec![0.0; inputs * outputs];
@@ -70,9 +66,10 @@ impl TensorTowers {
         }
     }
 
-    fn device_norm(&self, norm: &Norm) -> DeviceNorm {
+    /// Uploads a normalisation.
+    pub fn norm_layer(&self, norm: &Norm) -> DeviceNorm {
         let row = |values: &Vec<f32>| self.matrix(values.clone(), [1, values.len()]);
-        DeviceNorm { gain: row(&norm.gain), offset: row(&norm.offset) }
+        DeviceNorm { gain: row(&norm.gain), offset: row(&norm.offset), epsilon: norm.epsilon as f32 }
     }
 }
 
@@ -96,7 +93,7 @@ impl Arithmetic for TensorTowers {
         let values = tokens.values.clone();
         let centred = values.clone() - values.sum_dim(1) / channels;
         let variance = (centred.clone() * centred.clone()).sum_dim(1) / channels;
-        let unit = centred / (variance + EPSILON as f32).sqrt();
+        let unit = centred / (variance + layer.epsilon).sqrt();
         DeviceTokens { values: unit * layer.gain.clone() + layer.offset.clone(), ..*tokens }
     }
 
@@ -122,8 +119,11 @@ impl Arithmetic for TensorTowers {
         DeviceTokens { sequences, tokens, values }
     }
 
-    fn quick_gelu(&self, tokens: DeviceTokens) -> DeviceTokens {
-        let values = tokens.values.clone() * activation::sigmoid(tokens.values * 1.702);
+    fn activate(&self, tokens: DeviceTokens, activation: Activation) -> DeviceTokens {
+        let values = match activation {
+            Activation::QuickGelu => tokens.values.clone() * activation::sigmoid(tokens.values * 1.702),
+            Activation::Gelu => activation::gelu(tokens.values),
+        };
         DeviceTokens { values, ..tokens }
     }
 

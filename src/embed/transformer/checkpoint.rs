@@ -1,35 +1,31 @@
-//! CLIP's checkpoint of PyTorch, by burn's reader.
+//! Tensors out of a checkpoint, by burn's readers.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
-use burn::{
-    store::{ModuleStore as _, PytorchStore},
-    tensor::DType,
-};
+use burn::{store::ModuleStore, tensor::DType};
 
-use crate::{
-    clip::model::{CLIP, Clip, ClipShape, TensorSource},
-    error::EmbedError,
-};
+use crate::{error::EmbedError, transformer::parts::TensorSource};
 
-/// What a checkpoint holds beside parameters: indices of positions (`0, 1, 2 ...`), and the temperature, whose
-/// published value (100) is part of the rules' unit and not of a cosine.
-const WITHOUT_PART: [&str; 3] =
-    ["text_model.embeddings.position_ids", "vision_model.embeddings.position_ids", "logit_scale"];
+/// Gives the values of one tensor.
+pub(crate) type Read<'a> = dyn FnMut(TensorSource) -> Result<Vec<f32>, EmbedError> + 'a;
 
-/// Reads a checkpoint of an architecture. The caller has checked the file's digest.
+/// Builds something from a checkpoint that holds exactly what is asked for, and what has no part in it.
 ///
 /// # Errors
 /// When a tensor is missing, left over, of another shape or type, or not finite.
-pub fn load(shape: ClipShape, path: &Path) -> Result<Clip, EmbedError> {
-    let refuse = |reason: String| EmbedError::Checkpoint { model: CLIP, reason };
-    let mut store = PytorchStore::from_file(path).map_indices_contiguous(false);
+pub(crate) fn read<S: ModuleStore, T>(
+    model: &'static str,
+    mut store: S,
+    without_part: &[&str],
+    build: impl FnOnce(&mut Read<'_>) -> Result<T, EmbedError>,
+) -> Result<T, EmbedError> {
+    let refuse = |reason: String| EmbedError::Checkpoint { model, reason };
     let tensors = store.get_all_tensors().map_err(|error| refuse(error.to_string()))?;
     let mut left: BTreeSet<&str> = tensors.keys().map(String::as_str).collect();
-    for name in WITHOUT_PART {
+    for name in without_part {
         left.remove(name);
     }
-    let clip = Clip::read(shape, |TensorSource { key, sides, .. }| {
+    let built = build(&mut |TensorSource { key, sides, .. }| {
         let tensor = tensors.get(&key).ok_or_else(|| refuse(format!("{key} is missing")))?;
         left.remove(key.as_str());
         let found = tensor.shape.to_vec();
@@ -45,5 +41,5 @@ pub fn load(shape: ClipShape, path: &Path) -> Result<Clip, EmbedError> {
         }
         Ok(values)
     })?;
-    if left.is_empty() { Ok(clip) } else { Err(refuse(format!("left over {left:?}"))) }
+    if left.is_empty() { Ok(built) } else { Err(refuse(format!("left over {left:?}"))) }
 }

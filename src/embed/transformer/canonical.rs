@@ -1,21 +1,19 @@
 //! The canonical executor of the towers: plain f32 arithmetic in one fixed order, the same bits on every machine.
 //!
-//! Rules as in [`crate::canonical`], whose convolution a linear layer is. Beside `+ - * /` and square roots there is
-//! the exponential of the `libm` crate, which is made of these alone. Sums run from the first term to the last.
+//! Rules as in [`crate::canonical`], whose convolution a linear layer is. Beside `+ - * /` and square roots there are
+//! the exponential and the error function of the `libm` crate, which are made of these alone. Sums run from the first
+//! term to the last.
 
 use rayon::prelude::*;
 
 use crate::{
     canonical::{Maps, convolve},
-    clip::{
-        model::Norm,
+    network::Convolution,
+    transformer::{
+        parts::{Activation, Norm},
         tower::{Arithmetic, Asked, Sequences},
     },
-    network::Convolution,
 };
-
-/// Added to a variance before its square root.
-pub(crate) const EPSILON: f64 = 1e-5;
 
 /// Runs the towers by the rules of this module. Tokens are maps `[sequences, channels, 1, tokens]`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,7 +61,7 @@ impl Arithmetic for CanonicalTowers {
                     *spread += distance * distance;
                 }
             }
-            spreads.iter_mut().for_each(|spread| *spread = (*spread / count + EPSILON).sqrt());
+            spreads.iter_mut().for_each(|spread| *spread = (*spread / count + layer.epsilon).sqrt());
             let layers = layer.gain.iter().zip(&layer.offset);
             for (channel, (&gain, &offset)) in sequence.chunks_exact_mut(width).zip(layers) {
                 for ((value, mean), spread) in channel.iter_mut().zip(&means).zip(&spreads) {
@@ -88,10 +86,14 @@ impl Arithmetic for CanonicalTowers {
         Maps { data, ..query }
     }
 
-    fn quick_gelu(&self, mut tokens: Maps) -> Maps {
-        tokens.data.par_iter_mut().with_min_len(4096).for_each(|value| {
-            *value /= 1.0 + libm::expf(-1.702 * *value);
-        });
+    fn activate(&self, mut tokens: Maps, activation: Activation) -> Maps {
+        let each = tokens.data.par_iter_mut().with_min_len(4096);
+        match activation {
+            Activation::QuickGelu => each.for_each(|value| *value /= 1.0 + libm::expf(-1.702 * *value)),
+            Activation::Gelu => each.for_each(|value| {
+                *value *= 0.5 * (1.0 + libm::erff(*value * std::f32::consts::FRAC_1_SQRT_2));
+            }),
+        }
         tokens
     }
 
