@@ -1,16 +1,10 @@
-//! A round's clips through the decoder, the CPU scorer and gate G8, as many as there are miners: does a clip cost the same?
+//! A round's clips through the decoder, the CPU scorer and the networks, as many as there are miners: does a clip cost the same?
+//! `benches/copies.rs` has what gate G8 adds.
 
 use std::{path::Path, sync::Arc};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use leoma::{
-    domain::{
-        copies::{ClipIdentity, CopyBook, EarlierClip},
-        ids::{BlockNumber, Digest, Hotkey, RoundId, Uid},
-        roster::Precedence,
-        scoring::CopyGate,
-        track::{CELLS, ClipTrack, SAMPLES},
-    },
     embed::{DeviceChoice, manifest::default_folder, reader},
     gpu::{
         cpu::CpuScorer,
@@ -25,7 +19,7 @@ use crate::{Failure, clock, inputs::Inputs};
 pub fn measure(folder: &Path, clips: usize) -> Result<serde_json::Value, Failure> {
     let mut inputs = Inputs::load(folder)?;
     let models = networks(&mut inputs)?;
-    let (with_networks, gate) = (models.is_some(), inputs.rules.scoring.gates.copy);
+    let with_networks = models.is_some();
     let threads = rayon::current_num_threads();
     let scorer = CpuScorer::new(threads)?;
     let one = |place| {
@@ -50,14 +44,11 @@ pub fn measure(folder: &Path, clips: usize) -> Result<serde_json::Value, Failure
     let judged = stream::iter(0..clips).map(one).buffer_unordered(threads).try_collect::<Vec<_>>();
     let (all, time) = clock::timed(|| inputs.runtime.block_on(judged));
     all?;
-    let (groups, copies) = clock::timed(|| grouped(clips, &gate));
     Ok(serde_json::json!({
         "clips": clips,
         "networks": with_networks,
         "wall_ms": time.wall_ms,
         "processor_ms": time.processor_ms,
-        "copies_ms": copies.processor_ms,
-        "groups": groups,
         "peak_bytes": clock::own_peak(),
     }))
 }
@@ -76,42 +67,10 @@ fn marked(clip: &Yuv420Clip, number: usize) -> Result<Yuv420Clip, Failure> {
 
 /// The networks that the rules built in name, where they are at hand; then the rules ask them.
 fn networks(inputs: &mut Inputs) -> Result<Option<Arc<dyn FrameModels>>, Failure> {
-    let Some(opened) =
-        default_folder().and_then(|folder| reader::open(DeviceChoice::Cpu, &folder, false).ok())
-    else {
-        return Ok(None);
-    };
-    Arc::make_mut(&mut inputs.rules).scoring.models = Some(reader::model_rules()?);
+    let mut rules = inputs.rules.scoring.clone();
+    rules.models = Some(reader::model_rules()?);
+    let opened = default_folder().and_then(|folder| reader::open(DeviceChoice::Cpu, &folder, &rules).ok());
+    let Some(opened) = opened else { return Ok(None) };
+    Arc::make_mut(&mut inputs.rules).scoring = rules;
     Ok(Some(Arc::new(opened.networks)))
-}
-
-/// What gate G8 does in such a round: every clip against every other one and those of eight earlier rounds.
-fn grouped(clips: usize, gate: &CopyGate) -> usize {
-    let mut state = 1u64;
-    let mut drawn = || {
-        let mut value = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 52) as u16
-        };
-        ClipTrack::new((0..SAMPLES * CELLS).map(|_| value()).collect()).ok()
-    };
-    let hotkey = |place: usize| Hotkey(Digest::of(&place.to_le_bytes()).0);
-    let earlier: Vec<_> = (0..gate.rounds as usize * clips)
-        .filter_map(|place| {
-            let round = RoundId((place / clips) as u64);
-            Some(EarlierClip { round, hotkey: hotkey(clips + place), changes: drawn()?.changes() })
-        })
-        .collect();
-    let mut book = CopyBook::default();
-    let mut returned = 0;
-    for place in 0..clips {
-        let digest = Digest::of(&place.to_le_bytes());
-        let precedence =
-            Precedence { reveal_block: BlockNumber(place as u64), index: 0, uid: Uid(place as u16) };
-        let clip =
-            ClipIdentity { hotkey: hotkey(place), precedence, file: digest, frames: digest, track: drawn() };
-        book.add(clip, Some(gate));
-        returned += usize::from(book.find_earlier(&hotkey(place), &earlier, gate).is_some());
-    }
-    book.groups().len() + returned
 }
