@@ -46,9 +46,9 @@ const DAMAGE_OF: [(&str, &str); 16] = [
 const TEXT_TABLE: &str = "text";
 /// Its numbers that are no term's ends, and why they are not computed.
 const TEXT_NUMBERS: [(&str, &str); 3] = [
-    ("slack", "how far ranks are blurred is read off real weights, of which none were seen"),
+    ("slack", "by how much ranks may err is read off real weights, of which none were seen"),
     ("least_gain", "which real clips can judge change is read off real weights, of which none were seen"),
-    ("anchor", "its margin needs the clips of other tasks of a round"),
+    ("anchor", "calibration reads terms with the text model off; docs/adr/0015 says what its ends are"),
 ];
 
 /// One term's constants, computed and in force.
@@ -227,7 +227,9 @@ fn uncalibrated(judge: &Judge, found: &[TermCalibration]) -> Vec<Uncalibrated> {
     let unread = |(name, place): (&String, &TermPlace)| {
         let read = found.iter().any(|term| term.term == *name);
         let why = match place.axis.as_str() {
-            TEXT_TABLE => "no reading of the text model on calibration clips",
+            TEXT_TABLE => {
+                "calibration reads terms with the text model off, of which no real weights were seen"
+            }
             _ => "no calibration clip has a reading of it",
         };
         (!read).then(|| Uncalibrated { constant: format!("{}.{name}", place.axis), why })

@@ -3,10 +3,14 @@
 use serde::Serialize;
 
 use super::Fires;
+use crate::evidence::stats::median;
 
 /// A limit lies this part of the way from the attacks to the honest clips: a false reject takes an honest miner's pay,
 /// while an attack that one gate misses meets the terms and the opponents.
 const PART_OF_THE_WAY: i64 = 3;
+/// Sides that lie closer than this part of the distance of their medians count as overlapping: one clip more may close such a
+/// way.
+const CLOSEST_PART: u64 = 20;
 /// Significant digits of a limit where the way has room for them.
 const DIGITS: u32 = 2;
 
@@ -50,7 +54,7 @@ pub enum Kept {
     NoHonestClip,
     /// No attack meets the other conditions, so that the limit decides about none.
     NoAttack,
-    /// Honest clips read as attacks do.
+    /// Honest clips read as attacks do, or nearly so.
     Overlap,
     /// They do, and the other conditions hold every honest clip back.
     OthersHold,
@@ -151,13 +155,14 @@ pub fn place(fires: Fires, in_force: i64, honest: &[ClipReading], attacks: &[Cli
 }
 
 /// A value between attacks and honest clips, a third of the way from the former, with as few significant digits, from two
-/// on, as keep it between; `None` where they overlap.
+/// on, as keep it between; `None` where they overlap or nearly so.
 fn between(fires: Fires, attacks: &[i64], honest: &[i64]) -> Option<i64> {
     // Mirrored, the attacks always lie below.
     let sign = if fires == Fires::AtLeast { -1 } else { 1 };
     let last = attacks.iter().map(|reading| sign * reading).max()?;
     let first = honest.iter().map(|reading| sign * reading).min()?;
-    if last >= first {
+    let medians = median(attacks)?.abs_diff(median(honest)?);
+    if last >= first || first.abs_diff(last) * CLOSEST_PART < medians {
         return None;
     }
     let (least, most) = if fires == Fires::Below { (last + 1, first) } else { (last, first - 1) };
@@ -219,6 +224,9 @@ mod tests {
         assert_eq!(place(Fires::AtMost, 1, &[], &free(&[1])).limit, Err(Kept::NoHonestClip));
         assert_eq!(place(Fires::AtMost, 1, &free(&[9]), &held(&[1])).limit, Err(Kept::NoAttack));
         assert_eq!(place(Fires::AtMost, 1, &free(&[9]), &[]).attacks, None);
+        // A way that one clip more would close is none.
+        let close = place(Fires::Below, 768, &free(&[204, 600, 1_055]), &free(&[0, 20, 203]));
+        assert_eq!(close.limit, Err(Kept::Overlap));
         // The same reading on both sides is an overlap.
         assert_eq!(place(Fires::Below, 9, &free(&[5]), &free(&[5])).limit, Err(Kept::Overlap));
     }

@@ -256,3 +256,111 @@ pub(super) fn spectrum_of_given(read: &Read) -> Vec<Point> {
 pub(super) fn spectrum_of_given_alone(read: &Read) -> Vec<Point> {
     sharpness(read).map(|(own, given)| parts(own, given, true)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use leoma_film::{
+        attacks::Material,
+        testing::{Texture, clip},
+    };
+
+    use super::*;
+    use crate::{
+        domain::rules::Rules,
+        evidence::{
+            attacks::Attacker,
+            judge::Judge,
+            limits::{
+                ClipKind, GateTable, LIMITS, Limit,
+                clips::attackers,
+                settle::{Decided as _, settle},
+            },
+            windows::SourceWindow,
+        },
+        quality::frame::Yuv420Clip,
+    };
+
+    const SIZE: (usize, usize) = (96, 64);
+    const FRAMES: usize = 36;
+
+    /// A texture that breathes and sways.
+    fn living(seed: u32, pace: f32) -> Yuv420Clip {
+        let texture = Texture::new(seed);
+        clip((SIZE.0, SIZE.1, FRAMES), |t, x, y| {
+            let s = pace * t as f32;
+            texture.at(x - 0.9 * s * (y / 20.0).sin() - 0.5 * s, y - 0.6 * s * (x / 25.0).cos())
+        })
+    }
+
+    /// The real clip, one at another pace, and every attack, not encoded.
+    fn clips(judge: &Judge) -> Vec<GateClip> {
+        let window = SourceWindow::of_clip("drawn".to_owned(), living(21, 1.0), judge).expect("measured");
+        let (slower, other) = (living(21, 0.8), living(77, 1.0));
+        let material = Material {
+            first_frame: &window.first_frame,
+            frames: FRAMES,
+            prompt: "A wall of waves",
+            honest: Some(&slower),
+            other: Some(&other),
+            real: Some(&window.reference),
+        };
+        let of = |kind: ClipKind, clip: &Yuv420Clip| GateClip::of(kind, &window, clip, FRAMES);
+        let attack = |one: Attacker| {
+            of(ClipKind::Attack(one), &one.attack.film(one.variant, &material).expect("made"))
+        };
+        let honest = [of(ClipKind::Clean, &window.reference), of(ClipKind::StandIn, &slower)];
+        honest.into_iter().chain(attackers().map(attack)).collect()
+    }
+
+    fn limits(table: GateTable) -> impl Iterator<Item = &'static Limit> {
+        LIMITS.iter().filter(move |limit| limit.table == table)
+    }
+
+    #[test]
+    fn a_gate_fires_just_where_a_limit_of_it_alone_decides_so() {
+        let mut rules = Rules::embedded().without_models();
+        (rules.request.width, rules.request.height) = (SIZE.0 as u32, SIZE.1 as u32);
+        rules.request.frames = FRAMES as u32;
+        let judge = Judge::of(rules.clone(), None).expect("sound rules");
+        let clips = clips(&judge);
+        let mut fired = std::collections::BTreeSet::new();
+        for (part, whole) in [(1, 1), (1, 2), (6, 5)] {
+            let moved = |rules: Rules, limit: &Limit| {
+                let value = limit.value(&rules).expect("a number") * part / whole;
+                limit.set(&rules, value).unwrap_or(rules)
+            };
+            let rules = LIMITS.iter().fold(rules.clone(), moved);
+            for (table, clip) in
+                GateTable::ALL.iter().flat_map(|table| clips.iter().map(move |c| (*table, c)))
+            {
+                // Noise limits say which pairs are counted; what is made of the count is the others' part.
+                let counted = |limit: &&Limit| !limit.name.starts_with("noise_");
+                let decides = |limit: &Limit| {
+                    let value = limit.value(&rules).expect("a number");
+                    clip.reading(limit, &rules).alone.is_some_and(|own| limit.fires.holds(own, value))
+                };
+                let fires = clip.fires(table, &rules);
+                assert_eq!(limits(table).filter(counted).any(decides), fires, "{table:?} {:?}", clip.kind);
+                fired.extend(fires.then_some(table));
+            }
+        }
+        assert!(fired.len() >= 6, "the clips say little: {fired:?}");
+        // What is computed from these clips does them no harm, and is found again.
+        let (found, checks) = settle(&clips, &rules);
+        assert_eq!(found.len(), LIMITS.len());
+        assert!(found.iter().filter(|limit| limit.kept.is_none()).count() >= 4, "{found:?}");
+        for check in &checks {
+            assert!(check.honest_fired_computed <= check.honest_fired, "{check:?}");
+            assert!(check.caught_computed >= check.caught, "{check:?}");
+        }
+        let set = |rules: Rules, (limit, found): (&Limit, &_)| {
+            let found: &crate::evidence::limits::settle::GateCalibration = found;
+            limit.set(&rules, found.computed).expect("still rules")
+        };
+        let computed = LIMITS.iter().zip(&found).fold(rules, set);
+        let (again, _) = settle(&clips, &computed);
+        for (one, other) in found.iter().zip(&again) {
+            assert_eq!((other.in_force, other.computed, other.kept), (one.computed, one.computed, one.kept));
+        }
+    }
+}
