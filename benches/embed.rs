@@ -5,20 +5,22 @@ use std::{hint::black_box, sync::Arc};
 
 use burn::tensor::Device;
 use criterion::{Criterion, criterion_group, criterion_main};
-use leoma_core::quality::frame::Yuv420Clip;
+use leoma_core::quality::{
+    embeddings::{FRAMES, FrameModels as _},
+    frame::Yuv420Clip,
+};
 use leoma_embed::{
     DeviceChoice, Embedder, Models,
     canonical::CanonicalExecutor,
     image::{RgbImage, embedding_image, perceptual_image},
     manifest::default_folder,
     models::{EMBEDDING_SIDE, distance, embeddings, features},
+    reader::Networks,
     tensors::TensorExecutor,
 };
 
 const WIDTH: usize = 832;
 const HEIGHT: usize = 480;
-/// Where the drift of a clip is read.
-const AT: [usize; 6] = [5, 10, 20, 40, 60, 80];
 
 /// A textured clip whose frames all differ.
 fn clip(frames: usize, seed: usize) -> Yuv420Clip {
@@ -73,7 +75,7 @@ fn networks(c: &mut Criterion, models: &Models) {
             distance(&perceptual, &of(), &of())
         })
     });
-    for count in [1, 6] {
+    for count in [1, 8] {
         let batch = vec![&square; count];
         processor_time(&format!("flex: {count} embeddings"), || {
             embeddings(&embedding, &models.embedding.steps, &models.embedding_tone, &batch)
@@ -109,19 +111,20 @@ fn whole(c: &mut Criterion, models: &Arc<Models>) {
     });
     let embedder =
         Embedder::with_models(DeviceChoice::Cpu, Arc::clone(models)).expect("the CPU answers the probe");
+    let networks = Networks::new(embedder).expect("pins");
     let mut turn = 0;
     let mut judge = || {
         // Turns, so that no frame but the given one is remembered for long.
         turn += 1;
         let clip = &clips[turn % 2];
-        let shifted: Vec<usize> = AT.iter().map(|at| at - turn / 2 % 6).collect();
-        let distance = embedder.first_frame_distance(&given, black_box(clip)).expect("a distance");
-        (distance, embedder.drift(&given, clip, &shifted).expect("cosines"))
+        let at = FRAMES.map(|frame| (frame + turn / 2) % clip.len());
+        let distance = networks.distance(&given, black_box(clip)).expect("a distance");
+        (distance, networks.likeness_at(&given, clip, &at).expect("cosines"))
     };
-    let name = "a clip by the embedder: distance and six cosines";
+    let name = "a clip by the networks: distance, eight embeddings, 16 cosines";
     processor_time(name, &mut judge);
     c.bench_function(name, |bench| bench.iter(&mut judge));
-    println!("{:?}", embedder.counts());
+    println!("{:?}", networks.health());
 }
 
 fn benches(c: &mut Criterion) {

@@ -4,6 +4,7 @@
 #   scripts/bench-peers.sh            prints the tables
 #   scripts/bench-peers.sh --write    puts them into docs/benchmarks.md
 #   scripts/bench-peers.sh --rounds 1 --without-torch    is quick, and leaves PyTorch out
+#   scripts/bench-peers.sh --sizes 1,4,16,64,256    judges rounds of up to 256 clips too, seven minutes more
 #
 # Takes about five minutes once everything is built and fetched. The Python side lives in an environment of its own in the
 # cache folder, pinned below; PyTorch from PyPI brings GPU libraries along, 5 GB in all. Filmed clips and models are those of

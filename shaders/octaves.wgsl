@@ -24,22 +24,39 @@ struct Params {
 
 var<workgroup> energy: array<atomic<u32>, 2>;
 
-fn whole_pixel(start: u32, x: i32, y: i32) -> i32 {
-    let column = u32(clamp(x, 0, i32(params.width) - 1));
-    let row = u32(clamp(y, 0, i32(params.height) - 1));
-    let index = start + row * params.width + column;
+// A plane in one of the two buffers, that of half size or the whole one.
+struct Plane {
+    half: bool,
+    start: u32,       // byte of its first pixel
+    width: u32,
+    height: u32,
+}
+
+fn pixel(plane: Plane, x: i32, y: i32) -> i32 {
+    let column = u32(clamp(x, 0, i32(plane.width) - 1));
+    let row = u32(clamp(y, 0, i32(plane.height) - 1));
+    let index = plane.start + row * plane.width + column;
+    if plane.half {
+        return i32(byte_of(halves[index >> 2u], index));
+    }
     return i32(byte_of(planes[index >> 2u], index));
 }
 
-fn half_pixel(start: u32, x: i32, y: i32) -> i32 {
-    let column = u32(clamp(x, 0, i32(params.half_width) - 1));
-    let row = u32(clamp(y, 0, i32(params.half_height) - 1));
-    let index = start + row * params.half_width + column;
-    return i32(byte_of(halves[index >> 2u], index));
+// The response at a pixel in the direction of a step (one of its parts is 1, the other 0).
+fn response(plane: Plane, x: i32, y: i32, way: vec2<i32>) -> i32 {
+    let near = pixel(plane, x - way.x, y - way.y) + pixel(plane, x + way.x, y + way.y);
+    let far = pixel(plane, x - 3 * way.x, y - 3 * way.y) + pixel(plane, x + 3 * way.x, y + 3 * way.y);
+    return (16 * pixel(plane, x, y) - 9 * near + far + 2) >> 2u;
 }
 
-fn response(middle: i32, near: i32, far: i32) -> i32 {
-    return (16 * middle - 9 * near + far + 2) >> 2u;
+// Energy of both responses at a pixel, none beyond the plane.
+fn energy_at(plane: Plane, x: u32, y: u32) -> u32 {
+    if x >= plane.width || y >= plane.height {
+        return 0u;
+    }
+    let across = response(plane, i32(x), i32(y), vec2<i32>(1, 0));
+    let along = response(plane, i32(x), i32(y), vec2<i32>(0, 1));
+    return u32(across * across + along * along);
 }
 
 @compute @workgroup_size(16, 16)
@@ -49,39 +66,12 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let sample = params.first + group.z;
-    let x = i32(group.x * 16u + place.x);
-    let y = i32(group.y * 16u + place.y);
-    if x < i32(params.width) && y < i32(params.height) {
-        let s = sample * params.step * params.stride;
-        let middle = whole_pixel(s, x, y);
-        let across = response(
-            middle,
-            whole_pixel(s, x - 1, y) + whole_pixel(s, x + 1, y),
-            whole_pixel(s, x - 3, y) + whole_pixel(s, x + 3, y),
-        );
-        let along = response(
-            middle,
-            whole_pixel(s, x, y - 1) + whole_pixel(s, x, y + 1),
-            whole_pixel(s, x, y - 3) + whole_pixel(s, x, y + 3),
-        );
-        atomicAdd(&energy[0], u32(across * across + along * along));
-    }
-    let u = i32(group.x * 8u + place.x);
-    let v = i32(group.y * 8u + place.y);
-    if place.x < 8u && place.y < 8u && u < i32(params.half_width) && v < i32(params.half_height) {
-        let s = sample * params.step * params.half_stride;
-        let middle = half_pixel(s, u, v);
-        let across = response(
-            middle,
-            half_pixel(s, u - 1, v) + half_pixel(s, u + 1, v),
-            half_pixel(s, u - 3, v) + half_pixel(s, u + 3, v),
-        );
-        let along = response(
-            middle,
-            half_pixel(s, u, v - 1) + half_pixel(s, u, v + 1),
-            half_pixel(s, u, v - 3) + half_pixel(s, u, v + 3),
-        );
-        atomicAdd(&energy[1], u32(across * across + along * along));
+    let picture = sample * params.step;
+    let whole = Plane(false, picture * params.stride, params.width, params.height);
+    atomicAdd(&energy[0], energy_at(whole, group.x * 16u + place.x, group.y * 16u + place.y));
+    if place.x < 8u && place.y < 8u {
+        let half = Plane(true, picture * params.half_stride, params.half_width, params.half_height);
+        atomicAdd(&energy[1], energy_at(half, group.x * 8u + place.x, group.y * 8u + place.y));
     }
     workgroupBarrier();
     if local < 2u {

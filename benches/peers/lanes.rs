@@ -3,12 +3,15 @@
 use std::{cell::LazyCell, rc::Rc, sync::Arc};
 
 use leoma::{
-    embed::{DeviceChoice, Embedder, EmbedderOptions, Quantised, manifest::default_folder},
+    embed::{DeviceChoice, Embedder, EmbedderOptions, manifest::default_folder, reader::Networks},
     gpu::{
         cpu::CpuScorer,
         port::{ScoreJob, Scorer, Verdict},
     },
-    quality::frame::Yuv420Clip,
+    quality::{
+        embeddings::{FrameModels as _, STEPS},
+        frame::Yuv420Clip,
+    },
 };
 
 use crate::{Failure, Run, Work, inputs::Inputs};
@@ -27,7 +30,7 @@ fn ready<T>(late: &Late<T>) -> Result<&T, Failure> {
 struct Lanes {
     inputs: Rc<Inputs>,
     scorer: Rc<Late<CpuScorer>>,
-    embedder: Rc<Late<Embedder>>,
+    networks: Rc<Late<Networks>>,
 }
 
 /// All works of the lanes.
@@ -35,9 +38,9 @@ pub fn works(inputs: &Rc<Inputs>) -> Vec<Work> {
     let lanes = Rc::new(Lanes {
         inputs: Rc::clone(inputs),
         scorer: late(|| Ok(CpuScorer::new(rayon::current_num_threads())?)),
-        embedder: late(|| {
+        networks: late(|| {
             let models = default_folder().ok_or("no cache folder")?;
-            Ok(Embedder::start(&EmbedderOptions { device: DeviceChoice::Cpu, models })?)
+            Ok(Networks::new(Embedder::start(&EmbedderOptions { device: DeviceChoice::Cpu, models })?)?)
         }),
     });
     let work = |name, run: fn(&Lanes, &[usize]) -> Result<Vec<f64>, Failure>| {
@@ -57,16 +60,16 @@ pub fn works(inputs: &Rc<Inputs>) -> Vec<Work> {
                 Yuv420Clip::from_planes(clip.width(), clip.height(), 1, clip_frame(clip, index)?.to_vec())?;
             Ok(vec![lanes.distance(&returned)?])
         }),
-        work("drift", |lanes, frames| lanes.drift(&lanes.inputs.clip, frames)),
+        work("likeness", |lanes, frames| lanes.likeness(&lanes.inputs.clip, frames)),
         work("whole", |lanes, frames| {
             let clip = lanes.decode()?;
             let mut values =
                 vec![verdict(&lanes.inputs, ready(&lanes.scorer)?, &clip)?, lanes.distance(&clip)?];
-            values.extend(lanes.drift(&clip, frames)?);
+            values.extend(lanes.likeness(&clip, frames)?);
             Ok(values)
         }),
         work("canonical", |lanes, _| {
-            let counts = ready(&lanes.embedder)?.counts();
+            let counts = ready(&lanes.networks)?.health();
             Ok(vec![counts.by_device as f64, counts.by_canonical as f64])
         }),
     ]
@@ -105,17 +108,16 @@ impl Lanes {
     }
 
     fn distance(&self, returned: &Yuv420Clip) -> Result<f64, Failure> {
-        let found = ready(&self.embedder)?.first_frame_distance(&self.inputs.first_frame, returned)?;
-        Ok(share(found))
+        Ok(share(ready(&self.networks)?.distance(&self.inputs.first_frame, returned)?))
     }
 
-    /// Cosines of some frames with the given one.
-    fn drift(&self, clip: &Yuv420Clip, frames: &[usize]) -> Result<Vec<f64>, Failure> {
-        let found = ready(&self.embedder)?.drift(&self.inputs.first_frame, clip, frames)?;
-        Ok(found.into_iter().map(share).collect())
+    /// What a verdict asks of eight frames: cosines with the given frame, and between each other.
+    fn likeness(&self, clip: &Yuv420Clip, frames: &[usize]) -> Result<Vec<f64>, Failure> {
+        let found = ready(&self.networks)?.likeness_at(&self.inputs.first_frame, clip, frames)?;
+        Ok(found.to_given.into_iter().chain(found.between).map(share).collect())
     }
 }
 
-fn share(value: Quantised) -> f64 {
-    f64::from(value.get()) / 1024.0
+fn share(value: i64) -> f64 {
+    value as f64 / STEPS as f64
 }

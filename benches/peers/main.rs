@@ -3,6 +3,7 @@
 //! - `peers prepare FOLDER KEY [CORPUS]`: cuts a clip out of the corpus, or out of a drawn one, for every side to work on;
 //! - `peers serve FOLDER`: does on request what is named on a line of stdin, with the numbers behind the name, and
 //!   answers with time and results as JSON, so that another process can take turns with it;
+//! - `peers round FOLDER CLIPS`: decodes and judges so many clips of one task, and says what that took;
 //! - `peers decoder-memory FOLDER`: the largest resident memory of a decode worker, in bytes;
 //! - anything else (`cargo bench`): every work once.
 //!
@@ -12,6 +13,7 @@ mod clock;
 mod device;
 mod inputs;
 mod lanes;
+mod round;
 mod twins;
 
 use std::{
@@ -46,6 +48,10 @@ fn main() -> Result<(), Failure> {
             Ok(())
         }
         ["serve", folder] => serve(Path::new(folder)),
+        ["round", folder, clips] => {
+            println!("{}", round::measure(Path::new(folder), clips.parse()?)?);
+            Ok(())
+        }
         ["decoder-memory", folder] => {
             println!("{}", inputs::decoder_memory(Path::new(folder))?);
             Ok(())

@@ -36,7 +36,7 @@ TURNS = [
     ("ssim-frames", ["SSIM Gaussian"]),
     ("verdict", ["DIS medium full", "SSIM default"]),
     ("distance", ["PyTorch distance"]),
-    ("drift", ["PyTorch embeddings"]),
+    ("likeness", ["PyTorch likeness"]),
     ("whole", []),
 ]
 
@@ -75,8 +75,8 @@ class Ours:
 
 def frames_of(name, turn, count):
     """The frames that a work is given: others every turn, so that nothing is remembered."""
-    some = lambda at: [1 + at % 13 + 13 * k for k in range(6)]
-    return {"distance": [1 + turn], "drift": some(2 * turn), "whole": some(2 * turn + 1),
+    some = lambda at: [1 + at % 10 + 10 * k for k in range(8)]
+    return {"distance": [1 + turn], "likeness": some(2 * turn), "whole": some(2 * turn + 1),
             "verdict": range(count), "ssim-frames": range(0, count, SSIM_STEP)}.get(name, [])
 
 
@@ -86,7 +86,7 @@ def check(ours, peers, folder):
     if decoded != hashlib.sha256(Path(folder, "clip.yuv").read_bytes()).digest():
         sys.exit("ffmpeg decodes the clip to other planes than our worker")
     agree = {}
-    for what, name, other in [("distance", "distance", "PyTorch distance"), ("cosines", "drift", "PyTorch embeddings"),
+    for what, name, other in [("distance", "distance", "PyTorch distance"), ("cosines", "likeness", "PyTorch likeness"),
                               ("SSIM", "ssim-frames", "SSIM Gaussian")]:
         frames = frames_of(name, 60, len(peers.clip.luma))
         try:
@@ -157,7 +157,7 @@ def measure_memory(binary, folder):
     """Peak memory in bytes of processes that do nothing else."""
     found = {}
     lanes = {"scorer": ["verdict", "verdict"],
-             "embedder": ["distance 1", "drift 1 2 3 4 5 6", "distance 2", "drift 7 8 9 10 11 12"]}
+             "embedder": ["distance 1", "likeness 1 2 3 4 5 6 7 8", "distance 2", "likeness 9 10 11 12 13 14 15 16"]}
     for lane, works in lanes.items():
         server = Ours(binary, folder, CORES)
         found["planes"] = server.ask("memory")["peak_bytes"]
@@ -171,6 +171,18 @@ def measure_memory(binary, folder):
     decoder = subprocess.run([binary, "decoder-memory", folder], check=True, stdout=subprocess.PIPE)
     found["decoder"] = int(decoder.stdout)
     say("memory")
+    return found
+
+
+def measure_sizes(binary, folder, sizes):
+    """Rounds of so many clips, each in a process of its own that remembers nothing."""
+    environment = {**os.environ, "RAYON_NUM_THREADS": str(CORES)}
+    found = []
+    for clips in sizes:
+        command = [binary, "round", folder, str(clips)]
+        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout
+        found.append(json.loads(out))
+        say(f"a round of {clips} clips")
     return found
 
 
@@ -237,6 +249,7 @@ def measure(options, folder):
     for server in servers.values():
         server.close()
     found.memory = measure_memory(options.binary, folder)
+    found.sizes = measure_sizes(options.binary, folder, options.sizes)
     found.machine = machine(load)
     return page(found)
 
@@ -247,6 +260,8 @@ def main():
     parser.add_argument("--corpus", type=Path, required=True, help="folder of scripts/fetch-assets.sh")
     parser.add_argument("--clip", default="sports2d.mp4", help="key of the corpus clip; another where it is missing")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[1, 4, 16],
+                        help="clips in a round, for what a clip costs among others")
     parser.add_argument("--without-torch", action="store_true", help="leave PyTorch out")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
     options = parser.parse_args()

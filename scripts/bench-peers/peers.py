@@ -15,6 +15,7 @@ from skimage.metrics import structural_similarity
 
 ROOT = Path(__file__).resolve().parents[2]
 DIS = {"ultrafast": 0, "fast": 1, "medium": 2}
+PAIRS = [*((place, place + 1) for place in range(7)), (5, 7), (4, 7), (0, 7)]
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
 
@@ -125,8 +126,10 @@ class Models:
         return self.embedder(self.torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))).numpy()
 
     def cosines(self, frames):
-        unit = lambda vector: vector / np.linalg.norm(vector)
-        return [float(unit(vector) @ unit(self.given_vector)) for vector in self.embed(frames)]
+        """As quality::embeddings asks: with the given frame from the third on, then between pairs."""
+        vectors = self.embed(frames)
+        given, units = (each / np.linalg.norm(each, axis=-1, keepdims=True) for each in (self.given_vector, vectors))
+        return [float(unit @ given) for unit in units[2:]] + [float(units[a] @ units[b]) for a, b in PAIRS]
 
     def run(self, name, threads, frames):
         self.torch.set_num_threads(threads)

@@ -180,28 +180,11 @@ impl Embedder {
         settled.first().copied().ok_or_else(|| EmbedError::Stopped("it gave no answer".into()))
     }
 
-    /// Cosines of the embeddings of frames `at` of a clip with the given frame, in 1/1024, -1024..=1024: the
-    /// curve along which the subject drifts away.
+    /// Cosines of the embeddings of pairs of frames in 1/1024, -1024..=1024, each pair by its indices in `frames`.
     ///
     /// # Errors
-    /// When a frame does not exist or has a size out of range, or the lane failed.
-    pub fn drift(
-        &self,
-        given: &Yuv420Clip,
-        clip: &Yuv420Clip,
-        at: &[usize],
-    ) -> Result<Vec<Quantised>, EmbedError> {
-        let mut frames = vec![FrameOf { clip: given, index: 0 }];
-        frames.extend(at.iter().map(|&index| FrameOf { clip, index }));
-        let pairs: Vec<_> = (1..frames.len()).map(|index| (0, index)).collect();
-        self.cosines(&frames, &pairs)
-    }
-
-    /// Cosines of the embeddings of pairs of frames, each pair by its indices in `frames`.
-    ///
-    /// # Errors
-    /// As [`Embedder::drift`], and when more than [`MOST_FRAMES`] frames or pairs are asked for or a pair names
-    /// a frame that is not there.
+    /// When a frame does not exist or has a size out of range, more than [`MOST_FRAMES`] frames or pairs are asked for, a pair
+    /// names a frame that is not there, or the lane failed.
     pub fn cosines(
         &self,
         frames: &[FrameOf<'_>],

@@ -11,7 +11,7 @@ use leoma_core::{
         scoring::{ModelRules, TextModelRules},
     },
     quality::{
-        embeddings::{FROM, FrameModels, Likeness, ModelError, ModelHealth, PromptQuestion, asked},
+        embeddings::{FROM, FrameModels, Likeness, ModelError, ModelHealth, PromptQuestion, asked, pairs},
         frame::Yuv420Clip,
         prompt::likelihood::Likelihoods,
     },
@@ -97,6 +97,29 @@ impl Networks {
     pub fn embedder(&self) -> &Embedder {
         &self.embedder
     }
+
+    /// [`FrameModels::likeness`] of other frames of a clip, which take the places of `embeddings::FRAMES`.
+    ///
+    /// # Errors
+    /// As there, and when the clip lacks one of the frames.
+    pub fn likeness_at(
+        &self,
+        given: &Yuv420Clip,
+        clip: &Yuv420Clip,
+        at: &[usize],
+    ) -> Result<Likeness, ModelError> {
+        let images: Vec<FrameOf> = std::iter::once(FrameOf { clip: given, index: 0 })
+            .chain(at.iter().map(|&index| FrameOf { clip, index }))
+            .collect();
+        // Image 0 is the given frame, so that place `p` is image `p + 1`.
+        let to_given = (FROM + 1..images.len()).map(|image| (0, image));
+        let between = pairs(at.len()).map(|(early, late)| (early + 1, late + 1));
+        let pairs: Vec<_> = to_given.chain(between).collect();
+        let cosines = self.embedder.cosines(&images, &pairs).map_err(failed)?;
+        let mut values: Vec<i64> = cosines.into_iter().map(|cosine| cosine.get().into()).collect();
+        let between = values.split_off(at.len().saturating_sub(FROM));
+        Ok(Likeness { to_given: values, between })
+    }
 }
 
 impl TextModel {
@@ -128,18 +151,17 @@ impl FrameModels for Networks {
     }
 
     fn likeness(&self, given: &Yuv420Clip, clip: &Yuv420Clip, frames: usize) -> Result<Likeness, ModelError> {
-        let (places, pairs) = asked(frames.min(clip.len()));
-        let images: Vec<FrameOf> = std::iter::once(FrameOf { clip: given, index: 0 })
-            .chain(places.iter().map(|&index| FrameOf { clip, index }))
-            .collect();
-        // Image 0 is the given frame, so that place `p` is image `p + 1`.
-        let to_given = (FROM + 1..images.len()).map(|image| (0, image));
-        let between = pairs.iter().map(|&(early, late)| (early + 1, late + 1));
-        let pairs: Vec<_> = to_given.chain(between).collect();
+        self.likeness_at(given, clip, &asked(frames.min(clip.len())))
+    }
+
+    fn alike(&self, clip: &Yuv420Clip, other: &Yuv420Clip, frames: usize) -> Result<Vec<i64>, ModelError> {
+        let at = asked(frames.min(clip.len()).min(other.len()));
+        let at = at.get(FROM..).unwrap_or_default();
+        let images: Vec<FrameOf> =
+            at.iter().flat_map(|&index| [clip, other].map(|clip| FrameOf { clip, index })).collect();
+        let pairs: Vec<_> = (0..at.len()).map(|place| (2 * place, 2 * place + 1)).collect();
         let cosines = self.embedder.cosines(&images, &pairs).map_err(failed)?;
-        let mut values: Vec<i64> = cosines.into_iter().map(|cosine| cosine.get().into()).collect();
-        let between = values.split_off(places.len().saturating_sub(FROM));
-        Ok(Likeness { to_given: values, between })
+        Ok(cosines.into_iter().map(|cosine| cosine.get().into()).collect())
     }
 
     fn text_rules(&self) -> Option<TextModelRules> {

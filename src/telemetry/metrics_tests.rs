@@ -59,6 +59,9 @@ impl FrameModels for Networks {
     fn likeness(&self, _: &Yuv420Clip, _: &Yuv420Clip, _: usize) -> Result<Likeness, ModelError> {
         Err(ModelError::Missing)
     }
+    fn alike(&self, _: &Yuv420Clip, _: &Yuv420Clip, _: usize) -> Result<Vec<i64>, ModelError> {
+        Err(ModelError::Missing)
+    }
     fn health(&self) -> ModelHealth {
         ModelHealth { device: "cpu-flex".into(), by_device: 90, by_canonical: 10, noise_permille: 20 }
     }

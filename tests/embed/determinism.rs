@@ -21,7 +21,7 @@ use leoma_embed::{
 use crate::{
     lesser_processor::{self, Processor},
     reordered::Reordered,
-    support::{models, textured},
+    support::{first_of, models, textured},
 };
 
 /// Seeds of pairs of textured pictures whose canonical distance lies within the noise floor of a boundary.
@@ -129,7 +129,7 @@ fn digest_by(choice: DeviceChoice, models: Arc<Models>, series: Series) -> Strin
         values.push(embedder.first_frame_distance(&given, &returned).expect("a distance"));
     }
     for [given, clip] in series.cosines().into_iter().map(pair) {
-        values.extend(embedder.drift(&given, &clip, &[0]).expect("a cosine"));
+        values.extend(embedder.cosines(&first_of([&given, &clip]), &[(0, 1)]).expect("a cosine"));
     }
     let (pictures, texts) = crate::clip::inputs(&crate::clip::small().layers.shape);
     values.extend(embedder.fits(&pictures, &texts).expect("cosines of pictures and texts"));

@@ -11,10 +11,11 @@ use leoma_core::{
         scoring::{AnchorRule, TermRule, TextModelRules, TextRules},
     },
     quality::{
-        embeddings::{FrameModels, PromptQuestion},
+        embeddings::{FROM, FrameModels, PromptQuestion, asked},
         frame::Yuv420Clip,
         opponents::PreparedTask,
         prompt::{
+            anchor::{ceiling, nearness},
             axis::{PromptMeasures, score_prompt},
             view::samples,
         },
@@ -62,7 +63,7 @@ fn rules(text: Option<TextModelRules>) -> Rules {
     rules.scoring.opponents.frames = 3;
     rules.scoring.models = Some(model_rules().expect("pins"));
     let term = TermRule { bad: -20_000, good: 20_000, weight: 50 };
-    let anchor = AnchorRule { bad: -100, good: 0, ceiling: 3_000 };
+    let anchor = AnchorRule { bad: 600, good: 700, ceiling: 3_000 };
     rules.scoring.text = text.map(|model| TextRules {
         model,
         slack: 250,
@@ -127,10 +128,17 @@ fn the_text_model_of_the_rules_reads_the_prompt_and_the_card_says_so() {
         |clip: &Yuv420Clip, shown: &[usize]| networks.likelihoods(&question, clip, shown).expect("read");
     let (clip, reference, given) =
         (read(&ours, &shown), read(&real, &shown), read(&first_frame, &vec![0; shown.len()]));
-    let measures = PromptMeasures { clip: &clip, reference: &reference, given: &given, trajectory: None };
-    let by_hand = score_prompt(&measures, with_text.scoring.text.as_ref().expect("set"));
+    let alike = networks.alike(&ours, &real, FRAMES).expect("read");
+    assert_eq!(alike.len(), asked(FRAMES).len() - FROM);
+    let measures = PromptMeasures { clip: &clip, reference: &reference, given: &given, alike: &alike };
+    let rules_of_text = with_text.scoring.text.as_ref().expect("set");
+    let by_hand = score_prompt(&measures, rules_of_text);
     assert_eq!(by_hand.axis, Some(prompt), "no camera word stands in the prompt");
     assert_eq!(judged.terms["txt_rel"], by_hand.terms["txt_rel"]);
+    assert_eq!(
+        judged.terms["anchor"],
+        Some(ceiling(nearness(&alike).expect("frames"), &rules_of_text.anchor))
+    );
 
     // A task that was measured before gives the same card; rules without a text model another one.
     let task = PreparedTask::of(&input.task().expect("with a reference")).expect("measured");

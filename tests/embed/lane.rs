@@ -7,7 +7,7 @@ use leoma_embed::{
     embedder::{FrameOf, MOST_FRAMES},
 };
 
-use crate::support::{damaged, models, photos, textured};
+use crate::support::{damaged, first_of, models, photos, textured};
 
 /// The embedder that these tests share: it takes many callers.
 fn embedder() -> Option<Arc<Embedder>> {
@@ -23,10 +23,10 @@ fn equal_frames_have_distance_zero_and_cosine_one_and_the_device_is_named() {
     assert_eq!(embedder.device(), "cpu-flex");
     assert_eq!(embedder.first_frame_distance(&clip, &clip).map(|distance| distance.get()), Ok(0));
     assert_eq!(
-        embedder.drift(&clip, &clip, &[0, 0]).expect("cosines").iter().map(|c| c.get()).collect::<Vec<_>>(),
-        [1024, 1024]
+        embedder.cosines(&first_of([&clip, &clip]), &[(0, 1)]).map(|cosines| cosines[0].get()),
+        Ok(1024)
     );
-    assert_eq!(embedder.drift(&clip, &clip, &[]), Ok(vec![]));
+    assert_eq!(embedder.cosines(&first_of([&clip]), &[]), Ok(vec![]));
 }
 
 #[test]
@@ -39,8 +39,8 @@ fn photos_are_judged_as_a_person_would() {
     let other = to(rabbit);
     // In 1/1024: a shift of two pixels is hardly seen, another photo is far away.
     assert!(shifted < 12 && dark > 60 && mosaic > 120 && other > 500, "{shifted} {dark} {mosaic} {other}");
-    let near = embedder.drift(runner, &damaged(runner, "dark"), &[0]).expect("a cosine")[0].get();
-    let far = embedder.drift(runner, rabbit, &[0]).expect("a cosine")[0].get();
+    let cosine = |other| embedder.cosines(&first_of([runner, other]), &[(0, 1)]).expect("a cosine")[0].get();
+    let (near, far) = (cosine(&damaged(runner, "dark")), cosine(rabbit));
     assert!(near > 950 && far < 700, "{near} {far}");
 }
 
@@ -50,7 +50,8 @@ fn what_cannot_be_compared_is_refused_and_the_lane_goes_on() {
     let (clip, small, wide) = (textured(96, 64, 1), textured(62, 64, 1), textured(98, 64, 1));
     assert!(matches!(embedder.first_frame_distance(&clip, &wide), Err(EmbedError::Size { width: 98, .. })));
     assert!(matches!(embedder.first_frame_distance(&small, &small), Err(EmbedError::Size { width: 62, .. })));
-    assert!(matches!(embedder.drift(&clip, &clip, &[1]), Err(EmbedError::Frame { index: 1, frames: 1 })));
+    let beyond = [FrameOf { clip: &clip, index: 0 }, FrameOf { clip: &clip, index: 1 }];
+    assert!(matches!(embedder.cosines(&beyond, &[(0, 1)]), Err(EmbedError::Frame { index: 1, frames: 1 })));
     let frames = vec![FrameOf { clip: &clip, index: 0 }; MOST_FRAMES + 1];
     assert!(matches!(embedder.cosines(&frames, &[(0, 0)]), Err(EmbedError::TooMany { .. })));
     assert!(matches!(
@@ -58,7 +59,7 @@ fn what_cannot_be_compared_is_refused_and_the_lane_goes_on() {
         Err(EmbedError::Frame { index: 2, frames: 2 })
     ));
     // Embeddings of clips of different sizes are compared: both are resized.
-    assert!(embedder.drift(&clip, &wide, &[0]).is_ok());
+    assert!(embedder.cosines(&first_of([&clip, &wide]), &[(0, 1)]).is_ok());
 }
 
 #[test]

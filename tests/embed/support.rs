@@ -7,7 +7,7 @@ use std::{
 };
 
 use leoma_core::quality::frame::Yuv420Clip;
-use leoma_embed::{EmbedError, Models, manifest::default_folder};
+use leoma_embed::{EmbedError, Models, embedder::FrameOf, manifest::default_folder};
 use serde::Deserialize;
 
 /// Says that a test is skipped, or fails where everything is required.
@@ -125,6 +125,11 @@ pub fn damaged(clip: &Yuv420Clip, variant: &str) -> Yuv420Clip {
         other => panic!("no damage {other}"),
     };
     Yuv420Clip::from_planes(width, height, 1, [y, u, v].concat()).expect("the same size")
+}
+
+/// The first frames of clips.
+pub fn first_of<const COUNT: usize>(clips: [&Yuv420Clip; COUNT]) -> [FrameOf<'_>; COUNT] {
+    clips.map(|clip| FrameOf { clip, index: 0 })
 }
 
 /// A pseudo-random clip of one frame with structure at several scales, another for each seed.

@@ -8,7 +8,6 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use leoma::{
-    actors::house::House,
     domain::{
         commitment::Commitment,
         inquiry::Question::{FreshSeed, OldSeed},
@@ -18,9 +17,11 @@ use leoma::{
     miners::port::{GenerateRequest, GeneratedClip, MinerServices, ServiceFault},
 };
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use super::{deaths::parts, world::*};
+use super::{
+    house::{on_actix, parts, runs_until_paid},
+    world::*,
+};
 
 const INCUMBENT: &str = "stand-in-honest-sharp";
 const NEWCOMER: &str = "stand-in-honest-lively";
@@ -66,9 +67,7 @@ impl MinerServices for Stage {
 
 #[test]
 fn a_newcomer_keeps_the_clip_that_an_incumbent_took_from_its_chute() {
-    let runtime =
-        || tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("an async runtime");
-    actix_rt::System::with_tokio_rt(runtime).block_on(async {
+    on_actix(async {
         // Time enough for the questions on a slow machine; the round closes when they are answered.
         let mut rules = small_rules();
         rules.schedule.round_interval_blocks = 300;
@@ -79,18 +78,9 @@ fn a_newcomer_keeps_the_clip_that_an_incumbent_took_from_its_chute() {
         let (seed, shown) = (Mutex::default(), watch::Sender::default());
         parts.services = Arc::new(Stage { real: Arc::clone(&parts.services), seed, shown });
         let book = Arc::clone(&parts.book);
-        let stop = CancellationToken::new();
-        let house = House::build(parts).expect("state folder");
-        let paid = async {
-            let mut tick = tokio::time::interval(Duration::from_millis(100));
-            while book.paid().is_none() {
-                tick.tick().await;
-            }
-            stop.cancel();
-        };
-        let (_, paid) = tokio::join!(house.run(stop.clone()), tokio::time::timeout(PATIENCE, paid));
+        let (_, paid) = runs_until_paid(parts).await;
         let rounds = book.newest(9);
-        assert!(paid.is_ok(), "nobody was paid: {rounds:#?}");
+        assert!(paid, "nobody was paid: {rounds:#?}");
 
         let report = book.get(book.paid().expect("paid").0).expect("the paid round");
         let key = |label: &str| world.roster.iter().find(|line| line.label == label).expect(label).hotkey;

@@ -2,6 +2,7 @@
 
 mod copies;
 mod deaths;
+mod house;
 mod incumbent;
 mod models;
 mod world;

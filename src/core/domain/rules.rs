@@ -173,8 +173,8 @@ fn check_text(text: &TextRules, with_models: bool) -> Result<(), RulesError> {
     at_most("scoring.text.least_gain", text.least_gain, 1, 10_000)?;
     at_most("scoring.text.camera_weight", text.camera_weight.into(), 0, LARGEST_WEIGHT.into())?;
     let AnchorRule { bad, good, ceiling } = text.anchor;
-    at_most("scoring.text.anchor.bad", bad, -2_048, 2_048)?;
-    at_most("scoring.text.anchor.good", good, bad + 1, 2_048)?;
+    at_most("scoring.text.anchor.bad", bad, -1_024, 1_023)?;
+    at_most("scoring.text.anchor.good", good, bad + 1, 1_024)?;
     at_most("scoring.text.anchor.ceiling", ceiling.into(), 1, 10_000)
 }
 

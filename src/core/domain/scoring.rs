@@ -96,13 +96,13 @@ pub struct TextModelRules {
     pub answers: Digest,
 }
 
-/// From a margin of cosines to a ceiling of the prompt axis.
+/// From the likeness of a clip to the real one to a ceiling of the prompt axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnchorRule {
-    /// Margin in 1/1024 at and below which the ceiling is lowest.
+    /// Median cosine of frames with the real clip's, in 1/1024, at and below which the ceiling is lowest: another scene's.
     pub bad: i64,
-    /// Margin from which there is no ceiling.
+    /// The same, from which there is no ceiling.
     pub good: i64,
     /// The lowest ceiling, 1..=10000.
     pub ceiling: u16,

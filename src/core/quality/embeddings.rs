@@ -38,11 +38,14 @@ pub struct Likeness {
     pub between: Vec<i64>,
 }
 
-/// The places in [`FRAMES`] that a clip of so many frames has, and the [`PAIRS`] of them.
-pub fn asked(frames: usize) -> (Vec<usize>, Vec<(usize, usize)>) {
-    let places = FRAMES.iter().copied().take_while(|&frame| frame < frames).collect::<Vec<_>>();
-    let pairs = PAIRS.into_iter().filter(|&(_, later)| later < places.len()).collect();
-    (places, pairs)
+/// Those of [`FRAMES`] that a clip of so many frames has.
+pub fn asked(frames: usize) -> Vec<usize> {
+    FRAMES.into_iter().take_while(|&frame| frame < frames).collect()
+}
+
+/// Those of [`PAIRS`] that so many frames make.
+pub fn pairs(frames: usize) -> impl Iterator<Item = (usize, usize)> {
+    PAIRS.into_iter().filter(move |&(_, later)| later < frames)
 }
 
 /// Networks that read frames. Every implementation of the same networks gives the same integers.
@@ -60,6 +63,12 @@ pub trait FrameModels: Send + Sync + Debug {
     /// # Errors
     /// When the networks could not answer; never the miner's fault.
     fn likeness(&self, given: &Yuv420Clip, clip: &Yuv420Clip, frames: usize) -> Result<Likeness, ModelError>;
+    /// Cosines of the first `frames` frames of a clip ([`asked`], from place [`FROM`] on) with another clip's at the same times, in
+    /// 1/1024.
+    ///
+    /// # Errors
+    /// When the networks could not answer; never the miner's fault.
+    fn alike(&self, clip: &Yuv420Clip, other: &Yuv420Clip, frames: usize) -> Result<Vec<i64>, ModelError>;
     /// Which text model there is; none unless said otherwise.
     fn text_rules(&self) -> Option<TextModelRules> {
         None
@@ -221,12 +230,11 @@ mod tests {
             let apart = FRAMES[late] - FRAMES[early];
             assert!((2..=80).contains(&apart), "{early} {late}");
         }
-        let (places, pairs) = asked(81);
-        assert_eq!((places.len(), pairs.len()), (FRAMES.len(), PAIRS.len()));
-        let (places, pairs) = asked(17);
-        assert_eq!(places, [0, 2, 5, 10]);
-        assert_eq!(pairs, [(0, 1), (1, 2), (2, 3)]);
-        assert_eq!(asked(0), (vec![], vec![]));
+        assert_eq!(asked(81), FRAMES);
+        assert!(pairs(FRAMES.len()).eq(PAIRS));
+        assert_eq!(asked(17), [0, 2, 5, 10]);
+        assert!(pairs(4).eq([(0, 1), (1, 2), (2, 3)]));
+        assert_eq!((asked(0).len(), pairs(0).count()), (0, 0));
     }
 
     #[test]
@@ -262,6 +270,9 @@ mod tests {
             }
             fn likeness(&self, _: &Yuv420Clip, _: &Yuv420Clip, _: usize) -> Result<Likeness, ModelError> {
                 Ok(Likeness::default())
+            }
+            fn alike(&self, _: &Yuv420Clip, _: &Yuv420Clip, _: usize) -> Result<Vec<i64>, ModelError> {
+                Ok(Vec::new())
             }
             fn text_rules(&self) -> Option<TextModelRules> {
                 self.1

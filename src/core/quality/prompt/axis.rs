@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    anchor::{self, Trajectory},
+    anchor,
     change::change,
     likelihood::Likelihoods,
     relevance::{Relevance, relevance},
@@ -25,8 +25,8 @@ pub struct PromptMeasures<'a> {
     pub reference: &'a Likelihoods,
     /// The given frame in the views of every sample: parts lie elsewhere in each.
     pub given: &'a Likelihoods,
-    /// Where other tasks' clips are at hand.
-    pub trajectory: Option<Trajectory<'a>>,
+    /// Cosines of the clip's frames with the real clip's at the same times, in 1/1024.
+    pub alike: &'a [i64],
 }
 
 /// What the text model makes of a clip.
@@ -45,14 +45,12 @@ pub struct PromptScores {
 /// Without `txt_rel` there is no axis. Without `delta_txt` (the real clip does not change towards the prompt) its weight
 /// goes to the other.
 pub fn score_prompt(measures: &PromptMeasures<'_>, rules: &TextRules) -> PromptScores {
-    let PromptMeasures { clip, reference, given, trajectory } = *measures;
+    let PromptMeasures { clip, reference, given, alike } = *measures;
     let relevance = relevance(clip, reference, given, rules.slack);
     let score = |raw: i64, rule: TermRule| normalise(raw, rule.bad, rule.good);
     let txt_rel = relevance.as_ref().map(|relevance| score(relevance.rank, rules.txt_rel));
     let delta_txt = change(clip, reference, given, rules.least_gain).map(|raw| score(raw, rules.delta_txt));
-    let ceiling = trajectory
-        .and_then(|trajectory| anchor::margin(&trajectory))
-        .map(|margin| anchor::ceiling(margin, &rules.anchor));
+    let ceiling = anchor::nearness(alike).map(|nearness| anchor::ceiling(nearness, &rules.anchor));
     let axis = txt_rel.and_then(|txt_rel| {
         let mut parts = vec![(txt_rel, rules.txt_rel.weight)];
         parts.extend(delta_txt.map(|score| (score, rules.delta_txt.weight)));

@@ -48,7 +48,7 @@ impl TaskText {
 /// The text axis of a clip of a task.
 ///
 /// # Errors
-/// When the text model gave no answer.
+/// When the networks gave no answer.
 pub fn scores(
     input: &TaskInput,
     task: &TaskText,
@@ -56,8 +56,9 @@ pub fn scores(
     rules: &TextRules,
 ) -> Result<PromptScores, ModelError> {
     let shown = samples(input.rules.request.frames as usize);
+    let alike = models.alike(clip, input.reference, input.rules.request.frames as usize)?;
     let clip = models.likelihoods(&question(input), clip, &shown)?;
     let measures =
-        PromptMeasures { clip: &clip, reference: &task.reference, given: &task.given, trajectory: None };
+        PromptMeasures { clip: &clip, reference: &task.reference, given: &task.given, alike: &alike };
     Ok(score_prompt(&measures, rules))
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{
-    anchor::{Trajectory, ceiling, margin},
+    anchor::{ceiling, nearness},
     axis::{PromptMeasures, score_prompt},
     card::join,
     change::change,
@@ -79,13 +79,13 @@ fn rules() -> TextRules {
         txt_rel: TermRule { bad: 0, good: 4_500, weight: 50 },
         delta_txt: TermRule { bad: 0, good: 600, weight: 50 },
         camera_weight: 50,
-        anchor: AnchorRule { bad: -100, good: 0, ceiling: 3_000 },
+        anchor: AnchorRule { bad: 600, good: 700, ceiling: 3_000 },
     }
 }
 
 fn axis(clip: &Likelihoods) -> u16 {
     let (reference, given) = (reference(), given());
-    let measures = PromptMeasures { clip, reference: &reference, given: &given, trajectory: None };
+    let measures = PromptMeasures { clip, reference: &reference, given: &given, alike: &[] };
     score_prompt(&measures, &rules()).axis.expect("an axis").get()
 }
 
@@ -156,7 +156,7 @@ fn every_sentence_of_a_long_prompt_counts() {
 fn a_real_clip_that_does_not_change_judges_no_change() {
     assert_eq!(change(&reference(), &freeze(), &given(), LEAST_GAIN), None);
     let (still, given) = (freeze(), given());
-    let measures = PromptMeasures { clip: &still, reference: &still, given: &given, trajectory: None };
+    let measures = PromptMeasures { clip: &still, reference: &still, given: &given, alike: &[] };
     let scores = score_prompt(&measures, &rules());
     assert_eq!((scores.terms["delta_txt"], scores.terms["anchor"]), (None, None));
     assert_eq!(scores.axis, scores.terms["txt_rel"]);
@@ -177,17 +177,16 @@ fn tables_that_do_not_belong_together_give_nothing() {
 #[test]
 fn the_anchor_caps_another_scene_and_rewards_no_closeness() {
     let rule = rules().anchor;
-    let others = vec![vec![500; SAMPLES], vec![610; SAMPLES]];
-    let at = |own: i32| margin(&Trajectory { own: &[own; SAMPLES], others: &others }).expect("a margin");
-    assert_eq!((at(700), at(610), at(400)), (90, 0, -210));
-    assert_eq!([700, 611, 1024].map(|own| ceiling(at(own), &rule).get()), [10_000; 3]);
-    assert_eq!((ceiling(at(560), &rule).get(), ceiling(at(400), &rule).get()), (6_500, 3_000));
-    assert_eq!(margin(&Trajectory { own: &[700], others: &[] }), None);
+    let at = |nearness| ceiling(nearness, &rule).get();
+    assert_eq!([700, 711, 1024].map(at), [10_000; 3]);
+    assert_eq!([650, 600, 400, -1024].map(at), [6_500, 3_000, 3_000, 3_000]);
+    // A moment that is hidden in another scene does not count, nor does one that is found there.
+    assert_eq!(nearness(&[900, 880, 400, 910, 905, 890]), Some(890));
+    assert_eq!(nearness(&[]), None);
 
     let (reference, given) = (reference(), given());
-    let own = vec![400; SAMPLES];
-    let trajectory = Some(Trajectory { own: &own, others: &others });
-    let measures = PromptMeasures { clip: &reference, reference: &reference, given: &given, trajectory };
+    let measures =
+        PromptMeasures { clip: &reference, reference: &reference, given: &given, alike: &[400; 6] };
     assert_eq!(score_prompt(&measures, &rules()).axis.map(|score| score.get()), Some(3_000));
 }
 
@@ -220,7 +219,7 @@ fn a_clip_of_something_else_does_not_pass_with_a_text_model() {
     let (reference, given, rules) = (reference(), given(), rules());
     let scoring = Rules::embedded().scoring;
     let judged = |clip: &Likelihoods, before: ScoreCard| {
-        let measures = PromptMeasures { clip, reference: &reference, given: &given, trajectory: None };
+        let measures = PromptMeasures { clip, reference: &reference, given: &given, alike: &[] };
         join(before, &score_prompt(&measures, &rules), &rules, &scoring)
     };
     let before = card(&[]);
