@@ -1,11 +1,9 @@
 //! The clips that limits lie between, measured once.
 
-use leoma_film::attacks::Material;
-
 use crate::{
     evidence::{
         EvidenceError,
-        attacks::{ATTACK_CRF, Attacker, HONEST, STOCK_PROMPT, stand_ins},
+        attacks::{ATTACK_CRF, Attacker, HONEST, material, stand_ins},
         calibration::Clips,
         clean::CLEAN_CRF,
         ladder::{Workshop, foreign},
@@ -84,14 +82,7 @@ pub async fn measured(
             add(ClipKind::StandIn, window, &*workshop.encoded(answer, ATTACK_CRF).await?);
         }
         let other = foreign(clips.windows, place);
-        let material = Material {
-            first_frame: &window.first_frame,
-            frames: window.reference.len(),
-            prompt: if window.prompt.is_empty() { STOCK_PROMPT } else { &window.prompt },
-            honest: answers.first(),
-            other: Some(&other.reference),
-            real: Some(&window.reference),
-        };
+        let material = material(window, answers.first(), &other);
         for attacker in attackers() {
             let film = || attacker.attack.film(attacker.variant, &material);
             let clip = workshop.encoded(&tokio::task::block_in_place(film)?, ATTACK_CRF).await?;
