@@ -2,7 +2,9 @@
 //!
 //! File format: JSON with `accountId`, `publicKey`, `ss58Address`, `secretSeed`, `secretPhrase`,
 //! `privateKey`, `cryptoType`, all optional and in any order. Secrets are wiped from memory when
-//! dropped and appear in no message.
+//! dropped and appear in no message. A file may be sealed under a password.
+
+mod sealed;
 
 use std::{
     fmt,
@@ -38,14 +40,32 @@ pub enum WalletError {
     /// The file is larger than any hotkey file.
     #[error("the hotkey file has more than {MAX_FILE_BYTES} bytes: this is not a hotkey file")]
     TooLarge,
-    /// The file is encrypted.
+    /// The file is encrypted in a way that wallets gave up.
     #[error(
-        "the hotkey file is encrypted ({kind}), and encrypted hotkeys are not supported yet: restore the \
-         hotkey without a password (`btcli wallet regen-hotkey --no-use-password`) or point to another file"
+        "the hotkey file is encrypted in an old way ({kind}): restore the hotkey with a current wallet \
+         (`btcli wallet regen-hotkey`) or point to another file"
     )]
-    Encrypted {
+    Outdated {
         /// Kind of encryption, by the file's first bytes.
         kind: &'static str,
+    },
+    /// The file is encrypted and there is no password.
+    #[error(
+        "the hotkey file is encrypted and no password was given: set wallet.password to env:NAME or file:PATH, or start \
+         on a terminal, where it is asked for"
+    )]
+    PasswordNeeded,
+    /// The password does not open the file.
+    #[error("the password does not open the hotkey file, or the file was changed")]
+    WrongPassword,
+    /// The file is a coldkey's.
+    #[error(
+        "{path} is a coldkey, which holds the stake and has no business on a validator's machine: point to the hotkey, \
+         wallets/NAME/hotkeys/HOTKEY"
+    )]
+    Coldkey {
+        /// Where.
+        path: PathBuf,
     },
     /// The file is not the JSON of a hotkey.
     #[error("the hotkey file is not the JSON object of a bittensor hotkey ({problem} at line {line})")]
@@ -131,6 +151,20 @@ impl HotkeySigner {
     /// When the file is missing, too large, encrypted, malformed, not sr25519, without a secret, or
     /// when its public fields do not belong to its secret.
     pub fn read_file(path: &Path) -> Result<Self, WalletError> {
+        Self::read_file_with(path, || None)
+    }
+
+    /// As [`HotkeySigner::read_file`]; `password` is asked once if the file is sealed.
+    ///
+    /// # Errors
+    /// As there, and when there is no password or a wrong one.
+    pub fn read_file_with(
+        path: &Path,
+        password: impl FnOnce() -> Option<Zeroizing<String>>,
+    ) -> Result<Self, WalletError> {
+        if is_coldkey(path) {
+            return Err(WalletError::Coldkey { path: path.to_owned() });
+        }
         let failed = |error: io::Error| file_error(path, &error);
         let file = std::fs::File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
@@ -142,20 +176,30 @@ impl HotkeySigner {
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize + 1));
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-        Self::from_json(&bytes)
+        Self::from_bytes(&bytes, password)
     }
 
-    /// Reads the contents of a hotkey file.
+    /// Reads the contents of a hotkey file; `password` is asked once if they are sealed.
     ///
     /// # Errors
-    /// As [`HotkeySigner::read_file`].
-    pub fn from_json(bytes: &[u8]) -> Result<Self, WalletError> {
+    /// As [`HotkeySigner::read_file_with`].
+    pub fn from_bytes(
+        bytes: &[u8],
+        password: impl FnOnce() -> Option<Zeroizing<String>>,
+    ) -> Result<Self, WalletError> {
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(WalletError::TooLarge);
         }
-        if let Some(kind) = encryption(bytes) {
-            return Err(WalletError::Encrypted { kind });
+        if bytes.starts_with(sealed::MARK) {
+            return Self::from_json(&sealed::open(bytes, &password().ok_or(WalletError::PasswordNeeded)?)?);
         }
+        match outdated(bytes) {
+            Some(kind) => Err(WalletError::Outdated { kind }),
+            None => Self::from_json(bytes),
+        }
+    }
+
+    fn from_json(bytes: &[u8]) -> Result<Self, WalletError> {
         let file: KeyFile = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
         match file.crypto_type {
             None | Some(SR25519) => {}
@@ -311,9 +355,15 @@ fn prefixed_hex(bytes: &[u8]) -> Zeroizing<String> {
     text
 }
 
-/// Kind of encryption by the marks that the bittensor wallet versions leave at the file's start.
-fn encryption(bytes: &[u8]) -> Option<&'static str> {
-    [(&b"$NACL"[..], "NaCl"), (b"$ANSIBLE_VAULT", "Ansible vault"), (b"gAAAAA", "Fernet")]
+/// Whether a path is a coldkey's in the standard layout, `wallets/NAME/coldkey` or `coldkeypub.txt`.
+fn is_coldkey(path: &Path) -> bool {
+    let begins = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("coldkey"));
+    begins && path.parent().and_then(Path::file_name).is_none_or(|folder| folder != "hotkeys")
+}
+
+/// Kind of encryption by the marks that old wallets left at the file's start.
+fn outdated(bytes: &[u8]) -> Option<&'static str> {
+    [(&b"$ANSIBLE_VAULT"[..], "Ansible vault"), (b"gAAAAA", "Fernet")]
         .into_iter()
         .find(|(mark, _)| bytes.starts_with(mark))
         .map(|(_, kind)| kind)

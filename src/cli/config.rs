@@ -27,12 +27,68 @@ pub struct ConfigArgs {
     /// Set one value, e.g. --set chain.netuid=99; repeatable, stronger than file and environment
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<FlagValue>,
+    #[command(flatten)]
+    bittensor: BittensorFlags,
 }
 
 impl ConfigArgs {
     /// Reads file, environment and flags.
     pub fn load(&self) -> Result<LoadedConfig, ConfigErrors> {
-        Config::load(&ConfigSources::of_process(self.config.clone(), self.set.clone()))
+        let flags = self.set.iter().cloned().chain(self.bittensor.values()).collect();
+        Config::load(&ConfigSources::of_process(self.config.clone(), flags))
+    }
+}
+
+const BITTENSOR: &str = "Options as in other Bittensor software";
+
+/// The flags that operators know from other Bittensor software; each sets a value of the configuration.
+#[derive(Args, Clone, Default)]
+struct BittensorFlags {
+    /// The same as --set wallet.path=...
+    #[arg(long = "wallet.path", help_heading = BITTENSOR, value_name = "DIR")]
+    wallet_path: Option<String>,
+    /// The same as --set wallet.name=...
+    #[arg(long = "wallet.name", help_heading = BITTENSOR, value_name = "NAME")]
+    wallet_name: Option<String>,
+    /// The same as --set wallet.hotkey=...
+    #[arg(long = "wallet.hotkey", help_heading = BITTENSOR, value_name = "NAME")]
+    wallet_hotkey: Option<String>,
+    /// The same as --set chain.netuid=...
+    #[arg(long, help_heading = BITTENSOR, value_name = "NETUID")]
+    netuid: Option<String>,
+    /// Sets chain.endpoints: finney, test, archive, local, or an address
+    #[arg(long = "subtensor.network", help_heading = BITTENSOR, value_name = "NETWORK", conflicts_with = "endpoint")]
+    network: Option<String>,
+    /// The same as --set chain.endpoints=...
+    #[arg(long = "subtensor.chain_endpoint", help_heading = BITTENSOR, value_name = "ADDRESS")]
+    endpoint: Option<String>,
+}
+
+impl BittensorFlags {
+    fn values(&self) -> impl Iterator<Item = FlagValue> {
+        let network = self.network.as_deref().map(|name| endpoint_of(name).to_owned());
+        let flags = [
+            ("--wallet.path", "wallet.path", self.wallet_path.clone()),
+            ("--wallet.name", "wallet.name", self.wallet_name.clone()),
+            ("--wallet.hotkey", "wallet.hotkey", self.wallet_hotkey.clone()),
+            ("--netuid", "chain.netuid", self.netuid.clone()),
+            ("--subtensor.network", "chain.endpoints", network),
+            ("--subtensor.chain_endpoint", "chain.endpoints", self.endpoint.clone()),
+        ];
+        flags.into_iter().filter_map(|(flag, key, text)| {
+            Some(FlagValue { flag: flag.into(), key: key.into(), text: text? })
+        })
+    }
+}
+
+/// The public endpoint of a network by the name that it has in Bittensor's software; anything else is an address.
+fn endpoint_of(network: &str) -> &str {
+    match network {
+        "finney" => "wss://entrypoint-finney.opentensor.ai:443",
+        "test" => "wss://test.finney.opentensor.ai:443",
+        "archive" => "wss://archive.chain.opentensor.ai:443",
+        "local" => "ws://127.0.0.1:9944",
+        address => address,
     }
 }
 

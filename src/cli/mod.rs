@@ -15,6 +15,7 @@ pub mod devnet;
 pub mod evaluate;
 pub mod exit;
 pub mod files;
+mod hotkey;
 pub mod models;
 mod networks;
 pub mod run;

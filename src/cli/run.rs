@@ -15,7 +15,7 @@ use super::{
     config::ConfigArgs,
     exit::{Exit, Failure, after_help},
     files::read_rules,
-    networks,
+    hotkey, networks,
 };
 use crate::{
     actors::house::{ACTORS, Concurrency, House, HouseParts},
@@ -59,6 +59,7 @@ use crate::{
 #[command(after_help = after_help!(
     "leoma run --config validator.toml",
     "leoma run --config validator.toml --until-rounds 3",
+    "leoma run --wallet.name validator --wallet.hotkey default --netuid 99 --subtensor.network finney",
     "leoma run --config validator.toml --scorer gpu:RTX",
     "leoma run --set chain.endpoints=ws://127.0.0.1:9944 --set log.format=json",
 ))]
@@ -147,6 +148,8 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
     let config = &loaded.config;
     loaded.warnings().iter().for_each(|warning| warn!("{warning}"));
     let rules = Arc::new(read_rules(config.rules.file.as_deref())?);
+    // First of all, because somebody may be waiting at the terminal to be asked for a password.
+    let signer = hotkey::signer(config)?;
     info!(rules = %rules.digest.short(), version = telemetry::build::describe(), "leoma validator");
     let _lock = StateLock::take(&config.state.dir).map_err(|cause| Failure::new(Exit::Usage, cause))?;
     let surfaces = Surfaces::new(config);
@@ -171,7 +174,7 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
     watch_signals(stop.clone()).context("installing signal handlers")?;
     // Signals work from here on: a chain that does not answer must not make the process deaf.
     let parts = tokio::select! {
-        parts = house_parts(config, &rules, &surfaces) => parts?,
+        parts = house_parts(config, signer, &rules, &surfaces) => parts?,
         () = stop.cancelled() => return Ok(()),
     };
     if let Some(rounds) = command.until_rounds {
@@ -193,6 +196,7 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
 
 async fn house_parts(
     config: &Config,
+    signer: Option<HotkeySigner>,
     rules: &Arc<ActiveRules>,
     surfaces: &Surfaces,
 ) -> Result<HouseParts, Failure> {
@@ -204,7 +208,7 @@ async fn house_parts(
         .map_err(|cause| Failure::new(Exit::Unreadable, cause))?;
     info!(clips = corpus.len(), corpus = %corpus.digest().short(), "corpus");
     let (scorer, models) = scorer(config, &rules.rules).await?;
-    let chain = Arc::new(connect(config).await?);
+    let chain = Arc::new(connect(config, signer).await?);
     refuse_blind_rules(&chain.genesis(), &rules.rules, config.rules.allow_without_text_model)?;
     let signer = crate::chain::port::Chain::signer(chain.as_ref());
     let identity = JournalIdentity {
@@ -296,15 +300,9 @@ fn decoder_options(limits: &LimitRules) -> Result<DecoderOptions, Failure> {
     Ok(DecoderOptions::with_worker(worker).under(limits))
 }
 
-async fn connect(config: &Config) -> Result<SubtensorChain, Failure> {
+async fn connect(config: &Config, signer: Option<HotkeySigner>) -> Result<SubtensorChain, Failure> {
     let urls = config.chain.endpoints.iter().map(|endpoint| Url::parse(endpoint.as_str()));
     let endpoints = urls.collect::<Result<Vec<_>, _>>().context("chain.endpoints")?;
-    let signer = match &config.chain.hotkey_file {
-        None => None,
-        Some(path) => {
-            Some(HotkeySigner::read_file(path).map_err(|cause| Failure::new(Exit::Unreadable, cause))?)
-        }
-    };
     if let Some(signer) = &signer {
         info!(hotkey = %signer.hotkey(), "signing hotkey");
     }

@@ -9,7 +9,7 @@ mod schema;
 mod secret;
 mod value;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 pub use error::{ConfigError, ConfigErrors};
 pub use layers::{ConfigSources, ENV_PREFIX, FlagValue};
@@ -18,13 +18,16 @@ pub use origin::Origin;
 pub use render::example;
 pub use schema::{
     ChainConfig, ChallengeConfig, Config, CorpusConfig, DecodeConfig, LogConfig, RulesConfig, ScorerConfig,
-    ServicesConfig, StateConfig, WebConfig, WeightsConfig,
+    ServicesConfig, StateConfig, WalletConfig, WebConfig, WeightsConfig,
 };
 pub use secret::{Secret, SecretSource};
-pub use value::{ChuteUrlTemplate, Endpoint, LogFilter, Problem, ServiceUrl};
+pub use value::{ChuteUrlTemplate, Endpoint, FileName, LogFilter, Password, Problem, ServiceUrl};
 
 pub use crate::telemetry::LogFormat;
-use crate::telemetry::{Color, LogOptions};
+use crate::{
+    chain::wallet::hotkey_path,
+    telemetry::{Color, LogOptions},
+};
 
 /// A configuration in force.
 #[derive(Clone, Debug)]
@@ -43,10 +46,42 @@ impl Config {
         let config = Self::read(&mut reader);
         let origins = reader.origins;
         if layers.errors.is_empty() {
+            layers.errors.extend(config.hotkey_path().err().map(|problem| ConfigError::Value {
+                origin: origins.get(WALLET_NAME).cloned().unwrap_or(Origin::Default),
+                key: WALLET_NAME,
+                problem,
+            }));
+        }
+        if layers.errors.is_empty() {
             Ok(LoadedConfig { config, origins })
         } else {
             Err(ConfigErrors(layers.errors))
         }
+    }
+}
+
+/// The setting that names a wallet.
+const WALLET_NAME: &str = "wallet.name";
+
+impl Config {
+    /// Where the hotkey that signs stands; `None` without one.
+    ///
+    /// # Errors
+    /// When both a file and a wallet are named, or no folder of wallets is known.
+    pub fn hotkey_path(&self) -> Result<Option<PathBuf>, Problem> {
+        let Some(name) = &self.wallet.name else { return Ok(self.chain.hotkey_file.clone()) };
+        if self.chain.hotkey_file.is_some() {
+            return Err(Problem::new("chain.hotkey_file names a hotkey too: set only one of them"));
+        }
+        let wallets = match &self.wallet.path {
+            Some(path) => path.clone(),
+            None => {
+                let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+                let missing = || Problem::new("no home folder is known: set wallet.path");
+                home.ok_or_else(missing)?.join(".bittensor/wallets")
+            }
+        };
+        Ok(Some(hotkey_path(&wallets, name.as_str(), self.wallet.hotkey.as_str())))
     }
 }
 
@@ -60,8 +95,9 @@ impl LogConfig {
 impl LoadedConfig {
     /// Whether the files that the configuration names can be opened; all that cannot be at once.
     pub fn check_files(&self) -> Result<(), ConfigErrors> {
-        let named =
-            [("chain.hotkey_file", &self.config.chain.hotkey_file), ("rules.file", &self.config.rules.file)];
+        let key = if self.config.wallet.name.is_some() { WALLET_NAME } else { "chain.hotkey_file" };
+        let hotkey = self.config.hotkey_path().ok().flatten();
+        let named = [(key, &hotkey), ("rules.file", &self.config.rules.file)];
         let errors: Vec<ConfigError> = named
             .into_iter()
             .filter_map(|(key, path)| {
@@ -82,15 +118,17 @@ impl LoadedConfig {
     /// What is allowed but deserves a second look, one sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let Config { chain, web, weights, .. } = &self.config;
+        let Config { web, weights, .. } = &self.config;
         if !web.listen.ip().is_loopback() {
             warnings.push(format!(
                 "web.listen {} is reachable from other machines and asks for no password",
                 web.listen
             ));
         }
-        if weights.submit && chain.hotkey_file.is_none() {
-            warnings.push("chain.hotkey_file is unset: rounds are scored, but no weights are set".into());
+        if weights.submit && self.config.hotkey_path().is_ok_and(|path| path.is_none()) {
+            let unset =
+                "chain.hotkey_file and wallet.name are unset: rounds are scored, but no weights are set";
+            warnings.push(unset.into());
         }
         for shown in self.config.shown() {
             let literal = shown.secret.is_some_and(|secret| *secret.source() == SecretSource::Literal);

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
     layers::Reader,
-    value::{ChuteUrlTemplate, Endpoint, LogFilter, ServiceUrl, Setting},
+    value::{ChuteUrlTemplate, Endpoint, FileName, LogFilter, Password, ServiceUrl, Setting},
 };
 use crate::{config::Secret, domain::ids::NetUid, gpu::choose::ScorerChoice, telemetry::LogFormat};
 
@@ -141,9 +141,20 @@ schema! {
         /// Without a new finalized block for this long the validator reconnects and says that it
         /// is not ready, in seconds.
         block_watchdog_s: u64 = 120, within 1..=3600;
-        /// File with the hotkey that signs. Without it the validator scores and publishes, but
-        /// sets no weights.
+        /// File with the hotkey that signs, in place of one in a wallet. Without either the validator scores and
+        /// publishes, but sets no weights.
         hotkey_file: Option<PathBuf> = None, example "/etc/leoma/hotkey";
+    }
+    /// The wallet with the hotkey that signs, as btcli keeps it: path/name/hotkeys/hotkey. No coldkey is ever read.
+    wallet: WalletConfig {
+        /// Folder of wallets; .bittensor/wallets in the home folder unless set.
+        path: Option<PathBuf> = None, example "/home/leoma/.bittensor/wallets";
+        /// Name of the wallet.
+        name: Option<FileName> = None, example "validator";
+        /// Name of the hotkey.
+        hotkey: FileName = known("default");
+        /// Password of an encrypted hotkey. Without it one is asked for on the terminal.
+        password: Option<Password> = None, example "file:/etc/leoma/hotkey-password";
     }
     /// Services where models live and miners answer.
     services: ServicesConfig {
@@ -214,7 +225,7 @@ schema! {
     }
     /// Paying the winner.
     weights: WeightsConfig {
-        /// Whether weights are sent to the chain; needs chain.hotkey_file.
+        /// Whether weights are sent to the chain; needs a hotkey: chain.hotkey_file or wallet.name.
         submit: bool = true;
         /// Highest version key of the subnet that this validator is vouched for. Where the subnet asks
         /// for more, no weights are set until the operator upgrades or raises this.

@@ -57,7 +57,7 @@ impl Secret {
         Self { text: Zeroizing::new(String::new()), source }
     }
 
-    /// Fetches the text from where the reference points, and checks that it can be a header value.
+    /// Fetches the text from where the reference points.
     pub(super) fn resolve(&mut self, env: &[(String, String)]) -> Result<(), Problem> {
         match &self.source {
             SecretSource::Literal => {}
@@ -73,6 +73,11 @@ impl Secret {
         if self.text.is_empty() {
             return Err(Problem::new("the secret is empty"));
         }
+        Ok(())
+    }
+
+    /// Checks that the text can be a header value.
+    pub(super) fn check_header(&self) -> Result<(), Problem> {
         if !self.text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Problem::new("the secret holds a space, a line break or a non-ASCII character"));
         }

@@ -266,16 +266,75 @@ impl Setting for Secret {
         shown_text(self)
     }
     fn complete(&mut self, surroundings: &Surroundings<'_>) -> Result<(), Problem> {
-        let literal = *self.source() == super::SecretSource::Literal;
-        if literal && matches!(surroundings.origin, Origin::Flag { .. }) {
-            return Err(Problem::new(
-                "a secret on the command line is visible to every process: give env:NAME or file:PATH",
-            ));
-        }
-        self.resolve(surroundings.env)
+        fetch(self, surroundings)?;
+        self.check_header()
     }
     fn secret(&self) -> Option<&Secret> {
         Some(self)
+    }
+}
+
+/// Fetches what a secret refers to, unless it stands where everybody can see it.
+fn fetch(secret: &mut Secret, surroundings: &Surroundings<'_>) -> Result<(), Problem> {
+    let literal = *secret.source() == super::SecretSource::Literal;
+    if literal && matches!(surroundings.origin, Origin::Flag { .. }) {
+        return Err(Problem::new(
+            "a secret on the command line is visible to every process: give env:NAME or file:PATH",
+        ));
+    }
+    secret.resolve(surroundings.env)
+}
+
+/// A secret that people choose: any text.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Password(Secret);
+
+impl Password {
+    /// The password itself. Hand it to the call that needs it and nowhere else.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl Setting for Password {
+    fn expected() -> String {
+        "env:NAME, file:PATH or the password itself".into()
+    }
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        Secret::from_text(text).map(Self)
+    }
+    fn shown(&self) -> Option<toml::Value> {
+        self.0.shown()
+    }
+    fn complete(&mut self, surroundings: &Surroundings<'_>) -> Result<(), Problem> {
+        fetch(&mut self.0, surroundings)
+    }
+    fn secret(&self) -> Option<&Secret> {
+        Some(&self.0)
+    }
+}
+
+/// Name of a file or folder, without a path.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileName(String);
+
+impl FileName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for FileName {
+    fn expected() -> String {
+        "a name without slashes".into()
+    }
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        let plain = !text.is_empty() && ![".", ".."].contains(&text) && !text.contains(['/', '\\', '\0']);
+        if plain { Ok(Self(text.to_owned())) } else { Err(refused::<Self>(text)) }
+    }
+    fn shown(&self) -> Option<toml::Value> {
+        shown_text(&self.0)
     }
 }
 

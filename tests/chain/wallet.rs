@@ -34,7 +34,12 @@ fn with(field: &str, value: Value) -> Value {
 }
 
 fn read(file: &Value) -> Result<HotkeySigner, WalletError> {
-    HotkeySigner::from_json(file.to_string().as_bytes())
+    from_bytes(file.to_string().as_bytes())
+}
+
+/// What a file's bytes are read as, without a password.
+fn from_bytes(bytes: &[u8]) -> Result<HotkeySigner, WalletError> {
+    HotkeySigner::from_bytes(bytes, || None)
 }
 
 fn assert_signs(signer: &HotkeySigner) {
@@ -126,11 +131,11 @@ fn malformed_secrets_are_named_and_never_quoted() {
 
 #[test]
 fn other_kinds_of_files_are_refused_by_kind() {
-    let encrypted = |kind| Err(WalletError::Encrypted { kind });
-    let outcome = |bytes: &[u8]| HotkeySigner::from_json(bytes).map(|signer| signer.hotkey());
-    assert_eq!(outcome(b"$NACL\x00\x01binary"), encrypted("NaCl"));
-    assert_eq!(outcome(b"$ANSIBLE_VAULT;1.1;AES256\n6162"), encrypted("Ansible vault"));
-    assert_eq!(outcome(b"gAAAAABkZmFrZQ=="), encrypted("Fernet"));
+    let outdated = |kind| Err(WalletError::Outdated { kind });
+    let outcome = |bytes: &[u8]| from_bytes(bytes).map(|signer| signer.hotkey());
+    assert_eq!(outcome(b"$NACL\x00\x01binary"), Err(WalletError::PasswordNeeded));
+    assert_eq!(outcome(b"$ANSIBLE_VAULT;1.1;AES256\n6162"), outdated("Ansible vault"));
+    assert_eq!(outcome(b"gAAAAABkZmFrZQ=="), outdated("Fernet"));
     assert_eq!(outcome(json!({ "publicKey": PUBLIC }).to_string().as_bytes()), Err(WalletError::NoSecret));
     for crypto_type in [0, 2, 7] {
         let file = with("cryptoType", json!(crypto_type)).to_string();
@@ -148,8 +153,42 @@ fn other_kinds_of_files_are_refused_by_kind() {
     ] {
         assert!(matches!(outcome(text.as_bytes()), Err(WalletError::Malformed { .. })), "{text}");
     }
-    let help = WalletError::Encrypted { kind: "NaCl" }.to_string();
+    let help = WalletError::Outdated { kind: "Fernet" }.to_string();
     assert!(help.contains("regen-hotkey"), "{help}");
+}
+
+/// Written by the official wallet: tests/golden/wallet/make.py.
+const SEALED: &[u8] = include_bytes!("../golden/wallet/alice.nacl");
+const PASSWORD: &str = "pass phrase für Leoma";
+
+#[test]
+fn a_file_that_the_official_wallet_sealed_opens_by_its_password_and_by_no_other() {
+    let with = |bytes: &[u8], password: &str| {
+        HotkeySigner::from_bytes(bytes, || Some(password.to_owned().into())).map(|signer| signer.hotkey())
+    };
+    let signer =
+        HotkeySigner::from_bytes(SEALED, || Some(PASSWORD.to_owned().into())).expect("the password is right");
+    assert_eq!(signer.hotkey().to_string(), ADDRESS);
+    assert_signs(&signer);
+    assert_eq!(with(SEALED, "pass phrase fur Leoma"), Err(WalletError::WrongPassword));
+    // A file that ends before its content begins costs no time.
+    for length in [5, 28] {
+        assert_eq!(with(&SEALED[..length], PASSWORD), Err(WalletError::WrongPassword), "{length}");
+    }
+    // Nobody is asked about a file that is not sealed.
+    let plain = include_bytes!("../golden/wallet/alice.json");
+    let signer = HotkeySigner::from_bytes(plain, || unreachable!("not sealed")).expect("a key");
+    assert_eq!(signer.hotkey().to_string(), ADDRESS);
+}
+
+#[test]
+fn a_coldkey_is_refused_before_it_is_opened() {
+    for name in ["wallets/validator/coldkey", "wallets/validator/coldkeypub.txt", "coldkey"] {
+        let refused = HotkeySigner::read_file(name.as_ref()).expect_err("a coldkey");
+        assert_eq!(refused, WalletError::Coldkey { path: name.into() });
+    }
+    let hotkey = HotkeySigner::read_file("wallets/validator/hotkeys/coldkey".as_ref());
+    assert!(matches!(hotkey, Err(WalletError::File { .. })), "a hotkey may have any name: {hotkey:?}");
 }
 
 #[test]
@@ -210,7 +249,7 @@ fn a_signer_shows_its_address_and_nothing_else() {
 proptest! {
     #[test]
     fn any_bytes_are_refused_or_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-        let _ = HotkeySigner::from_json(&bytes);
+        let _ = from_bytes(&bytes);
     }
 
     #[test]
@@ -234,7 +273,7 @@ proptest! {
         let mut bytes = full_file().to_string().into_bytes();
         let at = at % bytes.len();
         bytes[at] = byte;
-        if let Ok(signer) = HotkeySigner::from_json(&bytes) {
+        if let Ok(signer) = from_bytes(&bytes) {
             prop_assert_eq!(signer.hotkey().to_string(), ADDRESS);
         }
     }

@@ -64,7 +64,11 @@ fn the_example_file_is_the_schema_and_its_values_are_the_defaults() {
 fn the_commented_examples_of_unset_values_are_valid_too() {
     let folder = Folder::new();
     let token = folder.file("token", "hf_x\n");
-    let example = leoma::config::example().replace("/etc/leoma/huggingface-token", &token.to_string_lossy());
+    let example = leoma::config::example()
+        .replace("/etc/leoma/huggingface-token", &token.to_string_lossy())
+        .replace("/etc/leoma/hotkey-password", &token.to_string_lossy())
+        // In place of a wallet, so not beside one.
+        .replace("# hotkey_file = \"/etc/leoma/hotkey\"\n", "");
     let uncommented: String = example
         .lines()
         .map(|line| match line.strip_prefix("# ").filter(|rest| rest.contains(" = \"")) {
@@ -75,7 +79,63 @@ fn the_commented_examples_of_unset_values_are_valid_too() {
     let file = folder.file("all.toml", &uncommented);
     let shown = said(config("show", &file).env("CHUTES_API_KEY", "cpk_x"));
     assert_eq!(shown.code, Some(0), "{}", shown.err);
-    assert!(!shown.out.contains("is unset"), "{}", shown.out);
+    let unset: Vec<_> = shown.out.lines().filter(|line| line.contains("is unset")).collect();
+    assert!(unset.len() == 1 && unset[0].contains("chain.hotkey_file"), "{}", shown.out);
+}
+
+#[test]
+fn the_flags_of_other_bittensor_software_set_the_same_values() {
+    let folder = Folder::new();
+    let file = folder.file("v.toml", "[chain]\nnetuid = 1\n[wallet]\nhotkey = \"old\"\n");
+    let flags = [
+        ("--wallet.path", "/keys", "wallet.path = \"/keys\""),
+        ("--wallet.name", "validator", "wallet.name = \"validator\""),
+        ("--wallet.hotkey", "leoma", "wallet.hotkey = \"leoma\""),
+        ("--netuid", "2", "chain.netuid = 2"),
+        ("--subtensor.network", "local", "chain.endpoints = [\"ws://127.0.0.1:9944\"]"),
+    ];
+    let shown = said(config("show", &file).args(flags.iter().flat_map(|(flag, value, _)| [flag, value])));
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    for (flag, _, line) in flags {
+        let found = shown.out.lines().find(|shown| shown.starts_with(line));
+        assert!(found.is_some_and(|line| line.contains(flag)), "{flag}: {}", shown.out);
+    }
+    let both = ["--subtensor.network", "test", "--subtensor.chain_endpoint", "ws://127.0.0.1:1"];
+    assert_eq!(said(config("show", &file).args(both)).code, Some(2));
+    let address = ["--subtensor.network", "ws://127.0.0.1:1"];
+    assert!(said(config("show", &file).args(address)).out.contains("[\"ws://127.0.0.1:1\"]"));
+    let named = said(config("check", &file).args(["--wallet.name", "../other"]));
+    assert!(named.err.contains("`wallet.name`: expected a name without slashes"), "{}", named.err);
+}
+
+#[test]
+fn a_sealed_hotkey_needs_its_password_and_only_one_hotkey_is_named() {
+    let folder = Folder::new();
+    let hotkeys = folder.0.path().join("validator/hotkeys");
+    std::fs::create_dir_all(&hotkeys).expect("folders");
+    std::fs::write(hotkeys.join("default"), include_bytes!("../golden/wallet/alice.nacl")).expect("written");
+    let run = |extra: &[&str]| {
+        let wallet =
+            ["--wallet.name", "validator", "--subtensor.network", "ws://127.0.0.1:1", "--wallet.path"];
+        let mut command = leoma(&["run"]);
+        command
+            .args(wallet)
+            .arg(folder.0.path())
+            .arg("--set")
+            .arg(format!("state.dir={}", folder.0.path().display()));
+        said(command.args(extra).stdin(std::process::Stdio::null()))
+    };
+    let silent = run(&[]);
+    assert_eq!(silent.code, Some(3), "{}", silent.err);
+    assert!(silent.err.contains("set wallet.password to env:NAME or file:PATH"), "{}", silent.err);
+    let password = format!("wallet.password=file:{}", folder.file("password", "a wrong one\n").display());
+    let wrong = run(&["--set", &password]);
+    assert_eq!(wrong.code, Some(3), "{}", wrong.err);
+    assert!(wrong.err.contains("the password does not open the hotkey file"), "{}", wrong.err);
+    assert!(!wrong.err.contains("a wrong one"), "{}", wrong.err);
+    let both = run(&["--set", "chain.hotkey_file=key"]);
+    assert_eq!(both.code, Some(2), "{}", both.err);
+    assert!(both.err.contains("chain.hotkey_file names a hotkey too"), "{}", both.err);
 }
 
 #[test]
@@ -176,7 +236,7 @@ fn a_good_file_is_confirmed_and_a_missing_one_has_its_own_exit_code() {
     let good = said(&mut config("check", &folder.file("v.toml", "[chain]\nnetuid = 2\n")));
     assert_eq!(good.code, Some(0), "{}", good.err);
     assert!(good.out.starts_with("ok: ") && good.out.contains("1 values from the file"), "{}", good.out);
-    assert!(good.err.contains("warning: chain.hotkey_file is unset"), "{}", good.err);
+    assert!(good.err.contains("warning: chain.hotkey_file and wallet.name are unset"), "{}", good.err);
     let missing = said(&mut config("check", &folder.0.path().join("none.toml")));
     assert_eq!(missing.code, Some(3));
     assert!(missing.err.contains("none.toml: cannot be read"), "{}", missing.err);
