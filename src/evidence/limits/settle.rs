@@ -385,4 +385,32 @@ mod tests {
         assert_eq!(limit(&found, "pan_zoom.residual").attack_side, AttackSide::Caught);
         assert_eq!((check(&checks).attacks, check(&checks).caught_computed), (2, 1));
     }
+
+    #[test]
+    fn limits_that_do_not_settle_stay() {
+        /// What an attack reads swings with the limit itself.
+        struct Swinging(ClipKind);
+        impl Decided for Swinging {
+            fn kind(&self) -> ClipKind {
+                self.0
+            }
+            fn reading(&self, limit: &Limit, rules: &Rules) -> ClipReading {
+                let value = match (self.0, rules.scoring.gates.pan_zoom.residual) {
+                    _ if limit.name != "residual" => return ClipReading::default(),
+                    (ClipKind::Attack(_), ..400) => 300,
+                    (ClipKind::Attack(_), _) => 0,
+                    _ => 1000,
+                };
+                ClipReading { any: Some(value), alone: Some(value) }
+            }
+            fn fires(&self, _: GateTable, _: &Rules) -> bool {
+                false
+            }
+        }
+        let clips = [ClipKind::Clean, PAN].map(Swinging);
+        let (found, _) = settle(&clips, &Rules::embedded());
+        let residual = limit(&found, "pan_zoom.residual");
+        assert_eq!((residual.computed, residual.kept), (150, Some(Kept::Unsettled)));
+        assert_eq!(limit(&found, "pan_zoom.explained").kept, Some(Kept::NoHonestClip));
+    }
 }
