@@ -16,7 +16,7 @@ use super::{
     stats::median,
     windows::SourceWindow,
 };
-use crate::domain::scoring::TermRule;
+use crate::domain::scoring::{TermRule, TextRules};
 
 /// Quality of the encode after which a real clip is good, x264's scale.
 pub const GOOD_CRF: u8 = 18;
@@ -164,7 +164,7 @@ impl Calibration {
             sources: clips.windows.iter().map(|window| window.source.clone()).collect(),
             windows: clips.windows.len(),
             generated: clips.generated.len(),
-            uncalibrated: uncalibrated(judge, &terms),
+            uncalibrated: uncalibrated(judge.terms(), judge.rules().scoring.text.as_ref(), &terms),
             terms,
             gates,
             checks,
@@ -223,7 +223,11 @@ fn terms(
 }
 
 /// What the rules have and no clip could tell: terms that were not read, and the text model's other numbers.
-fn uncalibrated(judge: &Judge, found: &[TermCalibration]) -> Vec<Uncalibrated> {
+fn uncalibrated(
+    all: &BTreeMap<String, TermPlace>,
+    text: Option<&TextRules>,
+    found: &[TermCalibration],
+) -> Vec<Uncalibrated> {
     let unread = |(name, place): (&String, &TermPlace)| {
         let read = found.iter().any(|term| term.term == *name);
         let why = match place.axis.as_str() {
@@ -234,9 +238,11 @@ fn uncalibrated(judge: &Judge, found: &[TermCalibration]) -> Vec<Uncalibrated> {
         };
         (!read).then(|| Uncalibrated { constant: format!("{}.{name}", place.axis), why })
     };
-    let text = judge.rules().scoring.text.iter().flat_map(|_| TEXT_NUMBERS);
-    let text = text.map(|(name, why)| Uncalibrated { constant: format!("{TEXT_TABLE}.{name}"), why });
-    judge.terms().iter().filter_map(unread).chain(text).collect()
+    let text = text
+        .into_iter()
+        .flat_map(|_| TEXT_NUMBERS)
+        .map(|(name, why)| Uncalibrated { constant: format!("{TEXT_TABLE}.{name}"), why });
+    all.iter().filter_map(unread).chain(text).collect()
 }
 
 #[cfg(test)]
@@ -268,11 +274,32 @@ mod tests {
         // Damage that makes the term better is no damage to it.
         let better = [("blur", vec![reading(2000)])].into();
         assert!(terms(&judge, &clean, &better)[0].kept.is_some());
-        // What was not read is said.
-        let rest = uncalibrated(&judge, &found);
+    }
+
+    #[test]
+    fn what_was_not_read_is_said() {
+        let judge = Judge::of(Rules::embedded().without_models(), None).expect("sound rules");
+        let found = terms(&judge, &[reading(990)], &[("blur", vec![reading(190)])].into());
+        let names = |all: Vec<Uncalibrated>| all.into_iter().map(|one| one.constant).collect::<Vec<_>>();
+        let rest = names(uncalibrated(judge.terms(), None, &found));
         assert_eq!(rest.len(), judge.terms().len() - 1);
-        assert!(rest.iter().any(|one| one.constant == "temporal.warp"), "{rest:?}");
-        assert!(!rest.iter().any(|one| one.constant.starts_with("text.")), "no text model, no numbers of it");
+        assert!(rest.iter().any(|one| one == "temporal.warp"), "{rest:?}");
+        assert!(!rest.iter().any(|one| one == "artifacts.blur" || one.starts_with("text.")), "{rest:?}");
+        let (digest, ends) = ("0".repeat(64), "{ bad = 0, good = 600, weight = 50 }");
+        let table = format!(
+            "model = {{ weights = '{digest}', tokens = '{digest}', answers = '{digest}' }}\nslack = 250\nleast_gain = 400\n\
+             txt_rel = {ends}\ndelta_txt = {ends}\ncamera_weight = 50\nanchor = {{ bad = 620, good = 760, ceiling = 3000 }}"
+        );
+        let text: TextRules = toml::from_str(&table).expect("a table");
+        let place = |rule: TermRule| TermPlace { axis: "text".to_owned(), rule };
+        let places =
+            [("txt_rel", text.txt_rel), ("delta_txt", text.delta_txt)].map(|(n, r)| (n.to_owned(), place(r)));
+        let rest = names(uncalibrated(&places.into(), Some(&text), &found));
+        assert_eq!(
+            rest,
+            ["text.delta_txt", "text.txt_rel", "text.slack", "text.least_gain", "text.anchor"],
+            "every number of the text model is accounted for"
+        );
     }
 
     #[test]
