@@ -137,21 +137,69 @@ fn calibration_writes_rules_that_it_then_finds_in_force() {
     assert_eq!(blur["bad"], rules.scoring.artifacts.blur.bad);
     assert!(file.contains("# calibrated: blur: good the median of 1 clean clips"), "{file}");
     assert!(file.contains(found["corpus_digest"].as_str().expect("a digest")));
+    // Limits of gates stand between honest clips and attacks, or say why they stay.
+    let written = toml::Table::try_from(&rules).expect("a table");
+    let limits = found["gates"].as_array().expect("limits");
+    for limit in limits {
+        let (table, name) =
+            (limit["table"].as_str().expect("a table"), limit["limit"].as_str().expect("a name"));
+        let value = written["scoring"]["gates"][table][name].as_integer();
+        assert_eq!(value, limit["computed"].as_i64(), "{limit}");
+        let said =
+            if limit["kept"].is_null() { format!("{name}: a third") } else { format!("{name} kept, ") };
+        assert!(file.contains(&format!("# calibrated: {said}")), "{said}");
+        assert!(!limit["kept"].is_null() || way(limit) != 0, "{limit}");
+    }
+    for check in found["checks"].as_array().expect("checks") {
+        let count = |what: &str| check[what].as_u64().expect("a count");
+        assert!(count("honest_fired_computed") <= count("honest_fired"), "{check}");
+        assert!(count("caught_computed") >= count("caught"), "{check}");
+    }
 
-    let check = |rules: &str| {
+    let check = |rules: &str, json: &[&str]| {
         let arguments = ["calibrate", "--corpus", "corpus", "--check", "--rules", rules];
-        leoma(&[&arguments, &SHAPE[..]].concat())
+        leoma(&[&arguments, &SHAPE[..], json].concat())
     };
-    let fresh = check("calibrated.toml");
-    assert_eq!(fresh.status.code(), Some(0), "{}", text(&fresh.stdout));
-    assert!(text(&fresh.stdout).contains("0 of "), "{}", text(&fresh.stdout));
-    // One constant moved by hand is drift, and the code says so.
-    let mut moved = rules;
+    // By its own result it finds just what is in force.
+    let fresh = json(&check("calibrated.toml", &["--json"]));
+    assert_eq!(fresh["drifted"], serde_json::json!([]), "{fresh}");
+    for (limit, before) in fresh["gates"].as_array().expect("limits").iter().zip(limits) {
+        assert_eq!(
+            (&limit["in_force"], &limit["computed"]),
+            (&before["computed"], &before["computed"]),
+            "{limit}"
+        );
+    }
+    // Constants moved by hand are drift, and the code says so.
+    let moved_limit = limits.iter().max_by_key(|limit| way(limit).abs()).expect("a limit between");
+    let (table, name) = (moved_limit["table"].as_str(), moved_limit["limit"].as_str());
+    let (table, name) = table.zip(name).expect("names");
+    let mut moved = written;
+    let place = &mut moved["scoring"]["gates"][table][name];
+    // Towards the honest clips, where the same attacks are caught.
+    *place = (place.as_integer().expect("a number") + way(moved_limit) * 2 / 5).into();
+    let mut moved: Rules = moved.try_into().expect("rules");
     moved.scoring.artifacts.blur.bad -= 400;
     std::fs::write(folder().join("moved.toml"), toml::to_string(&moved).expect("rules")).expect("written");
-    let drifted = check("moved.toml");
+    let drifted = check("moved.toml", &[]);
     assert_eq!(drifted.status.code(), Some(4), "{}", text(&drifted.stdout));
-    assert!(text(&drifted.stdout).lines().any(|line| line.starts_with("blur ") && line.contains("DRIFTED")));
+    let told = text(&drifted.stdout);
+    for name in ["blur ".to_owned(), format!("{table}.{name} ")] {
+        assert!(told.lines().any(|line| line.contains(&name) && line.contains("DRIFTED")), "{name}: {told}");
+    }
+    assert!(told.contains("freeze.longest_run"), "what is a definition is said: {told}");
+}
+
+/// The way from the attacks to the honest clips that a limit was set between; 0 where it was kept.
+fn way(limit: &Value) -> i64 {
+    let end = |side: &str, end: &str| limit[side][end].as_i64().unwrap_or_default();
+    let (up, down) =
+        (end("honest", "least") - end("attacks", "most"), end("honest", "most") - end("attacks", "least"));
+    match limit["kept"].is_null() {
+        true if up > 0 => up,
+        true => down,
+        false => 0,
+    }
 }
 
 #[test]

@@ -25,9 +25,14 @@ use crate::{
     decode::Decoder,
     domain::{ids::Digest, rules::ActiveRules},
     evidence::{
-        calibration::{Calibration, Clips, GOOD_CRF, rewritten},
+        calibration::{Calibration, Clips, GOOD_CRF},
         judge::Judge,
         ladder::Workshop,
+        limits::{
+            DEFINITIONS,
+            place::{Kept, Range},
+        },
+        rewrite::rewritten,
         split::Split,
         windows::{SourceWindow, Windows},
     },
@@ -38,12 +43,13 @@ const MAX_CLIP_BYTES: u64 = 256 << 20;
 /// Most generated clips that are read.
 const MAX_GENERATED: usize = 256;
 
-/// Compute every good and bad end of the rules from calibration clips, or check that they still hold
+/// Compute every good and bad end and every gate's limits from calibration clips, or check that they still hold
 ///
 /// Good is the median of clean calibration windows after one CRF 18 encode, bad lies a tenth beyond the median at the
-/// strongest level of the damage that a term is for. Held-out sources are not read. The new file is the old one with
-/// other numbers and a comment where each comes from; what gates read of clean clips stands at its head. With --check
-/// nothing is written and code 4 says that constants drifted.
+/// strongest level of the damage that a term is for. A gate's limit lies a third of the way from its attacks to honest
+/// clips; where the two overlap it stays. Held-out sources are not read. The new file is the old one with other numbers
+/// and a comment where each comes from. With --check nothing is written and code 4 says that constants drifted.
+/// docs/calibration.md explains the figures and how long they take.
 #[derive(Args, Debug)]
 #[command(after_help = after_help!(
     "leoma calibrate --corpus corpus --out rules.toml",
@@ -68,7 +74,7 @@ pub struct CalibrateCommand {
     /// Compare with the file in force; ends with code 4 when a constant drifted
     #[arg(long)]
     check: bool,
-    /// Distance from which a constant has drifted, in percent of the way from good to bad
+    /// Distance from which a constant has drifted, in percent of the way from good to bad, for a limit from attacks to honest
     #[arg(long, value_name = "PERCENT", default_value_t = 20)]
     tolerance: u16,
     /// Print one JSON object
@@ -86,7 +92,7 @@ struct Report<'a> {
     #[serde(flatten)]
     calibration: &'a Calibration,
     tolerance_percent: u16,
-    drifted: Vec<&'a str>,
+    drifted: Vec<String>,
 }
 
 impl Execute for CalibrateCommand {
@@ -122,7 +128,6 @@ async fn run(command: CalibrateCommand) -> Result<Exit, Failure> {
     bar.stage("calibration clips", Calibration::steps(&clips));
     let found = Calibration::of(&clips, &judge, &workshop, || bar.step("read")).await.map_err(failed)?;
     bar.end();
-    let drifted = found.drifted(command.tolerance.into());
     let report = Report {
         version: 1,
         rules_digest: in_force.digest,
@@ -130,7 +135,7 @@ async fn run(command: CalibrateCommand) -> Result<Exit, Failure> {
         split: &split,
         calibration: &found,
         tolerance_percent: command.tolerance,
-        drifted: drifted.iter().map(|term| term.term.as_str()).collect(),
+        drifted: found.drifted(command.tolerance.into()),
     };
     print(&match command.json {
         true => serde_json::to_string_pretty(&report).context("printing JSON")? + "\n",
@@ -143,7 +148,7 @@ async fn run(command: CalibrateCommand) -> Result<Exit, Failure> {
             Failure::new(Exit::Unreadable, anyhow!("writing {}: {cause}", path.display()))
         })?;
     }
-    Ok(if command.check && !drifted.is_empty() { Exit::Drift } else { Exit::Ok })
+    Ok(if command.check && !report.drifted.is_empty() { Exit::Drift } else { Exit::Ok })
 }
 
 /// Generated clips in the rules' shape, each its own reference, in the order of their names.
@@ -194,25 +199,41 @@ fn provenance(report: &Report, rules: &ActiveRules) -> String {
 fn table(report: &Report) -> String {
     let found = report.calibration;
     let mut text = format!(
-        "{} windows of {} calibration source(s): {}; {} generated clips\n\n{:<12} {:<12} {:>9} {:>9}   {:>9} {:>9}   {:>6}  damage\n",
+        "{} windows of {} calibration source(s): {}; {} generated clips\n\n",
         found.windows,
         found.sources.len(),
         found.sources.iter().cloned().collect::<Vec<_>>().join(", "),
-        found.generated,
-        "term",
-        "axis",
-        "good",
-        "in force",
-        "bad",
-        "in force",
-        "off %"
+        found.generated
     );
-    for term in &found.terms {
-        let drifted = if report.drifted.contains(&term.term.as_str()) { "  DRIFTED" } else { "" };
-        let kept = term.kept.map(|why| format!("  kept: {why}")).unwrap_or_default();
+    terms(report, &mut text);
+    limits(report, &mut text);
+    let _ = writeln!(
+        text,
+        "\n{} of {} terms and {} limits drifted by more than {} % of their span",
+        report.drifted.len(),
+        found.terms.len(),
+        found.gates.len(),
+        report.tolerance_percent
+    );
+    text
+}
+
+/// What stands at the end of a line: that it drifted, and why a value was kept.
+fn remarks(report: &Report, name: &str, kept: Option<&str>) -> String {
+    let drifted = if report.drifted.iter().any(|one| one == name) { "  DRIFTED" } else { "" };
+    drifted.to_owned() + &kept.map(|why| format!("  kept: {why}")).unwrap_or_default()
+}
+
+fn terms(report: &Report, text: &mut String) {
+    let _ = writeln!(
+        text,
+        "{:<14} {:<12} {:>9} {:>9}   {:>9} {:>9}   {:>6}  damage",
+        "term", "axis", "good", "in force", "bad", "in force", "off %"
+    );
+    for term in &report.calibration.terms {
         let _ = writeln!(
             text,
-            "{:<12} {:<12} {:>9} {:>9}   {:>9} {:>9}   {:>6}  {}{drifted}{kept}",
+            "{:<14} {:<12} {:>9} {:>9}   {:>9} {:>9}   {:>6}  {}{}",
             term.term,
             term.axis,
             term.good,
@@ -220,29 +241,56 @@ fn table(report: &Report) -> String {
             term.bad,
             term.in_force.bad,
             term.drift_percent(),
-            term.damage
+            term.damage,
+            remarks(report, &term.term, term.kept)
         );
     }
-    let _ = writeln!(text, "\ngates on clean clips (limits must lie beyond)");
-    for range in &found.gates {
-        let _ = writeln!(
-            text,
-            "  {:<4} {:<24} {}..{}",
-            range.gate.to_string(),
-            range.number,
-            range.least,
-            range.most
-        );
+    for one in &report.calibration.uncalibrated {
+        let _ = writeln!(text, "not calibrated: {}, {}", one.constant, one.why);
     }
-    for (gate, count) in &found.fired {
-        let _ = writeln!(text, "  {gate} fired on {count} clean clip(s)");
-    }
+}
+
+fn limits(report: &Report, text: &mut String) {
+    let found = report.calibration;
     let _ = writeln!(
         text,
-        "\n{} of {} terms drifted by more than {} % of their span",
-        report.drifted.len(),
-        found.terms.len(),
-        report.tolerance_percent
+        "\n{:<5} {:<24} {:>8} {:>8}   {:>14} {:>5}   {:>14}   {:>6}",
+        "gate", "limit", "computed", "in force", "honest", "clips", "attacks", "off %"
     );
-    text
+    let range = |side: Option<Range>| side.map_or("-".to_owned(), |side| side.to_string());
+    for limit in &found.gates {
+        let name = limit.name();
+        let _ = writeln!(
+            text,
+            "{:<5} {:<24} {:>8} {:>8}   {:>14} {:>5}   {:>14}   {:>6}{}",
+            limit.gate.to_string(),
+            name,
+            limit.computed,
+            limit.in_force,
+            range(limit.honest),
+            limit.clips,
+            range(limit.attacks),
+            limit.drift_percent(),
+            remarks(report, &name, limit.kept.map(Kept::why))
+        );
+    }
+    let _ = writeln!(text, "\nfires on (by the limits in force, by the computed ones)");
+    for check in &found.checks {
+        let _ = writeln!(
+            text,
+            "{:<5} {:<24} honest clips {} and {} of {}, attacks {} and {} of {}",
+            check.gate.to_string(),
+            check.table.name(),
+            check.honest_fired,
+            check.honest_fired_computed,
+            check.honest,
+            check.caught,
+            check.caught_computed,
+            check.attacks
+        );
+    }
+    let _ = writeln!(text, "\ndefinitions, not computed");
+    for (table, name, why) in DEFINITIONS {
+        let _ = writeln!(text, "{:<30} {why}", format!("{table}.{name}"));
+    }
 }

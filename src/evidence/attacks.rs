@@ -31,11 +31,11 @@ use crate::{
 };
 
 /// Quality of attackers' and stand-ins' encodes, x264's scale.
-const ATTACK_CRF: u8 = 20;
+pub(super) const ATTACK_CRF: u8 = 20;
 /// What is written on clips of windows without a prompt.
 const STOCK_PROMPT: &str = "A beautiful, moving and perfect picture";
 /// Stand-ins for honest models: pace against the real clip, softness.
-const HONEST: [(f32, f32); 3] = [(1.0, 0.0), (0.85, 0.3), (1.2, 0.0)];
+pub(super) const HONEST: [(f32, f32); 3] = [(1.0, 0.0), (0.85, 0.3), (1.2, 0.0)];
 
 /// One attack of the list: a variant of a kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -172,14 +172,7 @@ pub async fn run(
             progress();
         }
         let Some(honest) = answers.first() else { continue };
-        let material = Material {
-            first_frame: &window.first_frame,
-            frames: window.reference.len(),
-            prompt: if window.prompt.is_empty() { STOCK_PROMPT } else { &window.prompt },
-            honest: Some(honest),
-            other: Some(&other.reference),
-            real: Some(&window.reference),
-        };
+        let material = material(window, Some(honest), &other);
         let target = Target { window, material };
         for (attacker, fates) in extent.attacks().into_iter().zip(&mut fates) {
             fates.push(bench.attack(attacker, &target).await?);
@@ -198,7 +191,24 @@ pub async fn run(
     Ok(Suite { stand_ins, attacks })
 }
 
-fn stand_ins(window: &SourceWindow, styles: &[(f32, f32)]) -> Vec<Yuv420Clip> {
+/// What attacks on a window are made from: an honest answer to it, another window, and the real clip.
+pub(super) fn material<'a>(
+    window: &'a SourceWindow,
+    honest: Option<&'a Yuv420Clip>,
+    other: &'a SourceWindow,
+) -> Material<'a> {
+    Material {
+        first_frame: &window.first_frame,
+        frames: window.reference.len(),
+        prompt: if window.prompt.is_empty() { STOCK_PROMPT } else { &window.prompt },
+        honest,
+        other: Some(&other.reference),
+        real: Some(&window.reference),
+    }
+}
+
+/// Renders stand-ins of a window.
+pub(super) fn stand_ins(window: &SourceWindow, styles: &[(f32, f32)]) -> Vec<Yuv420Clip> {
     let scene = Scene::read(window.first_frame.clone(), &window.reference);
     let frames = window.reference.len();
     styles.iter().map(|&(pace, softness)| scene.render(TransferStyle { pace, softness }, frames)).collect()

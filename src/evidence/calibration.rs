@@ -1,23 +1,22 @@
-//! Constants from calibration clips: where each term is good, where it is bad, and what gates read of clean clips.
+//! Constants from calibration clips: where each term is good, where it is bad, and the limits of gates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use toml::de::{DeTable, DeValue};
 
 use super::{
     EvidenceError,
-    judge::{Judge, Reading, SourceCopies},
+    judge::{Judge, Reading, SourceCopies, TermPlace},
     ladder::{Workshop, foreign},
+    limits::{
+        self,
+        settle::{GateCalibration, GateCheck},
+    },
     plans::{LEVELS, PLANS},
     stats::median,
     windows::SourceWindow,
 };
-use crate::domain::{
-    rules::{Rules, RulesError},
-    score::GateId,
-    scoring::TermRule,
-};
+use crate::domain::scoring::{TermRule, TextRules};
 
 /// Quality of the encode after which a real clip is good, x264's scale.
 pub const GOOD_CRF: u8 = 18;
@@ -41,6 +40,15 @@ const DAMAGE_OF: [(&str, &str); 16] = [
     ("exposure", "exposure_drift"),
     ("ringing", "ringing"),
     ("banding", "banding"),
+];
+
+/// The table of the text model.
+const TEXT_TABLE: &str = "text";
+/// Its numbers that are no term's ends, and why they are not computed.
+const TEXT_NUMBERS: [(&str, &str); 3] = [
+    ("slack", "by how much ranks may err is read off real weights, of which none were seen"),
+    ("least_gain", "which real clips can judge change is read off real weights, of which none were seen"),
+    ("anchor", "calibration reads terms with the text model off; docs/adr/0015 says what its ends are"),
 ];
 
 /// One term's constants, computed and in force.
@@ -79,17 +87,13 @@ impl TermCalibration {
     }
 }
 
-/// What a gate read of clean clips.
+/// A constant with a good and a bad end that was not computed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct GateRange {
-    /// The gate.
-    pub gate: GateId,
-    /// Its number.
-    pub number: String,
-    /// Smallest reading.
-    pub least: i64,
-    /// Largest reading.
-    pub most: i64,
+pub struct Uncalibrated {
+    /// Its table under `scoring`, and its name there.
+    pub constant: String,
+    /// Why.
+    pub why: &'static str,
 }
 
 /// Everything that calibration computes.
@@ -103,10 +107,12 @@ pub struct Calibration {
     pub generated: usize,
     /// All terms of the rules that could be read.
     pub terms: Vec<TermCalibration>,
-    /// Readings of gates on clean clips: a limit must lie beyond them.
-    pub gates: Vec<GateRange>,
-    /// Clean clips on which a gate fired, advisory or not.
-    pub fired: BTreeMap<GateId, usize>,
+    /// Constants of the rules that no clip could say anything about.
+    pub uncalibrated: Vec<Uncalibrated>,
+    /// The limits of the gates.
+    pub gates: Vec<GateCalibration>,
+    /// What the gates do to the clips that their limits lie between.
+    pub checks: Vec<GateCheck>,
 }
 
 /// Clips that calibration reads.
@@ -118,12 +124,12 @@ pub struct Clips<'a> {
 }
 
 impl Calibration {
-    /// Number of clips that [`Calibration::of`] judges.
+    /// Number of clips that [`Calibration::of`] reads.
     pub fn steps(clips: &Clips) -> usize {
-        clips.windows.len() * (1 + PLANS.len()) + clips.generated.len()
+        clips.windows.len() * (1 + PLANS.len()) + clips.generated.len() + limits::clips::count(clips)
     }
 
-    /// Computes all constants. `progress` hears every clip that was judged.
+    /// Computes all constants. `progress` hears every clip that was read.
     ///
     /// # Errors
     /// When we fail.
@@ -149,19 +155,27 @@ impl Calibration {
                 progress();
             }
         }
+        let frames = judge.rules().request.frames as usize;
+        let measured = limits::clips::measured(clips, workshop, frames, progress).await?;
+        let (gates, checks) =
+            tokio::task::block_in_place(|| limits::settle::settle(&measured, judge.rules()));
+        let terms = terms(judge, &clean, &damaged);
         Ok(Self {
             sources: clips.windows.iter().map(|window| window.source.clone()).collect(),
             windows: clips.windows.len(),
             generated: clips.generated.len(),
-            terms: terms(judge, &clean, &damaged),
-            gates: gate_ranges(&clean),
-            fired: fired(&clean),
+            uncalibrated: uncalibrated(judge.terms(), judge.rules().scoring.text.as_ref(), &terms),
+            terms,
+            gates,
+            checks,
         })
     }
 
-    /// The terms whose constants lie farther than `percent` from the computed ones.
-    pub fn drifted(&self, percent: u64) -> Vec<&TermCalibration> {
-        self.terms.iter().filter(|term| term.drift_percent() > percent).collect()
+    /// The names of what lies farther than `percent` from what was computed: terms, and limits with their table.
+    pub fn drifted(&self, percent: u64) -> Vec<String> {
+        let terms = self.terms.iter().filter(|term| term.drift_percent() > percent);
+        let gates = self.gates.iter().filter(|limit| limit.drift_percent() > percent);
+        terms.map(|term| term.term.clone()).chain(gates.map(GateCalibration::name)).collect()
     }
 }
 
@@ -208,189 +222,49 @@ fn terms(
     judge.terms().keys().filter_map(|term| of(term)).collect()
 }
 
-/// Whether a gate's number tells of the clip, not of what it was given, asked or compared with.
-fn is_of_the_clip(number: &str) -> bool {
-    !["reference_", "given_", "asked"].iter().any(|other| number.starts_with(other)) && number != "pairs"
-}
-
-fn gate_ranges(clean: &[Reading]) -> Vec<GateRange> {
-    let mut ranges: BTreeMap<(GateId, &str), (i64, i64)> = BTreeMap::new();
-    for (gate, reading) in clean.iter().flat_map(|reading| &reading.gates) {
-        for (number, value) in reading.numbers.iter().filter(|(number, _)| is_of_the_clip(number)) {
-            let range = ranges.entry((*gate, number)).or_insert((*value, *value));
-            *range = (range.0.min(*value), range.1.max(*value));
-        }
-    }
-    let range = |((gate, number), (least, most)): ((GateId, &str), (i64, i64))| GateRange {
-        gate,
-        number: number.to_owned(),
-        least,
-        most,
-    };
-    ranges.into_iter().map(range).collect()
-}
-
-fn fired(clean: &[Reading]) -> BTreeMap<GateId, usize> {
-    let mut fired = BTreeMap::new();
-    clean.iter().flat_map(|reading| &reading.fired).for_each(|gate| *fired.entry(*gate).or_insert(0) += 1);
-    fired
-}
-
-/// Why a rules file could not be written anew.
-#[derive(Debug, thiserror::Error)]
-pub enum RewriteError {
-    /// Not TOML.
-    #[error("the rules file is not TOML: {0}")]
-    Parse(#[from] toml::de::Error),
-    /// A term that the rules have and their file does not spell out.
-    #[error("the rules file has no [scoring.{axis}] {term} with good and bad")]
-    Missing {
-        /// Key of the axis.
-        axis: String,
-        /// The term.
-        term: String,
-    },
-    /// The new values are no rules.
-    #[error("the computed constants are no rules: {0}")]
-    Rules(#[from] RulesError),
-}
-
-/// First words of the comments that this writes; older ones of a file are replaced.
-const MARK: &str = "# calibrated: ";
-
-/// The rules file with computed constants in place of its own, everything else as it was, comments included. Above each
-/// changed term a comment says where its numbers come from; `provenance` stands at the head.
-///
-/// # Errors
-/// See [`RewriteError`].
-pub fn rewritten(text: &str, calibration: &Calibration, provenance: &str) -> Result<String, RewriteError> {
-    let text: String =
-        text.split_inclusive('\n').filter(|line| !line.trim_start().starts_with(MARK)).collect();
-    let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
-    {
-        let parsed = DeTable::parse(&text)?;
-        for term in &calibration.terms {
-            let missing = || RewriteError::Missing { axis: term.axis.clone(), term: term.term.clone() };
-            let entry = entry(parsed.get_ref(), &["scoring", &term.axis, &term.term]).ok_or_else(missing)?;
-            let place = |key: &str| entry.get(key).map(toml::Spanned::span);
-            let (good, bad) = place("good").zip(place("bad")).ok_or_else(missing)?;
-            let line = text[..good.start.min(bad.start)].rfind('\n').map_or(0, |end| end + 1);
-            edits.push((line..line, format!("{MARK}{}\n", origin(term))));
-            if term.kept.is_none() {
-                edits.push((good, term.good.to_string()));
-                edits.push((bad, term.bad.to_string()));
+/// What the rules have and no clip could tell: terms that were not read, and the text model's other numbers.
+fn uncalibrated(
+    all: &BTreeMap<String, TermPlace>,
+    text: Option<&TextRules>,
+    found: &[TermCalibration],
+) -> Vec<Uncalibrated> {
+    let unread = |(name, place): (&String, &TermPlace)| {
+        let read = found.iter().any(|term| term.term == *name);
+        let why = match place.axis.as_str() {
+            TEXT_TABLE => {
+                "calibration reads terms with the text model off, of which no real weights were seen"
             }
-        }
-    }
-    edits.sort_by_key(|(range, _)| std::cmp::Reverse((range.start, range.end)));
-    let mut text = text;
-    edits.into_iter().for_each(|(range, new)| text.replace_range(range, &new));
-    let mut head: String = provenance.lines().map(|line| format!("{MARK}{line}\n")).collect();
-    for range in &calibration.gates {
-        head += &format!(
-            "{MARK}{} {}: {}..{} on clean clips\n",
-            range.gate, range.number, range.least, range.most
-        );
-    }
-    let text = head + &text;
-    Rules::parse(&text)?;
-    Ok(text)
-}
-
-fn origin(term: &TermCalibration) -> String {
-    match term.kept {
-        Some(why) => format!("{} kept, {why} ({})", term.term, term.damage),
-        None => format!(
-            "{}: good the median of {} clean clips, bad beyond the median of {} at the strongest {}",
-            term.term, term.clean, term.damaged, term.damage
-        ),
-    }
-}
-
-fn entry<'a, 'i>(table: &'a DeTable<'i>, path: &[&str]) -> Option<&'a DeTable<'i>> {
-    path.iter().try_fold(table, |table, key| match table.get(*key)?.get_ref() {
-        DeValue::Table(inner) => Some(inner),
-        _ => None,
-    })
+            _ => "no calibration clip has a reading of it",
+        };
+        (!read).then(|| Uncalibrated { constant: format!("{}.{name}", place.axis), why })
+    };
+    let text = text
+        .into_iter()
+        .flat_map(|_| TEXT_NUMBERS)
+        .map(|(name, why)| Uncalibrated { constant: format!("{TEXT_TABLE}.{name}"), why });
+    all.iter().filter_map(unread).chain(text).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::rules::EMBEDDED_RULES;
+    use crate::domain::rules::Rules;
 
-    fn calibration(term: &str, good: i64, bad: i64, kept: Option<&'static str>) -> Calibration {
-        let judge = Judge::of(Rules::embedded().without_models(), None).expect("sound rules");
-        let place = judge.terms()[term].clone();
-        let term = TermCalibration {
-            term: term.to_owned(),
-            axis: place.axis,
-            in_force: place.rule,
-            good,
-            bad,
-            damage: "blur",
-            clean: 3,
-            damaged: 3,
-            kept,
-        };
-        let gates = vec![GateRange { gate: GateId::G2, number: "longest_run".to_owned(), least: 0, most: 3 }];
-        Calibration {
-            sources: ["a.mp4".to_owned()].into(),
-            windows: 1,
-            generated: 0,
-            terms: vec![term],
-            gates,
-            fired: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn a_rules_file_keeps_its_comments_and_gets_the_new_numbers() {
-        let computed = calibration("blur", 971, 123, None);
-        let text = rewritten(EMBEDDED_RULES, &computed, "corpus abc\nby leoma").expect("rules");
-        let rules = Rules::parse(&text).expect("rules");
-        let mut wanted = Rules::embedded();
-        (wanted.scoring.artifacts.blur.good, wanted.scoring.artifacts.blur.bad) = (971, 123);
-        assert_eq!(rules, wanted);
-        assert!(text.starts_with(
-            "# calibrated: corpus abc\n# calibrated: by leoma\n# calibrated: G2 longest_run: 0..3"
-        ));
-        for line in EMBEDDED_RULES.lines().filter(|line| !line.starts_with("blur = ")) {
-            assert!(text.contains(line), "{line}");
-        }
-        let blur = text.lines().find(|line| line.starts_with("blur = ")).expect("the term");
-        assert!(blur.contains("bad = 123, good = 971") && blur.contains("# 1/1000"), "{blur}");
-        // Once more over its own result: comments of the run before are replaced.
-        let again =
-            rewritten(&text, &calibration("blur", 971, 123, None), "corpus abc\nby leoma").expect("rules");
-        assert_eq!(again, text);
-    }
-
-    #[test]
-    fn constants_that_cannot_be_used_stay_and_drift_is_told_in_percent_of_the_span() {
-        let kept = calibration("blur", 5, 6, Some("the damage does not move the term"));
-        let rules = Rules::parse(&rewritten(EMBEDDED_RULES, &kept, "x").expect("rules")).expect("rules");
-        assert_eq!(rules, Rules::embedded());
-        assert!(kept.drifted(0).is_empty());
-        let rule = Rules::embedded().scoring.temporal.warp;
-        let span = rule.bad - rule.good;
-        let moved = calibration("warp", rule.good, rule.bad + span * 3 / 10, None);
-        assert_eq!(moved.terms[0].drift_percent(), 30);
-        assert_eq!((moved.drifted(29).len(), moved.drifted(30).len()), (1, 0));
-    }
-
-    #[test]
-    fn terms_take_the_median_of_clean_clips_and_lie_beyond_their_damage() {
-        let reading = |blur: i64| Reading {
+    fn reading(blur: i64) -> Reading {
+        Reading {
             raw: [("blur", blur)].into(),
             scores: BTreeMap::new(),
             axes: crate::domain::score::Axes::default(),
             gate: None,
-            fired: vec![GateId::G2],
+            fired: Vec::new(),
             gates: BTreeMap::new(),
             overall: 0,
             passed: false,
-        };
+        }
+    }
+
+    #[test]
+    fn terms_take_the_median_of_clean_clips_and_lie_beyond_their_damage() {
         let judge = Judge::of(Rules::embedded().without_models(), None).expect("sound rules");
         let clean = [990, 1000, 980].map(reading);
         let damaged = [("blur", vec![reading(190), reading(90)]), ("noise", vec![reading(2000)])].into();
@@ -400,6 +274,52 @@ mod tests {
         // Damage that makes the term better is no damage to it.
         let better = [("blur", vec![reading(2000)])].into();
         assert!(terms(&judge, &clean, &better)[0].kept.is_some());
-        assert_eq!(fired(&clean), [(GateId::G2, 3)].into());
+    }
+
+    #[test]
+    fn what_was_not_read_is_said() {
+        let judge = Judge::of(Rules::embedded().without_models(), None).expect("sound rules");
+        let found = terms(&judge, &[reading(990)], &[("blur", vec![reading(190)])].into());
+        let names = |all: Vec<Uncalibrated>| all.into_iter().map(|one| one.constant).collect::<Vec<_>>();
+        let rest = names(uncalibrated(judge.terms(), None, &found));
+        assert_eq!(rest.len(), judge.terms().len() - 1);
+        assert!(rest.iter().any(|one| one == "temporal.warp"), "{rest:?}");
+        assert!(!rest.iter().any(|one| one == "artifacts.blur" || one.starts_with("text.")), "{rest:?}");
+        let (digest, ends) = ("0".repeat(64), "{ bad = 0, good = 600, weight = 50 }");
+        let table = format!(
+            "model = {{ weights = '{digest}', tokens = '{digest}', answers = '{digest}' }}\nslack = 250\nleast_gain = 400\n\
+             txt_rel = {ends}\ndelta_txt = {ends}\ncamera_weight = 50\nanchor = {{ bad = 620, good = 760, ceiling = 3000 }}"
+        );
+        let text: TextRules = toml::from_str(&table).expect("a table");
+        let place = |rule: TermRule| TermPlace { axis: "text".to_owned(), rule };
+        let places =
+            [("txt_rel", text.txt_rel), ("delta_txt", text.delta_txt)].map(|(n, r)| (n.to_owned(), place(r)));
+        let rest = names(uncalibrated(&places.into(), Some(&text), &found));
+        assert_eq!(
+            rest,
+            ["text.delta_txt", "text.txt_rel", "text.slack", "text.least_gain", "text.anchor"],
+            "every number of the text model is accounted for"
+        );
+    }
+
+    #[test]
+    fn drift_is_told_in_percent_of_the_span() {
+        let place = Judge::of(Rules::embedded().without_models(), None).expect("sound rules");
+        let place = place.terms()["warp"].clone();
+        let span = place.rule.bad - place.rule.good;
+        let term = TermCalibration {
+            term: "warp".to_owned(),
+            axis: place.axis,
+            in_force: place.rule,
+            good: place.rule.good,
+            bad: place.rule.bad + span * 3 / 10,
+            damage: "global_flicker",
+            clean: 3,
+            damaged: 3,
+            kept: None,
+        };
+        assert_eq!(term.drift_percent(), 30);
+        let kept = TermCalibration { kept: Some("the damage does not move the term"), ..term };
+        assert_eq!(kept.drift_percent(), 0);
     }
 }

@@ -18,7 +18,7 @@ const START_STEP: usize = 2;
 /// A window's frames, beside the whole clip.
 const WINDOWS: [usize; 4] = [12, 20, 32, 48];
 /// Share that one frame may add: more is a cut.
-const LARGEST_STEP: i64 = 400;
+pub const LARGEST_STEP: i64 = 400;
 /// What is read where no window changes enough.
 const NOTHING: i64 = 1_000;
 
