@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_without_its_last_line_break_and_control_characters_are_refused() {
+    fn a_file_is_read_without_its_last_line_break_and_what_no_header_can_hold_is_refused() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("key");
         let reference = format!("file:{}", path.display());
@@ -175,7 +175,8 @@ mod tests {
         assert_eq!(secret.expose(), "cpk_2");
         for bad in ["two words", "two\nlines\n", "\n", "kéy"] {
             std::fs::write(&path, bad).expect("write");
-            let refused = Secret::reference(&reference).resolve(&[]).expect_err(bad);
+            let mut secret = Secret::reference(&reference);
+            let refused = secret.resolve(&[]).and_then(|()| secret.check_header()).expect_err(bad);
             assert!(!refused.to_string().contains("two"), "{refused}");
         }
     }
