@@ -224,7 +224,7 @@ pub const LIMITS: [Limit; 21] = {
 };
 
 /// Numbers of the gates that are not computed: table, name, and what they define instead of separating.
-pub const DEFINITIONS: [(&str, &str, &str); 14] = [
+pub const DEFINITIONS: [(&str, &str, &str); 15] = [
     ("freeze", "longest_run", "how long a clip may stand still at all, in pairs: what a freeze is"),
     ("freeze", "still_pairs", "how many pairs may stand still in all: what a freeze is"),
     ("pan_zoom", "cap", "what a pan of the still may earn"),
@@ -237,6 +237,7 @@ pub const DEFINITIONS: [(&str, &str, &str); 14] = [
     ("source_copy", "reach", "the shifts in time that are tried"),
     ("spectrum", "blocks", "how many textured blocks can judge it"),
     ("copy", "unlike", "scripts/copy-calibration.py computes it (docs/copies.md)"),
+    ("copy", "unlike_long", "scripts/copy-calibration.py computes it (docs/copies.md)"),
     ("copy", "change", "scripts/copy-calibration.py computes it (docs/copies.md)"),
     ("copy", "rounds", "how many earlier rounds are compared"),
 ];
