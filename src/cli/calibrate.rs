@@ -209,10 +209,9 @@ fn table(report: &Report) -> String {
     limits(report, &mut text);
     let _ = writeln!(
         text,
-        "\n{} of {} terms and {} limits drifted by more than {} % of their span",
+        "\n{} of {} terms and limits drifted by more than {} % of their span",
         report.drifted.len(),
-        found.terms.len(),
-        found.gates.len(),
+        found.terms.len() + found.gates.len(),
         report.tolerance_percent
     );
     text
@@ -243,6 +242,19 @@ fn terms(report: &Report, text: &mut String) {
             term.drift_percent(),
             term.damage,
             remarks(report, &term.term, term.kept)
+        );
+    }
+    if let Some(anchor) = &report.calibration.anchor {
+        let in_force =
+            anchor.in_force.map_or("none".to_owned(), |rule| format!("{} and {}", rule.good, rule.bad));
+        let _ = writeln!(
+            text,
+            "anchor: good {}, bad {}, in force {in_force}; stand-ins {}, clips of other sources {}{}",
+            anchor.good,
+            anchor.bad,
+            anchor.honest,
+            anchor.others,
+            remarks(report, "anchor", anchor.kept)
         );
     }
     for one in &report.calibration.uncalibrated {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     EvidenceError,
+    anchor::AnchorCalibration,
     judge::{Judge, Reading, SourceCopies, TermPlace},
     ladder::{Workshop, foreign},
     limits::{
@@ -23,7 +24,7 @@ pub const GOOD_CRF: u8 = 18;
 /// How far beyond the strongest damage `bad` lies, in percent of the way from `good`.
 const BEYOND_PERCENT: i64 = 10;
 /// The damage that a term is for; any other term takes the one that moves it most.
-const DAMAGE_OF: [(&str, &str); 16] = [
+const DAMAGE_OF: [(&str, &str); 18] = [
     ("ssim0", "static_warp"),
     ("color0", "first_frame_colour"),
     ("align0", "first_frame_offset"),
@@ -40,15 +41,16 @@ const DAMAGE_OF: [(&str, &str); 16] = [
     ("exposure", "exposure_drift"),
     ("ringing", "ringing"),
     ("banding", "banding"),
+    ("txt_rel", "wrong_clip"),
+    ("delta_txt", "freeze_from"),
 ];
 
 /// The table of the text model.
 const TEXT_TABLE: &str = "text";
 /// Its numbers that are no term's ends, and why they are not computed.
-const TEXT_NUMBERS: [(&str, &str); 3] = [
+const TEXT_NUMBERS: [(&str, &str); 2] = [
     ("slack", "by how much ranks may err is read off real weights, of which none were seen"),
     ("least_gain", "which real clips can judge change is read off real weights, of which none were seen"),
-    ("anchor", "calibration reads terms with the text model off; docs/adr/0015 says what its ends are"),
 ];
 
 /// One term's constants, computed and in force.
@@ -107,6 +109,8 @@ pub struct Calibration {
     pub generated: usize,
     /// All terms of the rules that could be read.
     pub terms: Vec<TermCalibration>,
+    /// The ends of `anchor`, by rules with networks.
+    pub anchor: Option<AnchorCalibration>,
     /// Constants of the rules that no clip could say anything about.
     pub uncalibrated: Vec<Uncalibrated>,
     /// The limits of the gates.
@@ -160,12 +164,14 @@ impl Calibration {
         let (gates, checks) =
             tokio::task::block_in_place(|| limits::settle::settle(&measured, judge.rules()));
         let terms = terms(judge, &clean, &damaged);
+        let anchor = tokio::task::block_in_place(|| AnchorCalibration::of(clips.windows, judge))?;
         Ok(Self {
             sources: clips.windows.iter().map(|window| window.source.clone()).collect(),
             windows: clips.windows.len(),
             generated: clips.generated.len(),
             uncalibrated: uncalibrated(judge.terms(), judge.rules().scoring.text.as_ref(), &terms),
             terms,
+            anchor,
             gates,
             checks,
         })
@@ -174,8 +180,10 @@ impl Calibration {
     /// The names of what lies farther than `percent` from what was computed: terms, and limits with their table.
     pub fn drifted(&self, percent: u64) -> Vec<String> {
         let terms = self.terms.iter().filter(|term| term.drift_percent() > percent);
+        let anchor = self.anchor.iter().filter(|anchor| anchor.drift_percent() > percent);
         let gates = self.gates.iter().filter(|limit| limit.drift_percent() > percent);
-        terms.map(|term| term.term.clone()).chain(gates.map(GateCalibration::name)).collect()
+        let scored = terms.map(|term| term.term.clone()).chain(anchor.map(|_| "anchor".to_owned()));
+        scored.chain(gates.map(GateCalibration::name)).collect()
     }
 }
 
@@ -230,12 +238,7 @@ fn uncalibrated(
 ) -> Vec<Uncalibrated> {
     let unread = |(name, place): (&String, &TermPlace)| {
         let read = found.iter().any(|term| term.term == *name);
-        let why = match place.axis.as_str() {
-            TEXT_TABLE => {
-                "calibration reads terms with the text model off, of which no real weights were seen"
-            }
-            _ => "no calibration clip has a reading of it",
-        };
+        let why = "no calibration clip has a reading of it";
         (!read).then(|| Uncalibrated { constant: format!("{}.{name}", place.axis), why })
     };
     let text = text
@@ -297,7 +300,7 @@ mod tests {
         let rest = names(uncalibrated(&places.into(), Some(&text), &found));
         assert_eq!(
             rest,
-            ["text.delta_txt", "text.txt_rel", "text.slack", "text.least_gain", "text.anchor"],
+            ["text.delta_txt", "text.txt_rel", "text.slack", "text.least_gain"],
             "every number of the text model is accounted for"
         );
     }

@@ -15,6 +15,7 @@ use crate::{
         embeddings::{self, FrameModels},
         frame::Yuv420Clip,
         opponents::{Known, PreparedTask, TaskInput},
+        prompt::anchor,
         verdict::{JudgeInput, Verdict, read_measured},
     },
 };
@@ -40,7 +41,7 @@ pub struct TermPlace {
 /// Everything that was read from one clip.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// Raw values by term, gates off; those that exist.
+    /// Raw values by term, gates off; those that exist. The text model's only where no gate rejects.
     pub raw: BTreeMap<&'static str, i64>,
     /// Scores by term, gates off.
     pub scores: BTreeMap<String, Option<Score>>,
@@ -160,8 +161,9 @@ impl Judge {
             Some((raw, scores)) => {
                 (raw.named().filter_map(|(name, value)| Some((name, value?))).collect(), Some(scores))
             }
-            None => (BTreeMap::new(), None),
+            None => (Vec::new(), None),
         };
+        let raw = raw.into_iter().chain(read.text).collect();
         let (axes, scores) = scores.map(|s| (s.axes, s.terms)).unwrap_or_default();
         let (gate, gates, overall, passed) = match read.verdict {
             Verdict::Scored(card) => (None, card.gates, card.overall.get(), card.passed),
@@ -169,6 +171,17 @@ impl Judge {
         };
         let fired = gates.iter().filter(|(_, reading)| reading.fired).map(|(gate, _)| *gate).collect();
         Ok(Reading { raw, scores, axes, gate, fired, gates, overall, passed })
+    }
+
+    /// How near a clip is to the real one by the image embedder (`anchor`), in 1/1024; `None` under rules without networks.
+    ///
+    /// # Errors
+    /// When networks gave no answer.
+    pub fn nearness(&self, clip: &Yuv420Clip, real: &Yuv420Clip) -> Result<Option<i64>, EvidenceError> {
+        let Some(models) = embeddings::named(&self.rules.scoring, self.models.as_deref())? else {
+            return Ok(None);
+        };
+        Ok(anchor::nearness(&models.alike(clip, real, self.rules.request.frames as usize)?))
     }
 
     /// How bad a term's raw value is: 0 at its good end, 1 at its bad end, not cut off at either; for the motion amount,

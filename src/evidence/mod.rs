@@ -4,6 +4,7 @@
 //! and left alone, and what the scorer says of them is counted. Sources are split, once, into those that constants may
 //! be fitted to and those that figures are taken from ([`split`]). `docs/evidence.md` defines every figure.
 
+pub mod anchor;
 pub mod attacks;
 pub mod calibration;
 pub mod clean;

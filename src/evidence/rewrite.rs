@@ -5,6 +5,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    anchor::AnchorCalibration,
     calibration::{Calibration, TermCalibration},
     limits::{place::Range as Readings, settle::GateCalibration},
 };
@@ -49,7 +50,21 @@ pub fn rewritten(text: &str, calibration: &Calibration, provenance: &str) -> Res
     {
         let parsed = DeTable::parse(&text)?;
         for term in &calibration.terms {
-            write_term(&text, parsed.get_ref(), term, &mut edits)?;
+            let computed = term.kept.is_none().then_some((term.good, term.bad));
+            let place = (term.axis.as_str(), term.term.as_str());
+            write_ends(&text, parsed.get_ref(), place, computed, &origin_of_term(term), &mut edits)?;
+        }
+        // Nothing to write where the rules have no text model.
+        for anchor in calibration.anchor.iter().filter(|anchor| anchor.in_force.is_some()) {
+            let computed = anchor.kept.is_none().then_some((anchor.good, anchor.bad));
+            write_ends(
+                &text,
+                parsed.get_ref(),
+                ("text", "anchor"),
+                computed,
+                &origin_of_anchor(anchor),
+                &mut edits,
+            )?;
         }
         for limit in &calibration.gates {
             write_limit(&text, parsed.get_ref(), limit, &mut edits)?;
@@ -69,20 +84,23 @@ fn comment(text: &str, place: usize, words: &str) -> (Range<usize>, String) {
     (line..line, format!("{MARK}{words}\n"))
 }
 
-fn write_term(
+/// Writes a good and a bad end, if there are computed ones, and above them where they come from.
+fn write_ends(
     text: &str,
     parsed: &DeTable,
-    term: &TermCalibration,
+    (table, key): (&str, &str),
+    computed: Option<(i64, i64)>,
+    origin: &str,
     edits: &mut Edits,
 ) -> Result<(), RewriteError> {
-    let missing = || RewriteError::Missing { table: term.axis.clone(), key: term.term.clone() };
-    let entry = entry(parsed, &["scoring", &term.axis, &term.term]).ok_or_else(missing)?;
+    let missing = || RewriteError::Missing { table: table.to_owned(), key: key.to_owned() };
+    let entry = entry(parsed, &["scoring", table, key]).ok_or_else(missing)?;
     let place = |key: &str| entry.get(key).map(toml::Spanned::span);
     let (good, bad) = place("good").zip(place("bad")).ok_or_else(missing)?;
-    edits.push(comment(text, good.start.min(bad.start), &origin_of_term(term)));
-    if term.kept.is_none() {
-        edits.push((good, term.good.to_string()));
-        edits.push((bad, term.bad.to_string()));
+    edits.push(comment(text, good.start.min(bad.start), origin));
+    if let Some(ends) = computed {
+        edits.push((good, ends.0.to_string()));
+        edits.push((bad, ends.1.to_string()));
     }
     Ok(())
 }
@@ -110,6 +128,16 @@ fn origin_of_term(term: &TermCalibration) -> String {
         None => format!(
             "{}: good the median of {} clean clips, bad beyond the median of {} at the strongest {}",
             term.term, term.clean, term.damaged, term.damage
+        ),
+    }
+}
+
+fn origin_of_anchor(anchor: &AnchorCalibration) -> String {
+    let AnchorCalibration { honest, others, .. } = anchor;
+    match anchor.kept {
+        Some(why) => format!("anchor kept, {why}; these {honest}, clips of other sources {others}"),
+        None => format!(
+            "anchor: bad the nearest clip of another source, {others}, good a third of the way to stand-ins, {honest}"
         ),
     }
 }
@@ -180,6 +208,7 @@ mod tests {
             windows: 1,
             generated: 0,
             terms: vec![term],
+            anchor: None,
             uncalibrated: Vec::new(),
             gates: vec![limit],
             checks: Vec::new(),

@@ -19,7 +19,7 @@ use leoma_core::{
             axis::{PromptMeasures, score_prompt},
             view::samples,
         },
-        verdict::{JudgeInput, Verdict, judge, judge_measured},
+        verdict::{JudgeInput, Verdict, judge, judge_measured, read_measured},
     },
 };
 use leoma_embed::{
@@ -144,6 +144,11 @@ fn the_text_model_of_the_rules_reads_the_prompt_and_the_card_says_so() {
     let task = PreparedTask::of(&input.task().expect("with a reference")).expect("measured");
     assert!(task.text.is_some() && task.likeness.is_some());
     assert_eq!(card(judge_measured(&input, &task).expect("judged")), judged);
+    // Evidence has the raw values behind it.
+    let read = read_measured(&input, &task).expect("judged");
+    assert_eq!(read.verdict, Verdict::Scored(Box::new(judged.clone())));
+    assert!(read.text.contains_key("txt_rel") && read.text.contains_key("anchor"), "{:?}", read.text);
+    assert_eq!(read.text, by_hand.raw);
     let silent = rules(None);
     let without = card(judge(&JudgeInput { rules: &silent, ..input }).expect("judged"));
     assert_eq!((without.prompt_read, without.axes.prompt), (PromptRead::None, None));

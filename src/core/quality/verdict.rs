@@ -150,15 +150,33 @@ pub fn judge_by<'a, M: Measure>(
     task: impl Into<Known<'a>>,
     measure: &mut M,
 ) -> Result<Verdict, JudgeError<M::Error>> {
-    Ok(read_by(input, task.into(), measure)?.0)
+    Ok(read_by(input, task.into(), measure)?.verdict)
 }
 
-/// The verdict, and the raw values behind it unless a gate decided before they were read.
+/// A verdict and the raw values behind it.
+struct Read {
+    verdict: Verdict,
+    /// Of the terms, unless a gate decided before they were read.
+    raw: Option<RawTerms>,
+    /// Of the text model's.
+    text: TextReading,
+}
+
+/// Raw values of a text model's terms by name; empty where none was asked.
+type TextReading = BTreeMap<&'static str, i64>;
+
+impl Read {
+    /// What a gate leaves.
+    fn gated(finding: GateFinding) -> Self {
+        Self { verdict: gated(finding), raw: None, text: TextReading::new() }
+    }
+}
+
 fn read_by<M: Measure>(
     input: &JudgeInput,
     task: Known,
     measure: &mut M,
-) -> Result<(Verdict, Option<RawTerms>), JudgeError<M::Error>> {
+) -> Result<Read, JudgeError<M::Error>> {
     check_shapes(input)?;
     let reference = task.reference;
     let request = &input.rules.request;
@@ -169,7 +187,7 @@ fn read_by<M: Measure>(
         gates::too_short(input.clip.len(), frames),
     ];
     if let Some(decided) = by_shape.into_iter().find(GateFinding::decided) {
-        return Ok((gated(decided), None));
+        return Ok(Read::gated(decided));
     }
     let clip = measure.clip(input.clip, frames).map_err(JudgeError::Measure)?;
     let mut findings = vec![
@@ -181,7 +199,7 @@ fn read_by<M: Measure>(
     ];
     findings.extend(gates::of_whole_clips(&clip, reference, &scoring.gates));
     if let Some(decided) = findings.iter().position(GateFinding::decided) {
-        return Ok((gated(findings.swap_remove(decided)), None));
+        return Ok(Read::gated(findings.swap_remove(decided)));
     }
     findings.extend(reference.map(|r| gates::pan_zoom(&clip, r, &scoring.gates.pan_zoom)));
     let first = measure.first_frame(input.first_frame, input.clip).map_err(JudgeError::Measure)?;
@@ -193,8 +211,8 @@ fn read_by<M: Measure>(
     let opponents = against_opponents(input, (&first, &clip), task, measure).map_err(JudgeError::Measure)?;
     let mut card = card(scores, gates, opponents, (input.clip.digest(), scoring));
     card.track = track::of(&clip.mosaic);
-    let card = with_text(card, input, &task, models)?;
-    Ok((Verdict::Scored(Box::new(card)), Some(raw)))
+    let (card, text) = with_text(card, input, &task, models)?;
+    Ok(Read { verdict: Verdict::Scored(Box::new(card)), raw: Some(raw), text })
 }
 
 /// Raw values of a measured clip's terms, with what networks read of the clip, and of the reference if nobody read it before.
@@ -222,16 +240,16 @@ fn raw_terms(
     Ok(raw.with_models(Some(&ours), reference))
 }
 
-/// The card with the axis of the text model that the rules name, where there is a reference.
+/// The card with the axis of the text model that the rules name, where there is a reference, and what it rests on.
 fn with_text(
     card: ScoreCard,
     input: &JudgeInput,
     task: &Known,
     models: Option<&dyn FrameModels>,
-) -> Result<ScoreCard, ModelError> {
+) -> Result<(ScoreCard, TextReading), ModelError> {
     let scoring = &input.rules.scoring;
     let (Some(rules), Some(models), Some(asked)) = (&scoring.text, models, input.task()) else {
-        return Ok(card);
+        return Ok((card, TextReading::new()));
     };
     let read;
     let text = match task.text {
@@ -242,7 +260,7 @@ fn with_text(
         }
     };
     let scores = prompt::task::scores(&asked, text, (input.clip, models), rules)?;
-    Ok(prompt::card::join(card, &scores, rules, scoring))
+    Ok((prompt::card::join(card, &scores, rules, scoring), scores.raw))
 }
 
 /// What the camera does of what the prompt asks; `None` where the words are not judged.
@@ -286,6 +304,8 @@ pub struct Readings {
     pub verdict: Verdict,
     /// Raw values and scores with gates, caps and the text model off; `None` where the clip does not have the asked size.
     pub terms: Option<(RawTerms, TermScores)>,
+    /// Raw values of the text model's terms by name; empty where a gate decided or the rules name none.
+    pub text: BTreeMap<&'static str, i64>,
 }
 
 /// Judges one clip as [`judge_measured`] does and reads its terms as if there were no gates; measures it once.
@@ -298,7 +318,7 @@ pub fn read_measured<'a>(
 ) -> Result<Readings, JudgeError<Infallible>> {
     let task = task.into();
     let mut kept = Kept::default();
-    let (verdict, raw) = read_by(input, task, &mut kept)?;
+    let Read { verdict, raw, text } = read_by(input, task, &mut kept)?;
     let (given, scoring) = (input.first_frame, &input.rules.scoring);
     let same_size = (input.clip.width(), input.clip.height()) == (given.width(), given.height());
     let raw = match raw {
@@ -312,7 +332,7 @@ pub fn read_measured<'a>(
         }
         None => None,
     };
-    Ok(Readings { verdict, terms: raw.map(|raw| (raw, terms::score_terms(&raw, scoring))) })
+    Ok(Readings { verdict, terms: raw.map(|raw| (raw, terms::score_terms(&raw, scoring))), text })
 }
 
 /// The twins, with the clip that they measured first kept: opponents come later.

@@ -36,6 +36,8 @@ pub struct PromptScores {
     pub axis: Option<Score>,
     /// Its terms by name; `anchor` is the ceiling.
     pub terms: BTreeMap<String, Option<Score>>,
+    /// Raw values of the terms that could be read, by name.
+    pub raw: BTreeMap<&'static str, i64>,
     /// Raw ranks and the gap of G9.
     pub relevance: Option<Relevance>,
 }
@@ -48,9 +50,12 @@ pub fn score_prompt(measures: &PromptMeasures<'_>, rules: &TextRules) -> PromptS
     let PromptMeasures { clip, reference, given, alike } = *measures;
     let relevance = relevance(clip, reference, given, rules.slack);
     let score = |raw: i64, rule: TermRule| normalise(raw, rule.bad, rule.good);
-    let txt_rel = relevance.as_ref().map(|relevance| score(relevance.rank, rules.txt_rel));
-    let delta_txt = change(clip, reference, given, rules.least_gain).map(|raw| score(raw, rules.delta_txt));
-    let ceiling = anchor::nearness(alike).map(|nearness| anchor::ceiling(nearness, &rules.anchor));
+    let rank = relevance.as_ref().map(|relevance| relevance.rank);
+    let credit = change(clip, reference, given, rules.least_gain);
+    let nearness = anchor::nearness(alike);
+    let txt_rel = rank.map(|rank| score(rank, rules.txt_rel));
+    let delta_txt = credit.map(|credit| score(credit, rules.delta_txt));
+    let ceiling = nearness.map(|nearness| anchor::ceiling(nearness, &rules.anchor));
     let axis = txt_rel.and_then(|txt_rel| {
         let mut parts = vec![(txt_rel, rules.txt_rel.weight)];
         parts.extend(delta_txt.map(|score| (score, rules.delta_txt.weight)));
@@ -58,5 +63,7 @@ pub fn score_prompt(measures: &PromptMeasures<'_>, rules: &TextRules) -> PromptS
     });
     let terms = [("txt_rel", txt_rel), ("delta_txt", delta_txt), ("anchor", ceiling)];
     let terms = terms.into_iter().map(|(name, score)| (name.to_owned(), score)).collect();
-    PromptScores { axis, terms, relevance }
+    let raw = [("txt_rel", rank), ("delta_txt", credit), ("anchor", nearness)];
+    let raw = raw.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    PromptScores { axis, terms, raw, relevance }
 }
