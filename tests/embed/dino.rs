@@ -270,14 +270,10 @@ fn opening_by_rules_asks_for_the_weights_that_they_name() {
 }
 
 #[test]
+#[ignore = "needs the real weights, which no machine of this project has: leoma models fetch dinov2-small"]
 fn the_real_weights_tell_pictures_apart() {
     let folder = default_folder().expect("a cache folder");
-    let pin = Manifest::embedded().expect("valid").model("dinov2-small").expect("pinned").clone();
-    let (Some(models), true) = (models(), pin.path(&folder).exists()) else {
-        // Optional: no machine of this project has them.
-        eprintln!("\n!!! SKIPPED: {} is not there\n", pin.path(&folder).display());
-        return;
-    };
+    let models = models().expect("leoma models fetch");
     let [(_, runner), (_, rabbit), ..] = photos() else { return skip("there are no photos") };
     let models = Arc::new((*models).clone().and_dino(&folder).expect("the pinned file"));
     let embedder = Embedder::with_models(DeviceChoice::Cpu, models).expect("the CPU answers the probe");
