@@ -5,7 +5,7 @@
 #   scripts/parity.sh --write    puts them into docs/parity.md
 #   scripts/parity.sh --without-embeddings    leaves out the models, whose test takes long to build
 #
-# Takes about fifteen minutes once everything is built and fetched. The Python side lives in an environment of its own in the
+# Takes some three minutes once everything is built and fetched. The Python side lives in an environment of its own in the
 # cache folder, pinned below: OpenCV (flow, BRISQUE), scikit-image (SSIM), imageio-ffmpeg (an ffmpeg with libvmaf). Filmed clips
 # and models are those of scripts/fetch-assets.sh, BRISQUE's model comes from Debian's opencv-data, the flow pairs as
 # scripts/flow-accuracy.sh fetches them. PyTorch is not needed: what it computed is committed (tests/golden).
