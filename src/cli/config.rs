@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::{self, Config, ConfigErrors, ConfigSources, FlagValue, LoadedConfig, Origin},
-    domain::rules::EMBEDDED_RULES,
+    domain::{ids::Digest, rules::EMBEDDED_RULES},
     embed::EmbedderModel,
 };
 
@@ -189,30 +189,24 @@ fn embedders() -> impl TypedValueParser<Value = EmbedderModel> {
     })
 }
 
-/// A rules file that names another embedder in its table of models, and says what that means; the rest stays.
+/// The rules built in with another embedder in their table of models, and what that means; the rest stays.
 fn with_embedder(rules: &str, model: EmbedderModel) -> Result<String, Failure> {
-    if model == EmbedderModel::default() {
+    let usual = EmbedderModel::default();
+    if model == usual {
         return Ok(rules.to_owned());
     }
-    let named = model.rules().context("the pinned models")?;
-    let mut inside = false;
-    let lines = rules.lines().map(|line| {
-        if line.starts_with('[') {
-            inside = line == "[scoring.models]";
-        }
-        match line.split_once(" = ") {
-            Some(("embedding", _)) if inside => format!(
-                "# {} in place of {}, with its own answers. NOT CALIBRATED: the constants of id_drift and drift (and, with a\n\
-                 # text model, of anchor) are those of {1}.\nembedding = \"{}\"\n",
-                model.name(),
-                EmbedderModel::default().name(),
-                named.embedding
-            ),
-            Some(("answers", _)) if inside => format!("answers = \"{}\"\n", named.answers),
-            _ => format!("{line}\n"),
-        }
-    });
-    Ok(lines.collect())
+    let [old, new] = [usual, model].map(|model| model.rules().context("the pinned models"));
+    let (old, new) = (old?, new?);
+    let note = format!(
+        "# {} in place of {}, with its own answers. NOT CALIBRATED: the constants of id_drift and drift (and, with a\n\
+         # text model, of anchor) are those of {1}.\n",
+        model.name(),
+        usual.name()
+    );
+    let named = |digest: Digest| format!("embedding = \"{digest}\"");
+    Ok(rules
+        .replace(&named(old.embedding), &(note + &named(new.embedding)))
+        .replace(&old.answers.to_string(), &new.answers.to_string()))
 }
 
 fn check(args: &ConfigArgs) -> Result<String, Failure> {

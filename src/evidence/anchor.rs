@@ -6,13 +6,10 @@ use super::{
     EvidenceError,
     attacks::{HONEST, stand_ins},
     judge::Judge,
-    limits::place::Range,
+    limits::place::{PART_OF_THE_WAY, Range},
     windows::SourceWindow,
 };
 use crate::domain::scoring::AnchorRule;
-
-/// No ceiling from this part of the way from other tasks' clips to honest ones on: a floor of decency, not a measure of honesty.
-const PART_OF_THE_WAY: i64 = 3;
 
 /// What calibration finds for `anchor`. Readings are median cosines with the real clip, in 1/1024.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

@@ -28,11 +28,12 @@ const LANES: u32 = 1;
 pub(super) fn open(file: &[u8], password: &str) -> Result<Zeroizing<Vec<u8>>, WalletError> {
     let sealed = file.strip_prefix(MARK).ok_or(WalletError::WrongPassword)?;
     let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or(WalletError::WrongPassword)?;
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(size_of::<Key>()));
-    let params = params.map_err(|_| WalletError::WrongPassword)?;
+    // Invariant: the constants are within Argon2's limits.
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(size_of::<Key>())).expect("sound constants");
     let mut key = Zeroizing::new([0; size_of::<Key>()]);
     Argon2::new(Algorithm::Argon2i, Version::V0x13, params)
         .hash_password_into(password.as_bytes(), &SALT, &mut *key)
+        // Only a password of more than 4 GiB is refused here.
         .map_err(|_| WalletError::WrongPassword)?;
     let opened = XSalsa20Poly1305::new(Key::from_slice(&*key)).decrypt(Nonce::from_slice(nonce), sealed);
     opened.map(Zeroizing::new).map_err(|_| WalletError::WrongPassword)

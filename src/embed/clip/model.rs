@@ -207,21 +207,19 @@ pub fn load(shape: ClipShape, path: &Path) -> Result<Clip, EmbedError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transformer::parts::Counted;
 
     #[test]
     fn the_architecture_has_the_published_number_of_parameters() {
-        let mut count = 0usize;
-        let mut keys = std::collections::BTreeSet::new();
+        let mut counted = Counted::default();
         let clip = Clip::read(ClipShape::VIT_B_32, |source| {
-            let values: usize = source.sides.iter().product();
-            count += values;
-            assert!(keys.insert(source.key.clone()), "{} twice", source.key);
+            let values = counted.count(&source);
             // Only the class and the positions are touched while reading.
             Ok(vec![0.0; if source.key.contains("position") { values } else { 0 }])
         })
         .expect("nothing is refused");
         // `transformers` counts 151,277,313 with the logit scale, which has no part in a cosine.
-        assert_eq!(count, 151_277_313 - 1);
+        assert_eq!(counted.values, 151_277_313 - 1);
         let grid = clip.layers.shape.grid();
         assert_eq!((grid.tokens(), grid.patch_values()), (50, 3072));
     }

@@ -159,20 +159,18 @@ pub fn vectors<A: Arithmetic>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transformer::parts::Counted;
 
     #[test]
     fn the_architecture_has_the_published_number_of_parameters() {
-        let mut count = 0usize;
-        let mut keys = std::collections::BTreeSet::new();
+        let mut counted = Counted::default();
         let dino = Dino::read(DinoShape::VIT_S_14, |source| {
-            let values: usize = source.sides.iter().product();
-            count += values;
-            assert!(keys.insert(source.key.clone()), "{} twice", source.key);
+            let values = counted.count(&source);
             Ok(vec![0.0; values])
         })
         .expect("nothing is refused");
         // `transformers` counts 22,056,576 with the mask token.
-        assert_eq!((count, keys.len()), (22_056_576 - 384, 222));
+        assert_eq!((counted.values, counted.keys.len()), (22_056_576 - 384, 222));
         assert_eq!(dino.positions.len(), 257 * 384);
     }
 }

@@ -316,6 +316,25 @@ pub fn drawn_value(name: u64, index: u64, role: Role) -> f32 {
     value as f32
 }
 
+/// What an architecture asks of its checkpoint, counted.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct Counted {
+    pub(crate) values: usize,
+    pub(crate) keys: std::collections::BTreeSet<String>,
+}
+
+#[cfg(test)]
+impl Counted {
+    /// Counts a tensor, which must be asked for once, and gives the number of its values.
+    pub(crate) fn count(&mut self, source: &TensorSource) -> usize {
+        let values = source.sides.iter().product();
+        self.values += values;
+        assert!(self.keys.insert(source.key.clone()), "{} twice", source.key);
+        values
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use crate::evidence::stats::median;
 
 /// A limit lies this part of the way from the attacks to the honest clips: a false reject takes an honest miner's pay,
 /// while an attack that one gate misses meets the terms and the opponents.
-const PART_OF_THE_WAY: i64 = 3;
+pub const PART_OF_THE_WAY: i64 = 3;
 /// Sides that lie closer than this part of the distance of their medians count as overlapping: one clip more may close such a
 /// way.
 const CLOSEST_PART: u64 = 20;
