@@ -3,4 +3,5 @@
 pub mod devnet;
 pub mod port;
 pub mod subtensor;
+pub mod timelock;
 pub mod wallet;
