@@ -5,6 +5,7 @@
 //! narrow types, so that fields we do not use may come and go.
 
 mod check;
+mod commitments;
 mod connection;
 mod fault;
 mod framing;
@@ -31,7 +32,11 @@ use self::{
     submit::Deadlines,
 };
 use super::{
-    port::{Chain, ChainError, Head, MinerCommitments, Neuron, Receipt, SubnetState, WeightsCall},
+    port::{
+        Chain, ChainError, CommitmentCall, CommitmentSpace, Head, LiveCommitment, MinerCommitments, Neuron,
+        Receipt, SubnetState, UnsignedExtrinsic, WeightsCall,
+    },
+    timelock::Beacon,
     wallet::HotkeySigner,
 };
 use crate::domain::ids::{BlockHash, BlockNumber, Hotkey, NetUid, Uid};
@@ -120,6 +125,49 @@ impl SubtensorChain {
         self.pinned("the spec version", at, |pinned| async move { Ok(pinned.block.spec_version()) }).await
     }
 
+    /// Refuses a runtime that lacks something that committing needs. What a validator needs is
+    /// checked by itself; this is more, and a validator can do without.
+    ///
+    /// # Errors
+    /// `Metadata` listing every name or type that the runtime lacks, else as the reads of the port.
+    pub async fn check_commitments(&self) -> Result<(), ChainError> {
+        let head = self.head().await?;
+        let checked = |pinned: Pinned| async move { check::commitments(&pinned.block) };
+        self.pinned("the runtime's metadata", head.block.hash, checked).await
+    }
+
+    /// The bytes that [`Chain::set_commitment`] would sign now for a hotkey; nothing is signed or sent.
+    ///
+    /// # Errors
+    /// As the reads of the port.
+    pub async fn preview_commitment(
+        &self,
+        hotkey: Hotkey,
+        call: &CommitmentCall,
+    ) -> Result<UnsignedExtrinsic, ChainError> {
+        let call = commitments::set_commitment(call);
+        let head = self.head().await?;
+        self.pinned("the extrinsic's parts", head.block.hash, |pinned| async move {
+            submit::preview(&pinned.connection, &pinned.block, hotkey, "set_commitment", &call).await
+        })
+        .await
+    }
+
+    /// Signs and submits a call once. `what` names it in messages.
+    async fn submit(
+        &self,
+        what: &'static str,
+        call: &impl subxt::transactions::Payload,
+    ) -> Result<Receipt, ChainError> {
+        let signer = self.signer.as_ref().ok_or(ChainError::NoSigner)?;
+        let _only_one = self.submission.lock().await;
+        let head = self.head().await?;
+        let pinned = self.pinned("the runtime", head.block.hash, |pinned| async move { Ok(pinned) }).await?;
+        let deadlines =
+            Deadlines { call: self.link.settings.call_deadline, finalization: self.finalization_deadline };
+        submit::run(&pinned.connection, &pinned.block, signer, what, call, deadlines).await
+    }
+
     /// Asks the current connection under the call deadline. A connection that fails is replaced
     /// before the next question; this question is not repeated.
     async fn ask<T, Fut>(
@@ -206,13 +254,43 @@ impl Chain for SubtensorChain {
     }
 
     async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError> {
-        let signer = self.signer.as_ref().ok_or(ChainError::NoSigner)?;
-        let _only_one = self.submission.lock().await;
-        let head = self.head().await?;
-        let pinned = self.pinned("the runtime", head.block.hash, |pinned| async move { Ok(pinned) }).await?;
-        let deadlines =
-            Deadlines { call: self.link.settings.call_deadline, finalization: self.finalization_deadline };
-        submit::set_weights(&pinned.connection, &pinned.block, signer, call, deadlines).await
+        self.submit("set_weights", &names::set_weights(call)).await
+    }
+
+    async fn time_of(&self, at: BlockHash) -> Result<u64, ChainError> {
+        self.pinned("the block's time", at, |chain| async move { chain.time().await }).await
+    }
+
+    async fn beacon(&self, at: BlockHash) -> Result<Beacon, ChainError> {
+        self.pinned("the beacon", at, |chain| async move { chain.beacon().await }).await
+    }
+
+    async fn set_commitment(&self, call: &CommitmentCall) -> Result<Receipt, ChainError> {
+        self.submit("set_commitment", &commitments::set_commitment(call)).await
+    }
+
+    async fn commitment_of(
+        &self,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<Option<LiveCommitment>, ChainError> {
+        let read = |chain: Pinned| async move { chain.commitment_of(netuid, hotkey).await };
+        self.pinned("the commitment", at, read).await
+    }
+
+    async fn commitment_space(
+        &self,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<CommitmentSpace, ChainError> {
+        let read = |chain: Pinned| async move { chain.commitment_space(netuid, hotkey).await };
+        self.pinned("the commitment's space", at, read).await
+    }
+
+    async fn incentive(&self, netuid: NetUid, uid: Uid, at: BlockHash) -> Result<u16, ChainError> {
+        self.pinned("the incentive", at, |chain| async move { chain.incentive(netuid, uid).await }).await
     }
 
     fn signer(&self) -> Option<Hotkey> {

@@ -161,7 +161,11 @@ impl Pinned {
     }
 
     /// A value, or the runtime's default for it.
-    async fn value<A: Address>(&self, address: A, keys: A::KeyParts) -> Result<A::Value, ChainError> {
+    pub(super) async fn value<A: Address>(
+        &self,
+        address: A,
+        keys: A::KeyParts,
+    ) -> Result<A::Value, ChainError> {
         let what = item_name(&address);
         let value =
             self.block.storage().fetch(address, keys).await.map_err(|error| self.fault(&what, error))?;
@@ -169,7 +173,7 @@ impl Pinned {
     }
 
     /// A value, or the runtime's default for it, or `None` where there is neither.
-    async fn optional<A: Address>(
+    pub(super) async fn optional<A: Address>(
         &self,
         address: A,
         keys: A::KeyParts,
@@ -208,7 +212,7 @@ impl Pinned {
         self.block.runtime_apis().call(call).await.map_err(|error| self.fault(&what, error))
     }
 
-    fn fault(&self, what: &str, error: impl Into<Error>) -> ChainError {
+    pub(super) fn fault(&self, what: &str, error: impl Into<Error>) -> ChainError {
         read_fault(&self.connection.endpoint, what, self.block.spec_version(), error)
     }
 }
