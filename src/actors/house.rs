@@ -324,9 +324,13 @@ async fn look_at_runtime(chain: &dyn Chain, head: Head, vitals: &Vitals) -> bool
     };
     match &safe_hold {
         Some(missing) if !held => {
-            error!("SAFE HOLD: the runtime (spec {spec_version}) lacks what this validator uses; no round opens and no weights are set until it fits: {missing}");
+            error!(
+                "SAFE HOLD: the runtime (spec {spec_version}) lacks what this validator uses; no round opens and no weights are set until it fits: {missing}"
+            );
         }
-        None if held => info!("the safe hold ends: the runtime (spec {spec_version}) has all that this validator uses"),
+        None if held => {
+            info!("the safe hold ends: the runtime (spec {spec_version}) has all that this validator uses")
+        }
         _ => {}
     }
     let holds = safe_hold.is_some();

@@ -56,7 +56,8 @@ mod tests {
     fn the_official_client_s_commit_opens_to_our_payload() {
         let golden = include_str!("../../tests/golden/timelock/golden.json");
         let golden: serde_json::Value = serde_json::from_str(golden).expect("golden file");
-        let bytes = |text: &serde_json::Value| hex::decode(text.as_str().expect("text")).expect("hexadecimal");
+        let bytes =
+            |text: &serde_json::Value| hex::decode(text.as_str().expect("text")).expect("hexadecimal");
         let recorded = &golden["sealed"]["weights"];
         let numbers = |name: &str| {
             let list = recorded[name].as_array().expect(name).iter();

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+use super::timelock::Beacon;
 use crate::domain::{
     epochs::{BlockTime, EpochState},
     ids::{BlockHash, BlockNumber, BlockRef, Digest, Hotkey, NetUid, Uid},
@@ -145,6 +146,77 @@ pub struct CommitCall {
     pub reveal_round: u64,
     /// Version of commit-reveal, as the chain asks for it.
     pub version: u16,
+}
+
+/// What a commitment holds when it is made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CommitmentData {
+    /// Bytes that everybody reads at once, 1 to 512 of them.
+    Plain(Vec<u8>),
+    /// Bytes sealed to a round of the chain's beacon, at most 1024 of them; the chain opens them
+    /// once it has that round's pulse, and keeps what they held among the revealed commitments.
+    Timelocked {
+        /// Sealed bytes (`timelock::seal`).
+        encrypted: Vec<u8>,
+        /// The round that they are sealed to.
+        reveal_round: u64,
+    },
+}
+
+/// A commitment to submit. It replaces the hotkey's live one; what was revealed stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommitmentCall {
+    /// Subnet.
+    pub netuid: NetUid,
+    /// Its one field.
+    pub data: CommitmentData,
+}
+
+/// One field of a live commitment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CommitmentField {
+    /// Bytes that everybody reads.
+    Plain(Vec<u8>),
+    /// Sealed bytes that the chain has not opened yet.
+    Timelocked {
+        /// The round whose pulse opens them.
+        reveal_round: u64,
+    },
+    /// Sealed bytes that the chain could not open: they stay as they are.
+    RevealFailed {
+        /// The round whose pulse was tried.
+        reveal_round: u64,
+    },
+    /// Something else that a commitment may hold, by the runtime's name for it.
+    Other(String),
+}
+
+/// A hotkey's live commitment. Its sealed fields leave it when the chain opens them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LiveCommitment {
+    /// Block in which it was made.
+    pub block: BlockNumber,
+    /// Its fields, at most three.
+    pub fields: Vec<CommitmentField>,
+}
+
+/// Bytes of commitments that a hotkey has used in an epoch of its subnet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CommitmentSpace {
+    /// Used since the last epoch.
+    pub used: u64,
+    /// May be used between two epochs.
+    pub limit: u64,
+}
+
+/// The bytes of an extrinsic that nobody has signed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnsignedExtrinsic {
+    /// The encoded call.
+    pub call: Vec<u8>,
+    /// What would be signed: call, extensions and implied values, or their blake2-256 where they
+    /// have more than 256 bytes.
+    pub signer_payload: Vec<u8>,
 }
 
 /// Proof that an extrinsic was included in a finalized block and succeeded.
@@ -296,6 +368,28 @@ pub trait Chain: Send + Sync {
     async fn runtime(&self, at: BlockHash) -> Result<u32, ChainError>;
     /// The endpoint in use, without its secrets.
     fn endpoint(&self) -> String;
+    /// Time of a block in Unix milliseconds, as its author set it.
+    async fn time_of(&self, at: BlockHash) -> Result<u64, ChainError>;
+    /// The beacon whose pulses open what is sealed for this chain, at a block.
+    async fn beacon(&self, at: BlockHash) -> Result<Beacon, ChainError>;
+    /// Signs and submits `set_commitment` once, and waits for finalization. Never resubmits.
+    async fn set_commitment(&self, call: &CommitmentCall) -> Result<Receipt, ChainError>;
+    /// A hotkey's live commitment at a block; `None` when it has none, or all of it was revealed.
+    async fn commitment_of(
+        &self,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<Option<LiveCommitment>, ChainError>;
+    /// Bytes of commitments that a hotkey has used since the subnet's last epoch, at a block.
+    async fn commitment_space(
+        &self,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<CommitmentSpace, ChainError>;
+    /// A neuron's share of the miners' emission in the last epoch, of 65535, at a block.
+    async fn incentive(&self, netuid: NetUid, uid: Uid, at: BlockHash) -> Result<u16, ChainError>;
     /// The hotkey that signs, `None` when the client only reads.
     fn signer(&self) -> Option<Hotkey>;
 }

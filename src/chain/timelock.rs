@@ -103,7 +103,8 @@ pub fn identity(round: u64) -> Identity {
 /// # Errors
 /// `PublicKey` when the key is not a point, `NotSealed` when the cipher refuses the message.
 pub fn seal(public_key: &[u8; POINT], round: u64, message: &[u8]) -> Result<Vec<u8>, TimelockError> {
-    let key = PublicKeyGroup::deserialize_compressed(&public_key[..]).map_err(|_| TimelockError::PublicKey)?;
+    let key =
+        PublicKeyGroup::deserialize_compressed(&public_key[..]).map_err(|_| TimelockError::PublicKey)?;
     let mut secret = [0; 32];
     OsRng.fill_bytes(&mut secret);
     let sealed =

@@ -145,7 +145,8 @@ impl Health {
         let mut reasons = Vec::new();
         let mut say = |code, detail| reasons.push(Reason { code, detail });
         if let Some(missing) = vitals.link().and_then(|link| link.safe_hold) {
-            let detail = format!("no round is opened and no weights are set until the runtime fits: {missing}");
+            let detail =
+                format!("no round is opened and no weights are set until the runtime fits: {missing}");
             say(ReasonCode::SafeHold, detail);
         }
         if let Some(standing) = vitals.standing() {
@@ -157,7 +158,8 @@ impl Health {
                 let detail = format!("stake {stake} rao, the chain wants {least}: add stake to the hotkey");
                 say(ReasonCode::StakeTooLow, detail);
             } else if !standing.validator_permit {
-                let detail = "our hotkey has no validator permit: it needs more stake than others have".into();
+                let detail =
+                    "our hotkey has no validator permit: it needs more stake than others have".into();
                 say(ReasonCode::NoValidatorPermit, detail);
             }
         }
@@ -346,7 +348,10 @@ mod tests {
         };
         for (standing, codes) in [
             (fine, vec![]),
-            (ChainStanding { registered: false, validator_permit: false, stake: 0, ..fine }, vec![NotRegistered]),
+            (
+                ChainStanding { registered: false, validator_permit: false, stake: 0, ..fine },
+                vec![NotRegistered],
+            ),
             (ChainStanding { stake: 9, validator_permit: false, ..fine }, vec![StakeTooLow]),
             (ChainStanding { stake: 9, is_owner: true, ..fine }, vec![]),
             (ChainStanding { validator_permit: false, ..fine }, vec![NoValidatorPermit]),

@@ -134,7 +134,9 @@ impl RoundClock {
                 until.0
             }
             WeightsEnd::Vouched { last_update } => {
-                warn!("the operator says that no other instance runs: weights up to block {last_update} are taken over");
+                warn!(
+                    "the operator says that no other instance runs: weights up to block {last_update} are taken over"
+                );
                 self.record(Event::WeightsVouched { last_update }, ctx);
                 now.0 + 1
             }

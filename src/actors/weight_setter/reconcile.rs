@@ -45,7 +45,8 @@ fn landed(
     own_update: Option<BlockNumber>,
 ) -> WeightsEnd {
     if !view.still_bound(intent) {
-        let reason = format!("uid {} no longer belongs to {}: to be decided again", intent.uid, intent.target);
+        let reason =
+            format!("uid {} no longer belongs to {}: to be decided again", intent.uid, intent.target);
         return WeightsEnd::Failed { seen_at: view.number(), reason, epoch, retry_at: view.later() };
     }
     WeightsEnd::Landed { seen_at: view.head.block, intent: intent.clone(), epoch, own_update }

@@ -111,11 +111,7 @@ impl View {
     }
 
     /// Our `LastUpdate`; `Err` says why nothing is submitted now.
-    pub(super) fn preflight(
-        &self,
-        parts: &SetterParts,
-        payments: &Payments,
-    ) -> Result<BlockNumber, Refusal> {
+    pub(super) fn preflight(&self, parts: &SetterParts, payments: &Payments) -> Result<BlockNumber, Refusal> {
         let own = |neuron: &Neuron| {
             let own = self.own.as_ref();
             OwnNeuron {

@@ -11,7 +11,7 @@ use subxt::{
     ext::{
         frame_decode::{runtime_apis::IntoEncodableValues as IntoArguments, storage::IntoEncodableValues},
         scale_decode::DecodeAsType,
-        scale_encode::EncodeAsFields,
+        scale_encode::{EncodeAsFields, EncodeAsType},
     },
     runtime_apis,
     storage::Address,
@@ -21,9 +21,12 @@ use subxt::{
 
 use scale_info::{PortableRegistry, TypeDef};
 
-use super::names;
+use super::{
+    commitments::{self, Sample},
+    names,
+};
 use crate::{
-    chain::port::{ChainError, CommitCall, WeightsCall},
+    chain::port::{ChainError, CommitCall, CommitmentCall, WeightsCall},
     domain::ids::{NetUid, Uid},
 };
 
@@ -42,14 +45,18 @@ where
     check.runtime_calls();
     check.events();
     check.extrinsics();
-    if check.missing.is_empty() {
-        return Ok(());
-    }
-    Err(ChainError::Metadata {
-        what: "what this validator uses of the runtime".to_owned(),
-        spec: at.spec_version(),
-        detail: check.missing.join("; "),
-    })
+    check.verdict("what this validator uses of the runtime")
+}
+
+/// Refuses a runtime that lacks something that a miner's commands use beside [`runtime`]'s items.
+pub(super) fn commitments<C>(at: &ClientAtBlock<SubstrateConfig, C>) -> Result<(), ChainError>
+where
+    C: OfflineClientAtBlockT<SubstrateConfig>,
+{
+    let mut check = Check { at, missing: Vec::new() };
+    check.commitment_items();
+    check.commitment_calls();
+    check.verdict("what committing uses of the runtime")
 }
 
 struct Check<'a, C> {
@@ -58,6 +65,64 @@ struct Check<'a, C> {
 }
 
 impl<C: OfflineClientAtBlockT<SubstrateConfig>> Check<'_, C> {
+    fn verdict(self, what: &str) -> Result<(), ChainError> {
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        Err(ChainError::Metadata {
+            what: what.to_owned(),
+            spec: self.at.spec_version(),
+            detail: self.missing.join("; "),
+        })
+    }
+
+    fn commitment_items(&mut self) {
+        let owner = (NETUID, ACCOUNT);
+        self.storage(commitments::incentive(), (NETUID,), vec![65_535, 0]);
+        self.storage(commitments::max_space(), (), 3100);
+        let samples = commitments::samples();
+        self.storage_reads(commitments::used_space_of(), owner, &samples.space);
+        for registration in &samples.registrations {
+            self.storage_reads(commitments::commitment_of(), owner, registration);
+        }
+    }
+
+    fn commitment_calls(&mut self) {
+        for (data, arguments) in commitments::sample_calls() {
+            let call = commitments::set_commitment(&CommitmentCall { netuid: NetUid(NETUID), data });
+            // Pallet, call, netuid, one field, its kind: the kind's number may move, the rest not.
+            let start = [NETUID.encode(), vec![1 << 2]].concat();
+            let same = |bytes: &[u8]| bytes.get(2..5) == Some(&start) && bytes.get(6..) == Some(&arguments);
+            match self.at.transactions().call_data(&call) {
+                Ok(bytes) if same(&bytes) => {}
+                Ok(_) => self.missing.push("call Commitments.set_commitment: has other arguments".to_owned()),
+                Err(error) => self.missing.push(format!("call Commitments.set_commitment: {error}")),
+            }
+        }
+    }
+
+    /// Like [`Check::storage`] for an item of which we read a part: a sample of the whole is encoded
+    /// through the metadata's own type, and must be read as the part that it holds.
+    fn storage_reads<A>(&mut self, address: A, keys: A::KeyParts, sample: &Sample<A::Value>)
+    where
+        A: Address,
+        A::KeyParts: IntoEncodableValues,
+        A::Value: PartialEq,
+    {
+        let (pallet, item) = (address.pallet_name().to_owned(), address.entry_name().to_owned());
+        let name = format!("storage {pallet}.{item}");
+        if let Err(error) = self.at.storage().entry(address).and_then(|entry| entry.fetch_key(keys)) {
+            return self.missing.push(format!("{name}: {error}"));
+        }
+        let metadata = self.at.metadata_ref();
+        let entry = metadata.pallet_by_name(&pallet).and_then(|pallet| pallet.storage());
+        let Some(entry) = entry.and_then(|all| all.entry_by_name(&item)) else { return };
+        match sample.whole.encode_as_type(entry.value_ty(), metadata.types()) {
+            Ok(bytes) => self.same_reading(&name, entry.value_ty(), &bytes, &sample.part),
+            Err(error) => self.missing.push(format!("{name}: has another type ({error})")),
+        }
+    }
+
     fn subnet_items(&mut self) {
         let subnet = (NETUID,);
         self.storage(names::networks_added(), subnet, true);
@@ -74,7 +139,8 @@ impl<C: OfflineClientAtBlockT<SubstrateConfig>> Check<'_, C> {
         self.storage(names::reveal_period_epochs(), subnet, 1 << 40);
         self.storage(names::commit_reveal_weights_version(), (), 4);
         self.storage(names::stake_threshold(), (), 1 << 40);
-        self.storage(names::timestamp_now(), (), 1 << 40);
+        self.storage(commitments::now(), (), 1 << 40);
+        self.storage_reads(commitments::beacon_config(), (), &commitments::samples().beacon);
         let commits = vec![(ACCOUNT, 1 << 40, vec![1, 2, 3], 1 << 41)];
         self.storage(names::timelocked_weight_commits(), (NETUID, 1 << 40), commits);
         self.storage(names::revealed_commitments(), (NETUID, ACCOUNT), vec![(vec![1, 2, 3], 1 << 40)]);
@@ -101,7 +167,9 @@ impl<C: OfflineClientAtBlockT<SubstrateConfig>> Check<'_, C> {
         let Some(output) = self.arguments(&call, &name, &NETUID.encode()) else { return };
         let accounts = vec![ACCOUNT];
         match field_of_some(self.at.metadata_ref().types(), output, "hotkeys") {
-            Some(field) => self.same_reading(&format!("{name}: hotkeys"), field, &accounts.encode(), &accounts),
+            Some(field) => {
+                self.same_reading(&format!("{name}: hotkeys"), field, &accounts.encode(), &accounts)
+            }
             None => self.missing.push(format!("{name}: no field hotkeys")),
         }
         let stakes = vec![1_u64 << 40];
@@ -302,6 +370,29 @@ mod tests {
             assert!(detail.contains(name), "{name} not in: {detail}");
         }
         assert!(!detail.contains("Tempo"), "{detail}");
+    }
+
+    #[test]
+    fn what_committing_needs_is_checked_apart() {
+        let mut prefixed = recorded();
+        assert_eq!(commitments(&golden::client(&prefixed.encode())), Ok(()));
+        let RuntimeMetadata::V15(metadata) = &mut prefixed.1 else { panic!("not V15") };
+        for pallet in &mut metadata.pallets {
+            let entries = pallet.storage.iter_mut().flat_map(|storage| &mut storage.entries);
+            for entry in entries.filter(|entry| ["UsedSpaceOf", "MaxSpace"].contains(&&*entry.name)) {
+                entry.name.push_str("Two");
+            }
+            if pallet.name == "Commitments" {
+                pallet.calls = None;
+            }
+        }
+        let changed = golden::client(&prefixed.encode());
+        assert_eq!(runtime(&changed), Ok(()));
+        let detail = complaint(commitments(&changed));
+        for name in ["Commitments.UsedSpaceOf", "Commitments.MaxSpace", "Commitments.set_commitment"] {
+            assert!(detail.contains(name), "{name} not in: {detail}");
+        }
+        assert!(!detail.contains("CommitmentOf"), "{detail}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod agreement;
 mod check;
+mod commitments;
 mod connection;
 mod fault;
 mod framing;
@@ -34,9 +35,10 @@ use self::{
 };
 use super::{
     port::{
-        Chain, ChainError, CommitCall, Head, MinerCommitments, Neuron, OwnWeights, Receipt, SubnetState,
-        WeightsCall,
+        Chain, ChainError, CommitCall, CommitmentCall, CommitmentSpace, Head, LiveCommitment,
+        MinerCommitments, Neuron, OwnWeights, Receipt, SubnetState, UnsignedExtrinsic, WeightsCall,
     },
+    timelock::Beacon,
     wallet::HotkeySigner,
 };
 use crate::domain::{
@@ -126,6 +128,49 @@ impl SubtensorChain {
     /// Hash of block 0, which names the chain.
     pub fn genesis(&self) -> BlockHash {
         self.link.genesis
+    }
+
+    /// Refuses a runtime that lacks something that committing needs. What a validator needs is
+    /// checked by itself; this is more, and a validator can do without.
+    ///
+    /// # Errors
+    /// `Metadata` listing every name or type that the runtime lacks, else as the reads of the port.
+    pub async fn check_commitments(&self) -> Result<(), ChainError> {
+        let head = self.head().await?;
+        let checked = |pinned: Pinned| async move { check::commitments(&pinned.block) };
+        self.pinned("the runtime's metadata", head.block.hash, checked).await
+    }
+
+    /// The bytes that [`Chain::set_commitment`] would sign now for a hotkey; nothing is signed or sent.
+    ///
+    /// # Errors
+    /// As the reads of the port.
+    pub async fn preview_commitment(
+        &self,
+        hotkey: Hotkey,
+        call: &CommitmentCall,
+    ) -> Result<UnsignedExtrinsic, ChainError> {
+        let call = commitments::set_commitment(call);
+        let head = self.head().await?;
+        self.pinned("the extrinsic's parts", head.block.hash, |pinned| async move {
+            submit::preview(&pinned.connection, &pinned.block, hotkey, "set_commitment", &call).await
+        })
+        .await
+    }
+
+    /// Signs and submits a call once. `what` names it in messages.
+    async fn submit(
+        &self,
+        what: &'static str,
+        call: &impl subxt::transactions::Payload,
+    ) -> Result<Receipt, ChainError> {
+        let signer = self.signer.as_ref().ok_or(ChainError::NoSigner)?;
+        let _only_one = self.submission.lock().await;
+        let head = self.head().await?;
+        let pinned = self.pinned("the runtime", head.block.hash, |pinned| async move { Ok(pinned) }).await?;
+        let deadlines =
+            Deadlines { call: self.link.settings.call_deadline, finalization: self.finalization_deadline };
+        submit::run(&pinned.connection, &pinned.block, signer, what, call, deadlines).await
     }
 
     /// Asks the current connection under the call deadline. A connection that fails is replaced
@@ -236,20 +281,53 @@ impl Chain for SubtensorChain {
         const PACE_BLOCKS: u64 = 32;
         let blocks = PACE_BLOCKS.min(at.number.0.saturating_sub(1)).max(1);
         let before = self.final_hash(BlockNumber(at.number.0.saturating_sub(blocks))).await?;
-        let time = |chain: Pinned| async move { chain.time().await };
-        let earlier = self.pinned("the time of a block", before, time).await?;
-        let unix_ms = self.pinned("the time of a block", at.hash, time).await?;
+        let earlier = self.time_of(before).await?;
+        let unix_ms = self.time_of(at.hash).await?;
         Ok(BlockTime { at: at.number, unix_ms, ms_per_block: unix_ms.saturating_sub(earlier) / blocks })
     }
 
+    async fn commit_weights(&self, call: &CommitCall) -> Result<Receipt, ChainError> {
+        self.submit("commit_timelocked_weights", &names::commit_timelocked_weights(call)).await
+    }
+
     async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError> {
-        let signer = self.signer.as_ref().ok_or(ChainError::NoSigner)?;
-        let _only_one = self.submission.lock().await;
-        let head = self.head().await?;
-        let pinned = self.pinned("the runtime", head.block.hash, |pinned| async move { Ok(pinned) }).await?;
-        let deadlines =
-            Deadlines { call: self.link.settings.call_deadline, finalization: self.finalization_deadline };
-        submit::set_weights(&pinned.connection, &pinned.block, signer, call, deadlines).await
+        self.submit("set_weights", &names::set_weights(call)).await
+    }
+
+    async fn time_of(&self, at: BlockHash) -> Result<u64, ChainError> {
+        self.pinned("the block's time", at, |chain| async move { chain.time().await }).await
+    }
+
+    async fn beacon(&self, at: BlockHash) -> Result<Beacon, ChainError> {
+        self.pinned("the beacon", at, |chain| async move { chain.beacon().await }).await
+    }
+
+    async fn set_commitment(&self, call: &CommitmentCall) -> Result<Receipt, ChainError> {
+        self.submit("set_commitment", &commitments::set_commitment(call)).await
+    }
+
+    async fn commitment_of(
+        &self,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<Option<LiveCommitment>, ChainError> {
+        let read = |chain: Pinned| async move { chain.commitment_of(netuid, hotkey).await };
+        self.pinned("the commitment", at, read).await
+    }
+
+    async fn commitment_space(
+        &self,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<CommitmentSpace, ChainError> {
+        let read = |chain: Pinned| async move { chain.commitment_space(netuid, hotkey).await };
+        self.pinned("the commitment's space", at, read).await
+    }
+
+    async fn incentive(&self, netuid: NetUid, uid: Uid, at: BlockHash) -> Result<u16, ChainError> {
+        self.pinned("the incentive", at, |chain| async move { chain.incentive(netuid, uid).await }).await
     }
 
     async fn runtime(&self, at: BlockHash) -> Result<u32, ChainError> {

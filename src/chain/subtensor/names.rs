@@ -129,11 +129,6 @@ pub(super) fn timelocked_weight_commits() -> Item<(u16, u64), Commits> {
     item("TimelockedWeightCommits")
 }
 
-/// Time of a block, in Unix milliseconds.
-pub(super) fn timestamp_now() -> Item<(), u64> {
-    dynamic("Timestamp", "Now")
-}
-
 /// What one hotkey revealed: bytes and block of each reveal.
 pub(super) type Revealed = Vec<(Vec<u8>, u64)>;
 

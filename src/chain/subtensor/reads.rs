@@ -16,7 +16,9 @@ use super::{
     names,
 };
 use crate::{
-    chain::port::{ChainError, HeldCommit, MinerCommitments, Neuron, OwnWeights, RevealedCommitment, SubnetState},
+    chain::port::{
+        ChainError, HeldCommit, MinerCommitments, Neuron, OwnWeights, RevealedCommitment, SubnetState,
+    },
     domain::ids::{BlockNumber, Digest, Hotkey, NetUid, Uid},
 };
 
@@ -146,11 +148,6 @@ impl Pinned {
         Ok(OwnWeights { registered_at: BlockNumber(registered_at), weights, commits })
     }
 
-    /// Time of the block, in Unix milliseconds.
-    pub(super) async fn time(&self) -> Result<u64, ChainError> {
-        self.value(names::timestamp_now(), ()).await
-    }
-
     async fn require_subnet(&self, netuid: NetUid) -> Result<(), ChainError> {
         match self.value(names::networks_added(), (netuid.0,)).await? {
             true => Ok(()),
@@ -159,7 +156,11 @@ impl Pinned {
     }
 
     /// A value, or the runtime's default for it.
-    async fn value<A: Address>(&self, address: A, keys: A::KeyParts) -> Result<A::Value, ChainError> {
+    pub(super) async fn value<A: Address>(
+        &self,
+        address: A,
+        keys: A::KeyParts,
+    ) -> Result<A::Value, ChainError> {
         let what = item_name(&address);
         let value =
             self.block.storage().fetch(address, keys).await.map_err(|error| self.fault(&what, error))?;
@@ -167,7 +168,7 @@ impl Pinned {
     }
 
     /// A value, or the runtime's default for it, or `None` where there is neither.
-    async fn optional<A: Address>(
+    pub(super) async fn optional<A: Address>(
         &self,
         address: A,
         keys: A::KeyParts,
@@ -206,7 +207,7 @@ impl Pinned {
         self.block.runtime_apis().call(call).await.map_err(|error| self.fault(&what, error))
     }
 
-    fn fault(&self, what: &str, error: impl Into<Error>) -> ChainError {
+    pub(super) fn fault(&self, what: &str, error: impl Into<Error>) -> ChainError {
         read_fault(&self.connection.endpoint, what, self.block.spec_version(), error)
     }
 }

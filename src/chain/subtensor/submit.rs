@@ -5,24 +5,23 @@ use std::time::Duration;
 use subxt::{
     SubstrateConfig,
     client::OnlineClientAtBlockImpl,
-    config::DefaultExtrinsicParamsBuilder,
-    error::{DispatchError, TransactionEventsError},
+    config::{DefaultExtrinsicParams, DefaultExtrinsicParamsBuilder},
+    error::{DispatchError, ExtrinsicError, TransactionEventsError},
     rpcs::UserError,
-    transactions::{Signer, SubmittableTransaction, TransactionInBlock, TransactionProgress},
+    transactions::{Payload, Signer, SubmittableTransaction, TransactionInBlock, TransactionProgress},
     utils::{AccountId32, MultiSignature},
 };
 
 use super::{
     connection::{AtBlock, Connection},
     fault::{detail, node_refusal, read_fault, within},
-    names,
 };
 use crate::{
     chain::{
-        port::{ChainError, Receipt, WeightsCall},
+        port::{ChainError, Receipt, UnsignedExtrinsic},
         wallet::HotkeySigner,
     },
-    domain::ids::{BlockHash, BlockNumber, BlockRef},
+    domain::ids::{BlockHash, BlockNumber, BlockRef, Hotkey},
 };
 
 /// Blocks for which a signed extrinsic stays valid.
@@ -51,40 +50,68 @@ impl Signer<SubstrateConfig> for ExtrinsicSigner<'_> {
     }
 }
 
-/// Submits `set_weights` once and waits until its end is known.
+/// Submits a call once and waits until its end is known. `what` names it in messages.
 ///
 /// # Errors
 /// Before submission the errors of a read; `Pool` when the node refused it; `Dispatch` when it
 /// failed inside a finalized block; `Unknown` when it may or may not be on chain.
-pub(super) async fn set_weights(
+pub(super) async fn run(
     connection: &Connection,
     block: &AtBlock,
     signer: &HotkeySigner,
-    call: &WeightsCall,
+    what: &'static str,
+    call: &impl Payload,
     deadlines: Deadlines,
 ) -> Result<Receipt, ChainError> {
     let endpoint = &connection.endpoint;
-    let signing = sign(connection, block, signer, call);
+    let signing = sign(connection, block, signer, what, call);
     let signed = within(deadlines.call, endpoint, "the account nonce", signing).await?;
     let extrinsic = BlockHash(signed.hash().0);
-    tracing::debug!(%extrinsic, netuid = %call.netuid, endpoint, "submitting set_weights");
+    tracing::debug!(%extrinsic, endpoint, "submitting {what}");
     let progress = submit(&signed, extrinsic, deadlines.call).await?;
     let included = finalized(progress, extrinsic, deadlines.finalization).await?;
     outcome(&included, extrinsic, deadlines.call).await
+}
+
+/// What [`run`] would sign now for an account; nothing is signed or sent.
+///
+/// # Errors
+/// The errors of a read.
+pub(super) async fn preview(
+    connection: &Connection,
+    block: &AtBlock,
+    account: Hotkey,
+    what: &'static str,
+    call: &impl Payload,
+) -> Result<UnsignedExtrinsic, ChainError> {
+    let building = async {
+        let signable =
+            block.transactions().create_signable(call, &AccountId32(account.0), parameters()).await?;
+        Ok(UnsignedExtrinsic {
+            call: block.transactions().call_data(call)?,
+            signer_payload: signable.signer_payload()?,
+        })
+    };
+    building
+        .await
+        .map_err(|error: ExtrinsicError| read_fault(&connection.endpoint, what, block.spec_version(), error))
+}
+
+fn parameters() -> DefaultExtrinsicParams<SubstrateConfig> {
+    DefaultExtrinsicParamsBuilder::new().mortal(ERA_BLOCKS).build()
 }
 
 async fn sign(
     connection: &Connection,
     block: &AtBlock,
     signer: &HotkeySigner,
-    call: &WeightsCall,
+    what: &'static str,
+    call: &impl Payload,
 ) -> Result<SubmittableTransaction<SubstrateConfig, Online>, ChainError> {
-    let call = names::set_weights(call);
     let signer = ExtrinsicSigner(signer);
-    let parameters = DefaultExtrinsicParamsBuilder::new().mortal(ERA_BLOCKS).build();
     // The nonce comes from this finalized block: one extrinsic of a hotkey is in flight at a time.
-    let signed = block.transactions().create_signed(&call, &signer, parameters).await;
-    signed.map_err(|error| read_fault(&connection.endpoint, "set_weights", block.spec_version(), error))
+    let signed = block.transactions().create_signed(call, &signer, parameters()).await;
+    signed.map_err(|error| read_fault(&connection.endpoint, what, block.spec_version(), error))
 }
 
 async fn submit(
