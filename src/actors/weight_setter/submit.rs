@@ -83,7 +83,7 @@ async fn read_back(
     intent: &WeightsIntent,
 ) -> Result<WeightsEnd, ChainError> {
     let block = receipt.block;
-    tracing::debug!(block = %block.number, extrinsic = %receipt.extrinsic, "the extrinsic is in a finalized block");
+    tracing::debug!(block = %block.number, extrinsic = %receipt.extrinsic, "weights are in a finalized block");
     // The parent is not read: only the block's own state is.
     let head = Head { block, parent: block.hash };
     let after = View::at(parts, view.me, head).await?;
