@@ -13,7 +13,8 @@ gives them the time that a vector names.
   `bittensor_core.decrypt_with_signature(sealed, signature_hex)` opens them to.
 
 `make.py --open FILE` opens OUR bytes with the official core. FILE is what this prints into it:
-`LEOMA_SEALED=FILE cargo test --lib timelock_golden -- --ignored` (lines of `name message sealed`, in hexadecimal).
+`LEOMA_SEALED=FILE cargo test --lib timelock_golden -- --ignored` (lines of `name message sealed`, in hexadecimal, `-` for no
+bytes). Done with bittensor_core 0.1.5: it opened all three.
 """
 
 import ctypes
@@ -168,7 +169,7 @@ def open_ours(core, file):
     names = []
     for name, message, sealed in (line.split() for line in lines if line):
         opened = open_(core, bytes.fromhex(sealed))
-        assert opened.hex() == message, f"{name}: opened to {opened.hex()}, expected {message}"
+        assert opened.hex() == message.replace("-", ""), f"{name}: opened to {opened.hex()}, expected {message}"
         names.append(name)
     assert names, "no lines"
     print(f"the official core opened {len(names)} of ours: {', '.join(names)}")
