@@ -9,6 +9,7 @@ gives them the time that a vector names.
   returns `(sealed, round)`: all inputs, the clock, and the round. `blocks` is how many blocks after `current_block` the
   round's time lies, measured by the same call with blocks as long as a round at a time on a round's border.
 - `commitment_rounds`: the round of `bittensor_core.get_encrypted_commitment(data, blocks_until_reveal, block_time)`.
+  Both count the round as `(whole seconds of the clock + round(blocks * block_time) - genesis) / 3`.
 - `sealed`: a weights payload and a commitment that these functions sealed to round 1000 of quicknet, and what
   `bittensor_core.decrypt_with_signature(sealed, signature_hex)` opens them to.
 
