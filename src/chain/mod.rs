@@ -5,4 +5,6 @@ pub mod devnet;
 pub mod port;
 pub mod subtensor;
 pub mod timelock;
+#[cfg(test)]
+mod timelock_golden;
 pub mod wallet;

@@ -316,7 +316,7 @@ fn decoder_options(limits: &LimitRules) -> Result<DecoderOptions, Failure> {
     Ok(DecoderOptions::with_worker(worker).under(limits))
 }
 
-async fn connect(config: &Config, signer: Option<HotkeySigner>) -> Result<SubtensorChain, Failure> {
+pub(super) async fn connect(config: &Config, signer: Option<HotkeySigner>) -> Result<SubtensorChain, Failure> {
     let urls = config.chain.endpoints.iter().map(|endpoint| Url::parse(endpoint.as_str()));
     let endpoints = urls.collect::<Result<Vec<_>, _>>().context("chain.endpoints")?;
     if let Some(signer) = &signer {
@@ -333,7 +333,7 @@ async fn connect(config: &Config, signer: Option<HotkeySigner>) -> Result<Subten
     Ok(chain)
 }
 
-fn services_options(config: &Config, limits: &LimitRules) -> Result<ServicesOptions, Failure> {
+pub(super) fn services_options(config: &Config, limits: &LimitRules) -> Result<ServicesOptions, Failure> {
     let services = &config.services;
     let public = ServicesOptions::public().context("public services")?;
     Ok(ServicesOptions {

@@ -10,11 +10,16 @@ use parity_scale_codec::Encode;
 use sp_crypto_hashing::blake2_256;
 
 use super::{
+    beacon::{BeaconSwitch, DevBeacon},
     block::{Block, Header, aura_slot},
     config::{ChainClock, DevNeuron, DevnetConfig},
     error::ModelError,
     extrinsic::{Extrinsic, ExtrinsicError, timestamp_inherent},
-    pallets::{self, DispatchFailure, PaysFee, commitments, epochs, neurons, system},
+    pallets::{
+        self, DispatchFailure, PaysFee, commitments, drand, epochs, neurons,
+        parameters::{self, NeuronChange, SubnetParameter},
+        system, weights,
+    },
     pool::{Pool, PoolError, Status, Waiting, Watch},
     runtime::Runtime,
     state::{Changes, VersionedState},
@@ -61,6 +66,14 @@ pub enum HostAction {
     Register(DevNeuron),
     /// A slot passes to another hotkey.
     Replace(Uid, DevNeuron),
+    /// A parameter of the subnet changes.
+    SetParameter(SubnetParameter),
+    /// A neuron's standing changes.
+    ChangeNeuron(Hotkey, NeuronChange),
+    /// The beacon stops or starts.
+    SwitchBeacon(BeaconSwitch),
+    /// A pulse of any beacon is stored: round and signature.
+    PublishPulse(u64, Vec<u8>),
 }
 
 /// The chain and its pool.
@@ -71,6 +84,7 @@ pub struct Chain {
     blocks: BTreeMap<u64, Arc<Block>>,
     numbers: HashMap<BlockHash, u64>,
     state: VersionedState,
+    beacon: DevBeacon,
     pool: Pool,
     actions: Vec<HostAction>,
     started_at_ms: u64,
@@ -92,6 +106,7 @@ impl Chain {
             },
             Vec::new(),
         ));
+        let beacon = DevBeacon::new(seed, config.beacon_period)?;
         let mut state = VersionedState::default();
         let changes = {
             let mut storage = Storage::at(&runtime, &state, base);
@@ -102,6 +117,7 @@ impl Chain {
                 last_epoch: base.saturating_sub(EPOCH_OFFSET % tempo),
             };
             neurons::write_genesis(&mut storage, &config, blocks)?;
+            drand::write_genesis(&mut storage, beacon.public())?;
             storage.discard_events();
             storage.put(super::items::NUMBER, (), base as u32)?;
             storage.put(super::items::BLOCK_HASH, (0u32,), genesis.hash.0)?;
@@ -129,6 +145,7 @@ impl Chain {
             blocks: BTreeMap::from([(base, first.clone())]),
             numbers: HashMap::from([(genesis.hash, 0), (first.hash, base)]),
             state,
+            beacon,
             pool: Pool::default(),
             actions: Vec::new(),
             started_at_ms: unix_ms(),
@@ -179,6 +196,11 @@ impl Chain {
     /// Settings.
     pub fn config(&self) -> &DevnetConfig {
         &self.config
+    }
+
+    /// The development beacon.
+    pub fn beacon(&self) -> &DevBeacon {
+        &self.beacon
     }
 
     /// Adds what the host asks for to the next block.
@@ -245,9 +267,17 @@ impl Chain {
 
         let mut storage = Storage::at(&self.runtime, &self.state, number - 1);
         system::initialize(&mut storage, number, parent.hash)?;
-        epochs::on_initialize(&mut storage, self.config.netuid.0, number)?;
+        let netuid = self.config.netuid.0;
+        weights::commits::reveal_due(&mut storage, netuid, number)?;
+        epochs::on_initialize(&mut storage, netuid, number)?;
+        commitments::on_initialize(&mut storage, number)?;
         for action in actions {
-            apply_action(&mut storage, self.config.netuid.0, number, action)?;
+            let moment = Moment { netuid, number, time_ms };
+            apply_action(&mut storage, &mut self.beacon, moment, action)?;
+        }
+        // Before the start block the beacon is silent: nothing could wait for those rounds.
+        if number >= self.config.start_block {
+            drand::publish(&mut storage, &self.beacon, netuid, time_ms)?;
         }
         storage.set_phase(Phase::ApplyExtrinsic(0));
         system::set_timestamp(&mut storage, time_ms)?;
@@ -294,10 +324,17 @@ impl Chain {
     }
 }
 
-fn apply_action(
-    storage: &mut Storage<'_>,
+/// The block in which something that the host asked for happens.
+struct Moment {
     netuid: u16,
     number: u64,
+    time_ms: u64,
+}
+
+fn apply_action(
+    storage: &mut Storage<'_>,
+    beacon: &mut DevBeacon,
+    Moment { netuid, number, time_ms }: Moment,
     action: HostAction,
 ) -> Result<(), ModelError> {
     match action {
@@ -312,6 +349,18 @@ fn apply_action(
             if !neurons::replace(storage, netuid, uid.0, &neuron, number)? {
                 tracing::warn!(hotkey = %neuron.hotkey, %uid, "development chain: replacement refused: no such slot, or registered already");
             }
+            Ok(())
+        }
+        HostAction::SetParameter(parameter) => parameters::set(storage, netuid, parameter, number),
+        HostAction::ChangeNeuron(hotkey, change) => {
+            if !parameters::change_neuron(storage, netuid, hotkey, change)? {
+                tracing::warn!(%hotkey, "development chain: change refused: the hotkey has no slot");
+            }
+            Ok(())
+        }
+        HostAction::PublishPulse(round, signature) => drand::write_pulse(storage, round, &signature),
+        HostAction::SwitchBeacon(switch) => {
+            beacon.switch(switch, time_ms);
             Ok(())
         }
     }

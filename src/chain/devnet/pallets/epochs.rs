@@ -59,6 +59,13 @@ pub fn next_epoch_start(storage: &Storage<'_>, netuid: u16, head: u64) -> Result
     Ok(Schedule::read(storage, netuid)?.next_after(head))
 }
 
+/// Epoch that a block belongs to: the one that begins with it, where an epoch is due that has not
+/// run yet.
+pub fn epoch_with_lookahead(storage: &Storage<'_>, netuid: u16, number: u64) -> Result<u64, ModelError> {
+    let index: u64 = storage.value(items::SUBNET_EPOCH_INDEX, (netuid,))?;
+    Ok(index + u64::from(Schedule::read(storage, netuid)?.due_at(number)))
+}
+
 /// Runs the epoch if one is due at this block, else counts the block.
 pub fn on_initialize(storage: &mut Storage<'_>, netuid: u16, number: u64) -> Result<(), ModelError> {
     let schedule = Schedule::read(storage, netuid)?;
