@@ -5,6 +5,7 @@ mod deaths;
 mod house;
 mod incumbent;
 mod models;
+mod payment;
 mod world;
 
 use std::{
