@@ -7,3 +7,4 @@ mod reading;
 mod refusals;
 mod rpc;
 mod transactions;
+mod upgrade;

@@ -14,10 +14,11 @@ use super::{
     config::{ChainClock, DevNeuron, DevnetConfig},
     error::ModelError,
     extrinsic::{Extrinsic, ExtrinsicError, timestamp_inherent},
-    pallets::{self, DispatchFailure, PaysFee, commitments, epochs, neurons, system},
+    pallets::{self, DispatchFailure, PaysFee, commitments, epochs, neurons, system, upgrade},
     pool::{Pool, PoolError, Status, Waiting, Watch},
     runtime::Runtime,
-    state::{Changes, VersionedState},
+    runtimes::{DevRuntime, Runtimes},
+    state::{Changes, VersionedState, View},
     storage::{Phase, Storage},
     validity::{self, ChainContext, Invalid, ValidityError},
 };
@@ -61,11 +62,30 @@ pub enum HostAction {
     Register(DevNeuron),
     /// A slot passes to another hotkey.
     Replace(Uid, DevNeuron),
+    /// The code of another runtime is stored; it runs from the block after that one.
+    Upgrade(DevRuntime),
+}
+
+/// A block that is kept, with its state and the runtime that reads it.
+pub struct Located<'a> {
+    /// The block.
+    pub block: &'a Arc<Block>,
+    /// The runtime whose code stands in its state.
+    pub runtime: &'a Arc<Runtime>,
+    /// Its state; `None` when it is no longer kept.
+    pub view: Option<View<'a>>,
+}
+
+impl<'a> Located<'a> {
+    /// Typed state, `None` when it is no longer kept.
+    pub fn storage(&self) -> Option<Storage<'a>> {
+        self.view.clone().map(|view| Storage::on(self.runtime, view))
+    }
 }
 
 /// The chain and its pool.
 pub struct Chain {
-    runtime: Arc<Runtime>,
+    runtimes: Runtimes,
     config: DevnetConfig,
     genesis: Arc<Block>,
     blocks: BTreeMap<u64, Arc<Block>>,
@@ -79,7 +99,9 @@ pub struct Chain {
 
 impl Chain {
     /// The chain at its start block.
-    pub fn new(runtime: Arc<Runtime>, config: DevnetConfig) -> Result<Self, ModelError> {
+    pub fn new(config: DevnetConfig) -> Result<Self, ModelError> {
+        let mut runtimes = Runtimes::new(config.runtime.clone())?;
+        let runtime = runtimes.load(&config.runtime)?;
         let base = config.start_block.saturating_sub(HISTORY);
         let seed = blake2_256(&(b"leoma devnet", config.seed, config.netuid.0).encode());
         let genesis = Arc::new(Block::new(
@@ -99,8 +121,14 @@ impl Chain {
             let blocks = neurons::GenesisBlocks {
                 number: base,
                 registered_at: base.saturating_sub(REGISTERED_BEFORE).max(1),
-                last_epoch: base.saturating_sub(EPOCH_OFFSET % tempo),
+                last_epoch: if runtime.epochs_are_stateful() {
+                    base.saturating_sub(EPOCH_OFFSET % tempo)
+                } else {
+                    epochs::last_by_modulo(base, config.netuid.0, config.tempo)
+                },
             };
+            upgrade::set_code(&mut storage, &config.runtime);
+            upgrade::note_runtime(&mut storage)?;
             neurons::write_genesis(&mut storage, &config, blocks)?;
             storage.discard_events();
             storage.put(super::items::NUMBER, (), base as u32)?;
@@ -124,7 +152,7 @@ impl Chain {
         };
         state.commit(base, changes);
         let mut chain = Self {
-            runtime,
+            runtimes,
             genesis: genesis.clone(),
             blocks: BTreeMap::from([(base, first.clone())]),
             numbers: HashMap::from([(genesis.hash, 0), (first.hash, base)]),
@@ -166,14 +194,41 @@ impl Chain {
         self.numbers.get(&hash).copied()
     }
 
-    /// State after a block, for reading. `None` when it is not kept.
-    pub fn storage_at(&self, number: u64) -> Option<Storage<'_>> {
-        self.blocks.contains_key(&number).then(|| Storage::at(&self.runtime, &self.state, number))
+    /// A kept block with its state, the newest when no hash is given.
+    pub fn locate(&self, hash: Option<BlockHash>) -> Option<Located<'_>> {
+        let number = match hash {
+            Some(hash) => self.number_of(hash)?,
+            None => self.head().number.0,
+        };
+        let view = View::best(&self.state, number);
+        Some(Located {
+            block: self.block(number)?,
+            runtime: self.runtimes.at(&view),
+            view: self.blocks.contains_key(&number).then_some(view),
+        })
     }
 
-    /// Raw state, for reading by key.
-    pub fn state(&self) -> &VersionedState {
-        &self.state
+    /// The runtime whose code stands in the state of the best chain's block `number`.
+    fn runtime_at(&self, number: u64) -> &Arc<Runtime> {
+        self.runtimes.at(&View::best(&self.state, number))
+    }
+
+    /// The runtime that the next block runs by.
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        self.runtime_at(self.head().number.0)
+    }
+
+    /// State after a block, for reading. `None` when it is not kept.
+    pub fn storage_at(&self, number: u64) -> Option<Storage<'_>> {
+        let storage = || Storage::at(self.runtime_at(number), &self.state, number);
+        self.blocks.contains_key(&number).then(storage)
+    }
+
+    /// Asks for another runtime: its code is stored in the next block.
+    pub fn ask_upgrade(&mut self, runtime: DevRuntime) -> Result<(), ModelError> {
+        self.runtimes.load(&runtime)?;
+        self.ask(HostAction::Upgrade(runtime));
+        Ok(())
     }
 
     /// Settings.
@@ -196,10 +251,11 @@ impl Chain {
 
     /// Checks a transaction and puts it into the pool.
     pub fn submit(&mut self, bytes: Vec<u8>) -> Result<(BlockHash, Watch), SubmitError> {
-        let extrinsic = Extrinsic::decode(&self.runtime, bytes)?;
+        let runtime = self.runtime().clone();
+        let extrinsic = Extrinsic::decode(&runtime, bytes)?;
         let context = self.context();
         let (account, nonce, chain_nonce) = {
-            let mut storage = Storage::at(&self.runtime, &self.state, context.number - 1);
+            let mut storage = Storage::at(&runtime, &self.state, context.number - 1);
             let model = ValidityError::Model;
             system::initialize(&mut storage, context.number, self.head().hash).map_err(model)?;
             let signed = validity::check(&storage, &extrinsic, &context)?;
@@ -210,7 +266,7 @@ impl Chain {
 
     /// Nonce that an account's next transaction should carry, the pool's ones counted.
     pub fn next_nonce(&self, account: Hotkey) -> Result<u64, ModelError> {
-        let storage = Storage::at(&self.runtime, &self.state, self.head().number.0);
+        let storage = Storage::at(self.runtime(), &self.state, self.head().number.0);
         Ok(self.pool.next_nonce(account, system::nonce(&storage, account)?))
     }
 
@@ -240,11 +296,13 @@ impl Chain {
         let number = context.number;
         let time_ms = self.block_time(number);
         let digest = vec![aura_slot(time_ms / SLOT_MS)];
-        let inherent = timestamp_inherent(&self.runtime, time_ms)?;
+        let runtime = self.runtime().clone();
+        let inherent = timestamp_inherent(&runtime, time_ms)?;
         let actions = std::mem::take(&mut self.actions);
 
-        let mut storage = Storage::at(&self.runtime, &self.state, number - 1);
+        let mut storage = Storage::at(&runtime, &self.state, number - 1);
         system::initialize(&mut storage, number, parent.hash)?;
+        upgrade::migrate(&mut storage, self.config.netuid.0, number)?;
         epochs::on_initialize(&mut storage, self.config.netuid.0, number)?;
         for action in actions {
             apply_action(&mut storage, self.config.netuid.0, number, action)?;
@@ -312,6 +370,10 @@ fn apply_action(
             if !neurons::replace(storage, netuid, uid.0, &neuron, number)? {
                 tracing::warn!(hotkey = %neuron.hotkey, %uid, "development chain: replacement refused: no such slot, or registered already");
             }
+            Ok(())
+        }
+        HostAction::Upgrade(runtime) => {
+            upgrade::set_code(storage, &runtime);
             Ok(())
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{error::DevnetError, pallets::neurons::MAX_NEURONS};
+use super::{error::DevnetError, pallets::neurons::MAX_NEURONS, runtimes::DevRuntime};
 use crate::domain::ids::{Hotkey, NetUid};
 
 /// Settings of a development chain.
@@ -34,6 +34,8 @@ pub struct DevnetConfig {
     pub stake_threshold: u64,
     /// Neurons by uid; uid 0 is the owner's hotkey.
     pub neurons: Vec<DevNeuron>,
+    /// The runtime at the start.
+    pub runtime: DevRuntime,
     /// Fault switch: leaves the weights rate limit to the block (`SettingWeightsTooFast`), as older
     /// runtimes did, instead of refusing in the pool (`Custom error: 6`).
     pub rate_limit_in_block: bool,
@@ -65,6 +67,7 @@ impl Default for DevnetConfig {
             commit_reveal: false,
             stake_threshold: 0,
             neurons: Vec::new(),
+            runtime: DevRuntime::default(),
             rate_limit_in_block: false,
         }
     }

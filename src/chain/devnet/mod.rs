@@ -29,6 +29,7 @@ mod pool;
 mod rpc;
 mod runtime;
 mod runtime_api;
+mod runtimes;
 mod state;
 mod storage;
 mod validity;
@@ -46,12 +47,12 @@ use tokio::{
 
 pub use config::{ChainClock, DevNeuron, DevnetConfig};
 pub use error::{DevnetError, ModelError};
+pub use runtimes::{DevRuntime, MetadataChange};
 
 use self::{
     chain::{Chain, HostAction},
     items::Item,
     node::Node,
-    runtime::Runtime,
 };
 use crate::domain::ids::{BlockHash, BlockRef, Hotkey, Uid};
 
@@ -68,9 +69,7 @@ impl Devnet {
     pub async fn start(config: DevnetConfig) -> Result<Devnet, DevnetError> {
         config.check()?;
         let (listen, block_time) = (config.listen, config.block_time);
-        let runtime = Runtime::load()?;
-        let chain = Chain::new(runtime.clone(), config)?;
-        let node = Node::new(runtime, chain);
+        let node = Node::new(Chain::new(config)?);
         let (server, address) = rpc::serve(node.clone(), listen).await?;
         let timer = block_time.map(|time| {
             let node = node.clone();
@@ -131,6 +130,20 @@ impl Devnet {
     /// Passes a slot to another hotkey in the next block, which is how a neuron leaves a subnet.
     pub fn replace(&self, uid: Uid, neuron: DevNeuron) {
         self.node.chain().ask(HostAction::Replace(uid, neuron));
+    }
+
+    /// Switches to another runtime: the next block stores its code, and from the block after that
+    /// one everything runs by it.
+    ///
+    /// # Errors
+    /// When its changes name what the metadata has not, or its spec version is another runtime's.
+    pub fn upgrade(&self, runtime: DevRuntime) -> Result<(), DevnetError> {
+        Ok(self.node.chain().ask_upgrade(runtime)?)
+    }
+
+    /// Spec version of the runtime that the next block runs by.
+    pub fn spec_version(&self) -> u32 {
+        self.node.chain().runtime().version().spec_version
     }
 
     /// Weight rows at the head by validator; validators without a row are left out.

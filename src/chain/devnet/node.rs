@@ -4,27 +4,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{
-    block::to_hex,
-    chain::Chain,
-    error::ModelError,
-    runtime::{METADATA_V14, Runtime},
-};
+use super::{chain::Chain, error::ModelError};
 use crate::domain::ids::BlockRef;
 
 /// Shared by the RPC methods, the block timer and the handle.
 pub struct Node {
     chain: Mutex<Chain>,
-    runtime: Arc<Runtime>,
     heads: watch::Sender<BlockRef>,
-    metadata_hex: String,
 }
 
 impl Node {
     /// A node around a chain.
-    pub fn new(runtime: Arc<Runtime>, chain: Chain) -> Arc<Self> {
+    pub fn new(chain: Chain) -> Arc<Self> {
         let (heads, _) = watch::channel(chain.head());
-        Arc::new(Self { chain: Mutex::new(chain), runtime, heads, metadata_hex: to_hex(METADATA_V14) })
+        Arc::new(Self { chain: Mutex::new(chain), heads })
     }
 
     /// The chain. Held for short, synchronous work only.
@@ -32,16 +25,6 @@ impl Node {
         // A panic while holding the lock can only come from a bug in the model; what is stored is
         // still a whole chain, since blocks are imported in one step.
         self.chain.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runtime types.
-    pub fn runtime(&self) -> &Runtime {
-        &self.runtime
-    }
-
-    /// `state_getMetadata` as hexadecimal.
-    pub fn metadata_hex(&self) -> &str {
-        &self.metadata_hex
     }
 
     /// Newest block, and notice of every change.

@@ -11,7 +11,7 @@ use super::{
     error::ModelError,
     items::{self, Item},
     runtime::Runtime,
-    state::{Changes, VersionedState},
+    state::{Changes, VersionedState, View},
 };
 
 /// When in a block an event was emitted.
@@ -26,8 +26,7 @@ pub enum Phase {
 /// State after a block, plus the changes of the block being built on it.
 pub struct Storage<'a> {
     runtime: &'a Runtime,
-    state: &'a VersionedState,
-    at: u64,
+    view: View<'a>,
     changes: Changes,
     events: Vec<Value>,
     phase: Phase,
@@ -42,7 +41,12 @@ pub struct Checkpoint {
 impl<'a> Storage<'a> {
     /// View of the state after block `at`.
     pub fn at(runtime: &'a Runtime, state: &'a VersionedState, at: u64) -> Self {
-        Self { runtime, state, at, changes: Changes::new(), events: Vec::new(), phase: Phase::Initialization }
+        Self::on(runtime, View::best(state, at))
+    }
+
+    /// The same on any view.
+    pub fn on(runtime: &'a Runtime, view: View<'a>) -> Self {
+        Self { runtime, view, changes: Changes::new(), events: Vec::new(), phase: Phase::Initialization }
     }
 
     /// The runtime whose types are used.
@@ -53,8 +57,13 @@ impl<'a> Storage<'a> {
     fn raw(&self, key: &[u8]) -> Option<&[u8]> {
         match self.changes.get(key) {
             Some(value) => value.as_deref(),
-            None => self.state.get(key, self.at),
+            None => self.view.get(key),
         }
+    }
+
+    /// Stores a value under one of substrate's well-known keys, which are outside the metadata.
+    pub fn put_raw(&mut self, key: &[u8], value: Vec<u8>) {
+        self.changes.insert(key.to_vec(), Some(value));
     }
 
     /// Value of an entry, if it is stored.

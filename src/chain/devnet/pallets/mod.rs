@@ -4,6 +4,7 @@ pub mod commitments;
 pub mod epochs;
 pub mod neurons;
 pub mod system;
+pub mod upgrade;
 pub mod weights;
 
 use super::{error::ModelError, extrinsic::Extrinsic, storage::Storage};

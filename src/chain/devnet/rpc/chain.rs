@@ -10,10 +10,7 @@ use jsonrpsee::{
 use serde_json::{Value as Json, json};
 
 use super::{RpcResult, invalid_params, optional_hash};
-use crate::{
-    chain::devnet::{block::to_hex, node::Node},
-    domain::ids::BlockHash,
-};
+use crate::chain::devnet::{block::to_hex, node::Node};
 
 /// Most numbers that one `chain_getBlockHash` may ask for.
 const MAX_HASHES: usize = 1024;
@@ -60,23 +57,16 @@ fn block_hash(params: &Params<'_>, node: &Node) -> RpcResult {
     }
 }
 
-fn asked_hash(params: &Params<'_>, node: &Node) -> Result<BlockHash, jsonrpsee::types::ErrorObjectOwned> {
-    Ok(optional_hash(&mut params.sequence())?.unwrap_or_else(|| node.chain().head().hash))
-}
-
 fn header(params: &Params<'_>, node: &Node) -> RpcResult {
-    let hash = asked_hash(params, node)?;
-    let chain = node.chain();
-    let block = chain.number_of(hash).and_then(|number| chain.block(number));
-    Ok(block.map_or(Json::Null, |block| block.header.to_json()))
+    let hash = optional_hash(&mut params.sequence())?;
+    Ok(node.chain().locate(hash).map_or(Json::Null, |located| located.block.header.to_json()))
 }
 
 fn block(params: &Params<'_>, node: &Node) -> RpcResult {
-    let hash = asked_hash(params, node)?;
+    let hash = optional_hash(&mut params.sequence())?;
     let chain = node.chain();
-    let Some(block) = chain.number_of(hash).and_then(|number| chain.block(number)) else {
-        return Ok(Json::Null);
-    };
+    let Some(located) = chain.locate(hash) else { return Ok(Json::Null) };
+    let block = located.block;
     let extrinsics: Vec<String> = block.extrinsics.iter().map(|bytes| to_hex(bytes)).collect();
     Ok(json!({
         "block": { "header": block.header.to_json(), "extrinsics": extrinsics },

@@ -95,14 +95,15 @@ fn account_of(text: &str) -> Result<Hotkey, ErrorObjectOwned> {
     text.parse().map_err(|error| invalid_params(format!("{error}")))
 }
 
-/// Number of the block with this hash, the head's when none is given.
-fn number_at(chain: &super::chain::Chain, at: Option<BlockHash>) -> Result<u64, ErrorObjectOwned> {
-    match at {
-        None => Ok(chain.head().number.0),
-        Some(hash) => chain.number_of(hash).ok_or_else(|| {
-            client_error(format!("UnknownBlock: Header was not found in the database: {hash}"))
-        }),
-    }
+/// The block with this hash, the newest when none is given.
+fn located(
+    chain: &super::chain::Chain,
+    at: Option<BlockHash>,
+) -> Result<super::chain::Located<'_>, ErrorObjectOwned> {
+    chain.locate(at).ok_or_else(|| {
+        let hash = at.map_or_else(|| "the head".to_string(), |hash| hash.to_string());
+        client_error(format!("UnknownBlock: Header was not found in the database: {hash}"))
+    })
 }
 
 fn first_text(params: &Params<'_>) -> Result<String, ErrorObjectOwned> {
