@@ -3,6 +3,8 @@
 mod client;
 mod commitments;
 mod epochs;
+mod faults;
+mod forks;
 mod reading;
 mod refusals;
 mod rpc;

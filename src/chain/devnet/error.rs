@@ -28,6 +28,16 @@ pub enum DevnetError {
     /// The model does not fit the metadata, or the metadata was asked to change in a way it cannot.
     #[error("development chain: {0}")]
     Model(#[from] ModelError),
+    /// A fork cannot replace so many blocks.
+    #[error(
+        "development chain: a fork of {depth} blocks: {unfinalized} blocks are not final, so 1 to {unfinalized} can be replaced (see finality_lag)"
+    )]
+    Reorg {
+        /// Blocks asked for.
+        depth: u64,
+        /// Blocks that are not final.
+        unfinalized: u64,
+    },
     /// Two RPC methods share a name.
     #[error("development chain: registering RPC methods: {0}")]
     Methods(#[from] RegisterMethodError),

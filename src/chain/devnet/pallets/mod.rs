@@ -20,6 +20,13 @@ pub enum DispatchFailure {
         /// Error.
         error: &'static str,
     },
+    /// An error that a fault asked for, as `ModuleError` numbers it.
+    Injected {
+        /// Pallet index.
+        pallet: u8,
+        /// Error index.
+        error: u8,
+    },
     /// The origin may not make this call.
     BadOrigin,
     /// The model does not fit its metadata: reported on chain as `Corruption`, and logged.

@@ -10,7 +10,7 @@ use jsonrpsee::{
 use serde_json::{Value as Json, json};
 use sp_crypto_hashing::blake2_256;
 
-use super::{RpcResult, bytes_of, chain::send, client_error, invalid_params, located, optional_hash};
+use super::{RpcResult, bytes_of, client_error, invalid_params, located, optional_hash, send};
 use crate::chain::devnet::{
     block::to_hex, chain::Located, node::Node, runtime::Runtime, runtime_api, state::View,
 };
@@ -75,7 +75,7 @@ async fn stream_versions(pending: PendingSubscriptionSink, node: Arc<Node>) {
         let spec_version = runtime.as_ref().map(|runtime| runtime.version().spec_version);
         if let Some(runtime) = runtime
             && spec_version != told
-            && !send(&sink, &runtime_version(&runtime)).await
+            && !send(node.faults(), &sink, &runtime_version(&runtime)).await
         {
             return;
         }
