@@ -157,7 +157,7 @@ async fn a_broken_upgrade_stops_the_reader_until_a_healthy_one_heals_it() {
 
     client.devnet.upgrade(DevRuntime::renamed(463, &[])).expect("accepted");
     let healed = client.devnet.produce_block().await;
-    assert_eq!(reader.spec_version(healed.hash).await, Ok(463));
+    assert_eq!(reader.runtime(healed.hash).await, Ok(463));
     assert_eq!(reader.neurons(netuid, healed.hash).await, Ok(neurons));
     client.devnet.produce_block().await;
     client.succeed(&set_weights(&[3], &[65535]), &dev::bob()).await;
