@@ -219,6 +219,7 @@ impl Chain {
     /// Checks a transaction and puts it into the pool.
     pub fn submit(&mut self, bytes: Vec<u8>) -> Result<(BlockHash, Watch), SubmitError> {
         let extrinsic = Extrinsic::decode(&self.runtime, bytes)?;
+        pallets::check_bounds(&self.runtime, &extrinsic)?;
         let context = self.context();
         let (account, nonce, chain_nonce) = {
             let mut storage = Storage::at(&self.runtime, &self.state, context.number - 1);
