@@ -2,6 +2,7 @@
 
 use leoma::{
     chain::{
+        devnet::BeaconSwitch,
         port::{Chain as _, CommitmentField},
         subtensor::{SubtensorChain, SubtensorOptions},
     },
@@ -111,4 +112,55 @@ async fn what_can_not_count_is_refused_with_what_to_do() {
         .await
         .refused();
     assert!(refusal.contains("not registered"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_sealed_commitment_is_followed_until_the_chain_opens_it() {
+    let world = World::start(&[]).await;
+    let ended = world.commit().with(&["--yes", "--json"]).ended().await;
+    // The story's chain has a clock of its own.
+    for said in ["going by the chain's", "sealed to round", "sealed; waiting for about"] {
+        assert!(ended.stderr.contains(said), "{said} not in {ended:#?}");
+    }
+    let report = ended.json();
+    assert_eq!(report["state"], "revealed", "{report:#}");
+    let (made, revealed) = (report["block"].as_u64(), report["reveal_block"].as_u64());
+    assert!(made < revealed, "{report:#}");
+
+    let chain = reader(&world).await;
+    let head = chain.head().await.expect("head").block.hash;
+    let all = chain.commitments(NetUid(99), head).await.expect("commitments");
+    let ours = all.iter().find(|of| of.hotkey == world.hotkey).expect("revealed");
+    assert_eq!(ours.revealed[0].data, commitment(world.hotkey).to_json().into_bytes());
+    assert_eq!(Some(ours.revealed[0].reveal_block.0), revealed);
+    assert_eq!(chain.commitment_of(NetUid(99), world.hotkey, head).await, Ok(None), "nothing is left");
+
+    let second = world.commit().with(&["--yes"]).ended().await;
+    assert!(second.stderr.contains("the last commitment"), "{second:?}");
+    assert!(second.succeeded().contains("revealed in block"));
+    let third = world.commit().with(&["--yes"]).ended().await.refused();
+    assert!(third.contains("max_commits_exceeded_2"), "{third}");
+}
+
+#[tokio::test]
+async fn a_pulse_that_does_not_open_it_is_told() {
+    let world = World::start(&[]).await;
+    world.devnet.switch_beacon(BeaconSwitch::Stop);
+    let report = world.commit().with(&["--yes", "--no-wait", "--json"]).ended().await.json();
+    assert_eq!(report["state"], "not_awaited");
+    let round = report["reveal_round"].as_u64().expect("a round");
+    let status = world.miner("status").with(&["--offline", "--json"]).ended().await.json();
+    let sealed = &status["live"][0];
+    assert_eq!((sealed["state"].as_str(), sealed["reveal_round"].as_u64()), (Some("sealed"), Some(round)));
+    assert_eq!(sealed["opens_about"], report["opens_about"]);
+
+    // Quicknet's published signature of another round: a point, but not this beacon's.
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../golden/timelock/golden.json")).expect("golden.json");
+    let other = hex::decode(golden["signature"].as_str().expect("text")).expect("hexadecimal");
+    world.devnet.publish_pulse(round, other);
+    world.devnet.produce_block().await;
+    world.devnet.produce_block().await;
+    let text = world.miner("status").with(&["--offline"]).ended().await.succeeded();
+    assert!(text.contains("reveal failed") && text.contains("commit again"), "{text}");
 }

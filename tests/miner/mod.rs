@@ -53,9 +53,10 @@ impl World {
         });
         let owner = DevNeuron::validator(HotkeySigner::from_seed([1; 32]).hotkey(), 1_000_000_000_000);
         let config = DevnetConfig {
-            // Time passes by itself, since the binary waits for blocks while nobody else acts.
+            // Time passes by itself, since the binary waits for blocks while nobody else acts: twelve
+            // seconds of the chain's own clock in each tenth of a second.
             block_time: Some(Duration::from_millis(100)),
-            clock: ChainClock::Wall,
+            clock: ChainClock::Slots,
             neurons: vec![owner, miner],
             ..DevnetConfig::default()
         };
