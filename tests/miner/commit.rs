@@ -3,8 +3,9 @@
 use leoma::{
     chain::{
         devnet::BeaconSwitch,
-        port::{Chain as _, CommitmentField},
+        port::{Chain as _, CommitmentCall, CommitmentData, CommitmentField},
         subtensor::{SubtensorChain, SubtensorOptions},
+        wallet::HotkeySigner,
     },
     domain::{commitment::Commitment, ids::NetUid},
 };
@@ -12,8 +13,13 @@ use leoma::{
 use super::{Run, World, commitment};
 
 async fn reader(world: &World) -> SubtensorChain {
+    client(world, None).await
+}
+
+async fn client(world: &World, signer: Option<HotkeySigner>) -> SubtensorChain {
     let url = world.devnet.url().parse().expect("a URL");
-    SubtensorChain::connect(SubtensorOptions::new(vec![url])).await.expect("connected")
+    let options = SubtensorOptions { signer, ..SubtensorOptions::new(vec![url]) };
+    SubtensorChain::connect(options).await.expect("connected")
 }
 
 #[tokio::test]
@@ -101,7 +107,7 @@ async fn what_can_not_count_is_refused_with_what_to_do() {
     let refusal = other.ended().await.refused();
     assert!(refusal.contains("no subnet 7"), "{refusal}");
 
-    let stranger = leoma::chain::wallet::HotkeySigner::from_seed([6; 32]);
+    let stranger = HotkeySigner::from_seed([6; 32]);
     let file = full.folder.path().join("stranger");
     stranger.write_file(&file).expect("a key");
     let refusal = Run::of("commit")
@@ -149,6 +155,8 @@ async fn a_pulse_that_does_not_open_it_is_told() {
     let report = world.commit().with(&["--yes", "--no-wait", "--json"]).ended().await.json();
     assert_eq!(report["state"], "not_awaited");
     let round = report["reveal_round"].as_u64().expect("a round");
+    let again = world.commit().with(&["--dry-run"]).ended().await;
+    assert!(again.stderr.contains("still sealed, is replaced"), "{again:?}");
     let status = world.miner("status").with(&["--offline", "--json"]).ended().await.json();
     let sealed = &status["live"][0];
     assert_eq!((sealed["state"].as_str(), sealed["reveal_round"].as_u64()), (Some("sealed"), Some(round)));
@@ -163,4 +171,16 @@ async fn a_pulse_that_does_not_open_it_is_told() {
     world.devnet.produce_block().await;
     let text = world.miner("status").with(&["--offline"]).ended().await.succeeded();
     assert!(text.contains("reveal failed") && text.contains("commit again"), "{text}");
+}
+
+#[tokio::test]
+async fn space_that_is_used_up_is_said_before_anything_is_signed() {
+    let world = World::start(&[]).await;
+    let chain = client(&world, Some(HotkeySigner::from_seed([5; 32]))).await;
+    for _ in 0..6 {
+        let data = CommitmentData::Plain(vec![b'x'; 512]);
+        chain.set_commitment(&CommitmentCall { netuid: NetUid(99), data }).await.expect("committed");
+    }
+    let refusal = world.commit().with(&["--plain", "--yes"]).ended().await.refused();
+    assert!(refusal.contains("used 3072 of 3100 bytes"), "{refusal}");
 }

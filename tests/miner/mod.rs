@@ -57,6 +57,8 @@ impl World {
             // seconds of the chain's own clock in each tenth of a second.
             block_time: Some(Duration::from_millis(100)),
             clock: ChainClock::Slots,
+            // No epoch gives back the space of commitments while a story runs.
+            tempo: 0,
             neurons: vec![owner, miner],
             ..DevnetConfig::default()
         };
