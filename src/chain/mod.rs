@@ -1,5 +1,6 @@
 //! The chain: a port, the subxt client behind it, the hotkey file, and an embedded development chain.
 
+pub mod commit_reveal;
 pub mod devnet;
 pub mod port;
 pub mod subtensor;

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use super::timelock::Beacon;
-use crate::domain::ids::{BlockHash, BlockNumber, BlockRef, Hotkey, NetUid, Uid};
+use crate::domain::{
+    epochs::{BlockTime, EpochState},
+    ids::{BlockHash, BlockNumber, BlockRef, Digest, Hotkey, NetUid, Uid},
+};
 
 /// A finalized block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +39,30 @@ pub struct SubnetState {
     pub commit_reveal_enabled: bool,
     /// Hotkey of the subnet's owner.
     pub owner_hotkey: Option<Hotkey>,
+    /// Block at which an epoch was asked for; zero when none was.
+    pub pending_epoch: BlockNumber,
+    /// Blocks without an epoch's step.
+    pub blocks_since_step: u64,
+    /// Epochs between a commit of weights and its reveal.
+    pub reveal_period: u64,
+    /// Version that a commit of weights must name.
+    pub commit_reveal_version: u16,
+    /// Least stake for setting weights on any subnet, in rao.
+    pub stake_threshold: u64,
+}
+
+impl SubnetState {
+    /// What decides when the next epochs run, for a state that was read at this block.
+    pub fn epochs(&self, at: BlockNumber) -> EpochState {
+        EpochState {
+            at,
+            tempo: self.tempo,
+            index: self.epoch_index,
+            last_epoch: self.last_epoch,
+            pending_at: self.pending_epoch,
+            blocks_since_step: self.blocks_since_step,
+        }
+    }
 }
 
 /// One neuron of the metagraph at one block.
@@ -49,8 +76,32 @@ pub struct Neuron {
     pub validator_permit: bool,
     /// Block of its last weight setting or commit; zero for never.
     pub last_update: BlockNumber,
-    /// Stake in rao: the alpha that all coldkeys together hold on the hotkey in this subnet.
+    /// Total stake in rao, of alpha and of weighted TAO, as the chain holds it against its threshold.
     pub stake: u64,
+}
+
+/// A commit of weights that the chain holds and has not revealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeldCommit {
+    /// Epoch under which it is kept.
+    pub epoch: u64,
+    /// Block that holds it.
+    pub committed_at: BlockNumber,
+    /// SHA-256 of the sealed bytes.
+    pub commit: Digest,
+    /// Round of the beacon that opens it.
+    pub reveal_round: u64,
+}
+
+/// What the chain holds of one validator's weights.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnWeights {
+    /// Block at which the slot passed to its hotkey.
+    pub registered_at: BlockNumber,
+    /// The stored row of weights.
+    pub weights: Vec<(Uid, u16)>,
+    /// The hotkey's commits that wait for their reveal, in order of their epochs.
+    pub commits: Vec<HeldCommit>,
 }
 
 /// A commitment's bytes as revealed on chain, framing removed.
@@ -82,6 +133,19 @@ pub struct WeightsCall {
     pub values: Vec<u16>,
     /// Version key.
     pub version_key: u64,
+}
+
+/// Sealed weights to submit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommitCall {
+    /// Subnet.
+    pub netuid: NetUid,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+    /// Round of the beacon that opens them.
+    pub reveal_round: u64,
+    /// Version of commit-reveal, as the chain asks for it.
+    pub version: u16,
 }
 
 /// What a commitment holds when it is made.
@@ -231,6 +295,23 @@ pub enum ChainError {
         /// What we work on.
         expected: BlockHash,
     },
+    /// Two endpoints name different hashes for one finalized block.
+    #[error(
+        "{here} says that block {number} is {hash}, {there} says {other}: one of the two serves another fork or lies, so \
+         nothing may be decided by this block; take the wrong one out of chain.endpoints"
+    )]
+    Disagreement {
+        /// The block.
+        number: BlockNumber,
+        /// The endpoint in use.
+        here: String,
+        /// Its word.
+        hash: BlockHash,
+        /// The other endpoint.
+        there: String,
+        /// Its word.
+        other: BlockHash,
+    },
     /// The chain has no such subnet.
     #[error("the chain has no subnet {netuid}: check the configured netuid and endpoint")]
     UnknownSubnet {
@@ -251,7 +332,7 @@ pub trait Chain: Send + Sync {
     async fn finalized_heads(&self) -> Result<BoxStream<'static, Result<Head, ChainError>>, ChainError>;
     /// The latest finalized block.
     async fn head(&self) -> Result<Head, ChainError>;
-    /// Hash of a finalized block by number.
+    /// Hash of a finalized block by number; where several endpoints are configured two of them agree on it.
     async fn block_hash(&self, number: BlockNumber) -> Result<BlockHash, ChainError>;
     /// Subnet parameters and epoch state at a block.
     async fn subnet(&self, netuid: NetUid, at: BlockHash) -> Result<SubnetState, ChainError>;
@@ -266,8 +347,27 @@ pub trait Chain: Send + Sync {
         uid: Uid,
         at: BlockHash,
     ) -> Result<Vec<(Uid, u16)>, ChainError>;
+    /// What a block holds of one validator's weights: its row and its open commits.
+    async fn own_weights(
+        &self,
+        netuid: NetUid,
+        uid: Uid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<OwnWeights, ChainError>;
+    /// The chain's clock at a finalized block, and its pace over the blocks before it.
+    async fn block_time(&self, at: BlockRef) -> Result<BlockTime, ChainError>;
+    /// Signs and submits `commit_timelocked_weights` once, and waits for finalization. Never resubmits.
+    async fn commit_weights(&self, call: &CommitCall) -> Result<Receipt, ChainError>;
     /// Signs and submits `set_weights` once, and waits for finalization. Never resubmits.
     async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError>;
+    /// Spec version of the runtime at a block.
+    ///
+    /// # Errors
+    /// `Metadata` listing everything that we use and the runtime lacks.
+    async fn runtime(&self, at: BlockHash) -> Result<u32, ChainError>;
+    /// The endpoint in use, without its secrets.
+    fn endpoint(&self) -> String;
     /// Time of a block in Unix milliseconds, as its author set it.
     async fn time_of(&self, at: BlockHash) -> Result<u64, ChainError>;
     /// The beacon whose pulses open what is sealed for this chain, at a block.

@@ -4,6 +4,7 @@
 //! node serves (`names`), proved at start and after every runtime upgrade (`check`), and read into
 //! narrow types, so that fields we do not use may come and go.
 
+mod agreement;
 mod check;
 mod commitments;
 mod connection;
@@ -26,6 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use self::{
+    agreement::Witness,
     connection::{Connection, Link, Settings},
     fault::{is_connection_trouble, transport, within},
     reads::Pinned,
@@ -33,13 +35,16 @@ use self::{
 };
 use super::{
     port::{
-        Chain, ChainError, CommitmentCall, CommitmentSpace, Head, LiveCommitment, MinerCommitments, Neuron,
-        Receipt, SubnetState, UnsignedExtrinsic, WeightsCall,
+        Chain, ChainError, CommitCall, CommitmentCall, CommitmentSpace, Head, LiveCommitment,
+        MinerCommitments, Neuron, OwnWeights, Receipt, SubnetState, UnsignedExtrinsic, WeightsCall,
     },
     timelock::Beacon,
     wallet::HotkeySigner,
 };
-use crate::domain::ids::{BlockHash, BlockNumber, Hotkey, NetUid, Uid};
+use crate::domain::{
+    epochs::BlockTime,
+    ids::{BlockHash, BlockNumber, BlockRef, Hotkey, NetUid, Uid},
+};
 
 /// How to reach and use a chain.
 #[derive(Clone, Debug)]
@@ -75,6 +80,7 @@ impl SubtensorOptions {
 /// A subtensor node behind the chain port.
 pub struct SubtensorChain {
     link: Arc<Link>,
+    witness: Witness,
     signer: Option<HotkeySigner>,
     block_watchdog: Duration,
     finalization_deadline: Duration,
@@ -85,11 +91,11 @@ pub struct SubtensorChain {
 }
 
 impl SubtensorChain {
-    /// Connects to the first endpoint that serves the expected chain and checks its runtime.
+    /// Connects to the first endpoint that serves the expected chain and checks its runtime. One that
+    /// lacks something is no failure here: [`Chain::runtime`] says so, and so does every read.
     ///
     /// # Errors
-    /// `Transport` or `Deadline` when no endpoint answers, `WrongGenesis` when all serve another
-    /// chain, `Metadata` listing every name or type that the runtime lacks.
+    /// `Transport` or `Deadline` when no endpoint answers, `WrongGenesis` when all serve another chain.
     pub async fn connect(options: SubtensorOptions) -> Result<Self, ChainError> {
         let settings = Settings {
             endpoints: options.endpoints,
@@ -100,6 +106,7 @@ impl SubtensorChain {
         let closed = CancellationToken::new();
         let chain = Self {
             link,
+            witness: Witness::default(),
             signer: options.signer,
             block_watchdog: options.block_watchdog,
             finalization_deadline: options.finalization_deadline,
@@ -108,21 +115,19 @@ impl SubtensorChain {
             closed,
         };
         let head = chain.head().await?;
-        chain.pinned("the runtime's metadata", head.block.hash, |_| async { Ok(()) }).await?;
+        match chain.runtime(head.block.hash).await {
+            // Whoever asks later is told; a runtime that fits may come while we run.
+            Err(ChainError::Metadata { spec, detail, .. }) => {
+                tracing::error!(spec, "the runtime lacks what we use of it: {detail}");
+            }
+            other => drop(other?),
+        }
         Ok(chain)
     }
 
     /// Hash of block 0, which names the chain.
     pub fn genesis(&self) -> BlockHash {
         self.link.genesis
-    }
-
-    /// Spec version of the runtime at a block.
-    ///
-    /// # Errors
-    /// As the reads of the port.
-    pub async fn spec_version(&self, at: BlockHash) -> Result<u32, ChainError> {
-        self.pinned("the spec version", at, |pinned| async move { Ok(pinned.block.spec_version()) }).await
     }
 
     /// Refuses a runtime that lacks something that committing needs. What a validator needs is
@@ -197,6 +202,20 @@ impl SubtensorChain {
         })
     }
 
+    /// Hash of a finalized block, as the endpoint in use names it.
+    async fn final_hash(&self, number: BlockNumber) -> Result<BlockHash, ChainError> {
+        // A node also answers for blocks that are not final yet, and may answer differently later.
+        if !self.link.known_final(number) {
+            let head = self.head().await?;
+            if head.block.number < number {
+                let latest =
+                    format_args!("block {number} is not final yet, {} is the latest", head.block.number);
+                return Err(transport("the finalized chain", latest));
+            }
+        }
+        self.ask("a block hash", |node| async move { node.hash_at(number.0).await }).await
+    }
+
     async fn pinned<T, Fut>(
         &self,
         call: &'static str,
@@ -229,16 +248,9 @@ impl Chain for SubtensorChain {
     }
 
     async fn block_hash(&self, number: BlockNumber) -> Result<BlockHash, ChainError> {
-        // A node also answers for blocks that are not final yet, and may answer differently later.
-        if !self.link.known_final(number) {
-            let head = self.head().await?;
-            if head.block.number < number {
-                let latest =
-                    format_args!("block {number} is not final yet, {} is the latest", head.block.number);
-                return Err(transport("the finalized chain", latest));
-            }
-        }
-        self.ask("a block hash", |node| async move { node.hash_at(number.0).await }).await
+        let hash = self.final_hash(number).await?;
+        self.witness.confirm(&self.link, number, hash).await?;
+        Ok(hash)
     }
 
     async fn subnet(&self, netuid: NetUid, at: BlockHash) -> Result<SubnetState, ChainError> {
@@ -260,6 +272,31 @@ impl Chain for SubtensorChain {
         at: BlockHash,
     ) -> Result<Vec<(Uid, u16)>, ChainError> {
         self.pinned("the weights", at, |chain| async move { chain.weights_of(netuid, uid).await }).await
+    }
+
+    async fn own_weights(
+        &self,
+        netuid: NetUid,
+        uid: Uid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<OwnWeights, ChainError> {
+        let read = |chain: Pinned| async move { chain.own_weights(netuid, uid, hotkey).await };
+        self.pinned("our weights", at, read).await
+    }
+
+    async fn block_time(&self, at: BlockRef) -> Result<BlockTime, ChainError> {
+        /// Blocks over which the pace is taken; public nodes keep the state of 256.
+        const PACE_BLOCKS: u64 = 32;
+        let blocks = PACE_BLOCKS.min(at.number.0.saturating_sub(1)).max(1);
+        let before = self.final_hash(BlockNumber(at.number.0.saturating_sub(blocks))).await?;
+        let earlier = self.time_of(before).await?;
+        let unix_ms = self.time_of(at.hash).await?;
+        Ok(BlockTime { at: at.number, unix_ms, ms_per_block: unix_ms.saturating_sub(earlier) / blocks })
+    }
+
+    async fn commit_weights(&self, call: &CommitCall) -> Result<Receipt, ChainError> {
+        self.submit("commit_timelocked_weights", &names::commit_timelocked_weights(call)).await
     }
 
     async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError> {
@@ -300,6 +337,14 @@ impl Chain for SubtensorChain {
 
     async fn incentive(&self, netuid: NetUid, uid: Uid, at: BlockHash) -> Result<u16, ChainError> {
         self.pinned("the incentive", at, |chain| async move { chain.incentive(netuid, uid).await }).await
+    }
+
+    async fn runtime(&self, at: BlockHash) -> Result<u32, ChainError> {
+        self.pinned("the runtime", at, |pinned| async move { Ok(pinned.block.spec_version()) }).await
+    }
+
+    fn endpoint(&self) -> String {
+        self.link.endpoint()
     }
 
     fn signer(&self) -> Option<Hotkey> {

@@ -199,13 +199,16 @@ fn unknown(extrinsic: BlockHash, what: impl std::fmt::Display) -> ChainError {
     ChainError::Unknown { extrinsic, detail: detail(what) }
 }
 
-/// The pool's refusal. `None` for an answer after which the extrinsic may still be in the pool.
+/// The pool's refusal. `None` for an answer after which this extrinsic, or one before it with the same
+/// nonce, may still be in the pool or on chain: then the chain has to be looked at.
 fn pool_error(refusal: &UserError) -> Option<ChainError> {
-    /// "Transaction already imported".
-    const ALREADY_IMPORTED: i32 = 1013;
+    /// "Transaction already imported", "Priority is too low": its nonce waits in the pool already.
+    const NONCE_WAITS: [i32; 2] = [1013, 1014];
+    /// Its nonce was used, by whatever we did not see the end of.
+    const NONCE_USED: [&str; 2] = ["outdated", "stale"];
     /// Codes of substrate's `author` calls, and JSON-RPC's own for a call that was not run.
     const NOT_TAKEN: [std::ops::RangeInclusive<i32>; 2] = [1000..=1099, -32602..=-32600];
-    if refusal.code == ALREADY_IMPORTED || !NOT_TAKEN.iter().any(|codes| codes.contains(&refusal.code)) {
+    if NONCE_WAITS.contains(&refusal.code) || !NOT_TAKEN.iter().any(|codes| codes.contains(&refusal.code)) {
         return None;
     }
     let data = refusal
@@ -213,6 +216,10 @@ fn pool_error(refusal: &UserError) -> Option<ChainError> {
         .as_ref()
         .map(|data| serde_json::from_str::<String>(data.get()).unwrap_or_else(|_| data.get().to_owned()));
     let text = data.unwrap_or_else(|| refusal.message.clone());
+    let lower = text.to_lowercase();
+    if NONCE_USED.iter().any(|word| lower.contains(word)) {
+        return None;
+    }
     let custom = custom_error(&text);
     let reason = custom.and_then(custom_name).map_or_else(|| detail(&text), str::to_owned);
     Some(ChainError::Pool { code: refusal.code, custom, reason })
@@ -255,10 +262,6 @@ mod tests {
         let reason = "Custom error: 77".to_owned();
         assert_eq!(refusal(unnamed), Some(ChainError::Pool { code: 1010, custom: Some(77), reason }));
 
-        let priority = r#"{"code":1014,"message":"Priority is too low: (1 vs 1)"}"#;
-        let reason = "Priority is too low: (1 vs 1)".to_owned();
-        assert_eq!(refusal(priority), Some(ChainError::Pool { code: 1014, custom: None, reason }));
-
         let structured = r#"{"code":1010,"message":"Invalid Transaction","data":{"a":1}}"#;
         let reason = "{\"a\":1}".to_owned();
         assert_eq!(refusal(structured), Some(ChainError::Pool { code: 1010, custom: None, reason }));
@@ -268,6 +271,8 @@ mod tests {
     fn answers_that_leave_the_extrinsic_s_fate_open_are_not_refusals() {
         for json in [
             r#"{"code":1013,"message":"Transaction Already Imported"}"#,
+            r#"{"code":1014,"message":"Priority is too low: (1 vs 1)"}"#,
+            r#"{"code":1010,"message":"Invalid Transaction","data":"Transaction is outdated"}"#,
             r#"{"code":-32603,"message":"Internal error"}"#,
             r#"{"code":-32000,"message":"Client error"}"#,
         ] {
