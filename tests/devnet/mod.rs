@@ -7,6 +7,7 @@ mod faults;
 mod forks;
 mod reading;
 mod refusals;
+mod restart;
 mod rpc;
 mod transactions;
 mod upgrade;
