@@ -10,6 +10,7 @@ mod forks;
 mod guards;
 mod reading;
 mod refusals;
+mod restart;
 mod rpc;
 mod timelocked;
 mod transactions;

@@ -13,7 +13,7 @@ use super::{
     beacon::{BeaconSwitch, DevBeacon},
     block::{Block, Header, aura_slot, fork_mark},
     config::{ChainClock, DevNeuron, DevnetConfig},
-    error::ModelError,
+    error::{DevnetError, ModelError},
     extrinsic::{Extrinsic, ExtrinsicError, timestamp_inherent},
     faults::{Fault, Faults},
     forks::{Imports, Replaced, Unfinalized},
@@ -24,9 +24,10 @@ use super::{
     },
     pool::{Pool, PoolError, Status, Waiting, Watch},
     runtime::Runtime,
-    runtimes::{DevRuntime, Runtimes},
+    runtimes::{CODE_KEY, DevRuntime, Runtimes, runtime_of_code},
     state::{Changes, VersionedState, View},
     storage::{Phase, Storage},
+    store::{Origin, Store, StoredBlock},
     validity::{self, ChainContext, Invalid, ValidityError},
 };
 use crate::domain::ids::{BlockHash, BlockRef, Hotkey, Uid};
@@ -131,25 +132,33 @@ pub struct Chain {
     pub(super) actions: Vec<HostAction>,
     started_at_ms: u64,
     last_time_ms: u64,
+    pub(super) store: Option<Store>,
 }
 
 impl Chain {
+    /// A new chain, or the one in the state file.
+    pub fn start(config: DevnetConfig, faults: Arc<Faults>) -> Result<Self, DevnetError> {
+        let Some(path) = config.state_file.clone() else { return Ok(Self::begin(config, faults)?) };
+        let origin = Origin { seed: config.seed, netuid: config.netuid.0, start_block: config.start_block };
+        let (store, stored) = Store::open(&path, origin)?;
+        if stored.is_empty() {
+            let mut chain = Self::begin(config, faults)?;
+            chain.store = Some(store);
+            chain.rewrite_store()?;
+            return Ok(chain);
+        }
+        let mut chain = Self::resume(config, faults, stored)?;
+        chain.store = Some(store);
+        Ok(chain)
+    }
+
     /// The chain at its start block.
-    pub fn new(config: DevnetConfig, faults: Arc<Faults>) -> Result<Self, ModelError> {
+    fn begin(config: DevnetConfig, faults: Arc<Faults>) -> Result<Self, ModelError> {
         let mut runtimes = Runtimes::new(config.runtime.clone())?;
         let runtime = runtimes.load(&config.runtime)?;
         let base = config.start_block.saturating_sub(HISTORY);
-        let seed = blake2_256(&(b"leoma devnet", config.seed, config.netuid.0).encode());
-        let genesis = Arc::new(Block::new(
-            Header {
-                parent: [0; 32],
-                number: 0,
-                state_root: seed,
-                extrinsics_root: extrinsics_root(&[]),
-                digest: Vec::new(),
-            },
-            Vec::new(),
-        ));
+        let seed = seed_of(&config);
+        let genesis = genesis_of(seed);
         let beacon = DevBeacon::new(seed, config.beacon_period)?;
         let mut state = VersionedState::default();
         let changes = {
@@ -189,11 +198,55 @@ impl Chain {
             ))
         };
         state.commit(base, changes);
-        let mut chain = Self {
+        let mut chain = Self::assemble(config, faults, runtimes, beacon, (first, state));
+        while chain.head().number.0 < chain.config.start_block {
+            chain.produce()?;
+        }
+        Ok(chain)
+    }
+
+    /// The chain whose final blocks these are, oldest first and at least one.
+    fn resume(
+        config: DevnetConfig,
+        faults: Arc<Faults>,
+        stored: Vec<StoredBlock>,
+    ) -> Result<Self, ModelError> {
+        let mut blocks = stored.into_iter().map(StoredBlock::into_parts);
+        let missing = || ModelError::Missing("a first block with code in the state file".into());
+        let (first, state_there) = blocks.next().ok_or_else(missing)?;
+        let code = state_there.get(CODE_KEY).cloned().flatten().ok_or_else(missing)?;
+        let runtimes = Runtimes::new(runtime_of_code(&code)?)?;
+        let mut state = VersionedState::default();
+        state.commit(first.header.number, state_there);
+        let beacon = DevBeacon::new(seed_of(&config), config.beacon_period)?;
+        let mut chain = Self::assemble(config, faults, runtimes, beacon, (first, state));
+        for (block, changes) in blocks {
+            if let Some(Some(code)) = changes.get(CODE_KEY) {
+                chain.runtimes.load(&runtime_of_code(code)?)?;
+            }
+            chain.finalized = block.header.number;
+            chain.import(block, changes);
+        }
+        let head = chain.storage_at(chain.finalized).ok_or_else(missing)?;
+        chain.last_time_ms = head.value(super::items::TIMESTAMP_NOW, ())?;
+        Ok(chain)
+    }
+
+    /// A chain of one block.
+    fn assemble(
+        config: DevnetConfig,
+        faults: Arc<Faults>,
+        runtimes: Runtimes,
+        beacon: DevBeacon,
+        (first, state): (Arc<Block>, VersionedState),
+    ) -> Self {
+        let genesis = genesis_of(seed_of(&config));
+        let base = first.header.number;
+        Self {
             runtimes,
-            genesis: genesis.clone(),
             blocks: BTreeMap::from([(base, first.clone())]),
             numbers: HashMap::from([(genesis.hash, 0), (first.hash, base)]),
+            genesis,
             state,
             beacon,
             finalized: base,
@@ -207,12 +260,9 @@ impl Chain {
             actions: Vec::new(),
             started_at_ms: unix_ms(),
             last_time_ms: 0,
+            store: None,
             config,
-        };
-        while chain.head().number.0 < chain.config.start_block {
-            chain.produce()?;
         }
-        Ok(chain)
     }
 
     fn head_block(&self) -> &Arc<Block> {
@@ -544,6 +594,22 @@ fn injected_failure(storage: &Storage<'_>, faults: &Faults) -> Result<Option<Dis
     let Some((pallet, error)) = faults.take(failure) else { return Ok(None) };
     let (pallet, error) = storage.runtime().module_error(&pallet, &error)?;
     Ok(Some(DispatchFailure::Injected { pallet, error }))
+}
+
+/// What makes the hashes of this chain its own.
+fn seed_of(config: &DevnetConfig) -> [u8; 32] {
+    blake2_256(&(b"leoma devnet", config.seed, config.netuid.0).encode())
+}
+
+fn genesis_of(seed: [u8; 32]) -> Arc<Block> {
+    let header = Header {
+        parent: [0; 32],
+        number: 0,
+        state_root: seed,
+        extrinsics_root: extrinsics_root(&[]),
+        digest: Vec::new(),
+    };
+    Arc::new(Block::new(header, Vec::new()))
 }
 
 /// The model's stand-in for the extrinsics trie root.

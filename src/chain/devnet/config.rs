@@ -1,6 +1,6 @@
 //! What a development chain is made of.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{error::DevnetError, pallets::neurons::MAX_NEURONS, runtimes::DevRuntime};
 use crate::domain::ids::{Hotkey, NetUid};
@@ -47,6 +47,9 @@ pub struct DevnetConfig {
     pub finality_lag: u32,
     /// Whether the admin calls (`dev_*`) are served; only on loopback.
     pub admin: bool,
+    /// File that keeps the chain over restarts (`store.rs` says how). Of a chain that is in it, all
+    /// that stands in the state comes from there: neurons, parameters, runtime.
+    pub state_file: Option<PathBuf>,
     /// The runtime at the start.
     pub runtime: DevRuntime,
     /// Fault switch: leaves the weights rate limit to the block (`SettingWeightsTooFast`), as older
@@ -84,6 +87,7 @@ impl Default for DevnetConfig {
             neurons: Vec::new(),
             finality_lag: 0,
             admin: false,
+            state_file: None,
             runtime: DevRuntime::default(),
             rate_limit_in_block: false,
         }

@@ -1,6 +1,6 @@
 //! What can go wrong in the development chain itself.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use jsonrpsee::core::RegisterMethodError;
 
@@ -37,6 +37,14 @@ pub enum DevnetError {
         depth: u64,
         /// Blocks that are not final.
         unfinalized: u64,
+    },
+    /// The state file cannot be used.
+    #[error("development chain: state file {path}: {problem}")]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
     },
     /// Two RPC methods share a name.
     #[error("development chain: registering RPC methods: {0}")]

@@ -9,6 +9,7 @@ use super::{
     faults::Fault,
     pool::{Status, Waiting},
     state::{Changes, View},
+    store::Kept,
 };
 use crate::domain::ids::BlockRef;
 
@@ -93,6 +94,7 @@ impl Chain {
             return;
         }
         let target = self.head().number.0.saturating_sub(self.config().finality_lag.into());
+        self.store_final(target);
         while self.finalized < target {
             self.finalized += 1;
             let Some(block) = self.block(self.finalized).cloned() else { continue };
@@ -101,6 +103,42 @@ impl Chain {
                 waiting.report(Status::Finalized(block.hash));
             }
         }
+    }
+
+    /// Writes the blocks that become final into the state file, before anybody is told.
+    fn store_final(&mut self, target: u64) {
+        if target <= self.finalized {
+            return;
+        }
+        let Some(mut store) = self.store.take() else { return };
+        let becoming: Vec<(Arc<Block>, Changes)> = self
+            .blocks
+            .range(self.finalized + 1..=target)
+            .map(|(number, block)| (block.clone(), self.state.changes_of(*number)))
+            .collect();
+        match store.append(&becoming) {
+            Ok(()) => {
+                let full = store.is_full();
+                self.store = Some(store);
+                if full && let Err(error) = self.rewrite_store() {
+                    tracing::warn!(%error, "development chain: the state file grows: it could not be rewritten");
+                }
+            }
+            // A gap would make the file useless, so it ends here.
+            Err(error) => tracing::error!(%error, "development chain: nothing is stored from now on"),
+        }
+    }
+
+    /// Writes the state file anew with the newest final blocks.
+    pub(super) fn rewrite_store(&mut self) -> Result<(), DevnetError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let blocks = self.blocks.range(..=self.finalized).map(|(_, block)| &**block).collect();
+        store.rewrite(&Kept { blocks, state: &self.state })
+    }
+
+    /// Closes the state file: nothing is stored any more.
+    pub fn close_store(&mut self) {
+        self.store = None;
     }
 
     /// Replaces the last `depth` blocks, none of them final, by a fork that is one block longer.

@@ -38,6 +38,7 @@ mod runtime_api;
 mod runtimes;
 mod state;
 mod storage;
+mod store;
 mod validity;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -306,6 +307,8 @@ impl Drop for Devnet {
         if let Some(timer) = &self.timer {
             timer.abort();
         }
+        // Connections that are being cut still hold the node; the file is free at once.
+        self.node.chain().close_store();
     }
 }
 

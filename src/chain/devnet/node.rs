@@ -25,7 +25,7 @@ impl Node {
     /// A node with a new chain.
     pub fn new(config: DevnetConfig) -> Result<Arc<Self>, DevnetError> {
         let faults = Arc::new(Faults::none());
-        let chain = Chain::new(config, faults.clone())?;
+        let chain = Chain::start(config, faults.clone())?;
         let (heads, _) = watch::channel(chain.head());
         Ok(Arc::new(Self { chain: Mutex::new(chain), heads, faults, cuts: watch::channel(0).0 }))
     }

@@ -87,6 +87,13 @@ pub fn code_of(which: &DevRuntime) -> Vec<u8> {
     (CODE_MARK, which.spec_version(), which).encode()
 }
 
+/// The runtime in what is stored under `:code`.
+pub fn runtime_of_code(code: &[u8]) -> Result<DevRuntime, ModelError> {
+    let (_, _, which) = <(Vec<u8>, u32, DevRuntime)>::decode(&mut &code[..])
+        .map_err(|error| ModelError::Decode { what: ":code".into(), detail: error.to_string() })?;
+    Ok(which)
+}
+
 /// One change in the metadata of an altered runtime.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum MetadataChange {

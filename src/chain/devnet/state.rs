@@ -126,6 +126,20 @@ impl VersionedState {
         taken
     }
 
+    /// What a kept block changed.
+    pub fn changes_of(&self, number: u64) -> Changes {
+        let written = self.written.iter().rev().find(|(written, _)| *written == number);
+        let value = |key: &Bytes| {
+            let versions = self.entries.get(key)?;
+            versions.iter().find(|(written, _)| *written == number).map(|(_, value)| value.clone())
+        };
+        written
+            .into_iter()
+            .flat_map(|(_, keys)| keys)
+            .filter_map(|key| Some((key.to_vec(), value(key)?.map(|value| value.to_vec()))))
+            .collect()
+    }
+
     /// Everything that has a value at a block.
     pub fn snapshot(&self, at: u64) -> Changes {
         let value = |versions: &Vec<_>| value_at(versions, at).map(<[u8]>::to_vec);
