@@ -9,5 +9,6 @@ mod guards;
 mod reading;
 mod refusals;
 mod rpc;
+mod runtime_calls;
 mod timelocked;
 mod transactions;
