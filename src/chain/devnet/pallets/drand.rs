@@ -123,3 +123,47 @@ fn forget(storage: &mut Storage<'_>, oldest: u64, newest: u64) -> Result<(), Mod
     }
     storage.put(items::OLDEST_STORED_ROUND, (), floor)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::devnet::{
+        beacon::{BeaconSwitch, Missed},
+        runtime::Runtime,
+        state::VersionedState,
+    };
+
+    const NETUID: u16 = 99;
+
+    #[test]
+    fn old_rounds_are_forgotten_and_a_long_pause_costs_no_more_than_a_short_one() {
+        let runtime = Runtime::load().expect("vendored metadata");
+        let state = VersionedState::default();
+        let mut storage = Storage::at(&runtime, &state, 0);
+        let mut beacon = DevBeacon::new([1; 32], 3).expect("a key");
+        let start = beacon.public().genesis_time * 1000 + 3_000_000;
+        let prefix = runtime.key(items::PULSES, ()).expect("prefix");
+        let stored = |storage: &Storage<'_>| storage.keys_below(&prefix).len() as u64;
+        let at = |round: u64| start + (round - 1001) * 3000;
+
+        publish(&mut storage, &beacon, NETUID, start).expect("published");
+        assert_eq!(last_stored_round(&storage), Ok(1001));
+        assert_eq!(oldest_stored_round(&storage), Ok(998));
+        assert_eq!(stored(&storage), NEWEST_ROUNDS);
+
+        beacon.switch(BeaconSwitch::Stop, at(1001));
+        publish(&mut storage, &beacon, NETUID, at(9_000)).expect("silent");
+        assert_eq!(last_stored_round(&storage), Ok(1001));
+
+        beacon.switch(BeaconSwitch::Start(Missed::Published), at(9_000));
+        let mut blocks = 0;
+        while oldest_stored_round(&storage) != Ok(9_000 - KEPT_ROUNDS + 1) {
+            publish(&mut storage, &beacon, NETUID, at(9_000)).expect("published");
+            blocks += 1;
+            assert!(stored(&storage) <= 2 * NEWEST_ROUNDS);
+        }
+        assert_eq!(blocks, (9_000 - KEPT_ROUNDS + 1 - 998).div_ceil(MOST_FORGOTTEN));
+        assert_eq!(stored(&storage), NEWEST_ROUNDS, "the first ones are gone");
+        assert_eq!(signature(&storage, 1001), Ok(None));
+    }
+}
