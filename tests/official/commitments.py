@@ -39,7 +39,7 @@ def miner(what, name, hotkey, folder, url, *arguments):
     """`leoma miner`'s answer."""
     if what == "commit":
         model = f"someone/leoma-{hotkey}"
-        arguments = ["--model", model, "--revision", REVISION, "--chute", f"chute-{name}", "--yes", *arguments]
+        arguments = ["--model", model, "--revision", REVISION, "--chute", f"chute-{name}", "--yes", "--offline", *arguments]
     line = [LEOMA, "miner", what, "--wallet.path", folder, "--wallet.name", name, "--subtensor.chain_endpoint", url]
     ended = subprocess.run([*line, "--json", *arguments], check=True, capture_output=True, timeout=120)
     return json.loads(ended.stdout)
