@@ -6,6 +6,7 @@ mod decode;
 mod devnet;
 mod evaluate;
 mod house;
+mod miner;
 mod miners;
 mod models;
 mod run;

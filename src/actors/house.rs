@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,10 +15,10 @@ use actix_rt::System;
 use futures::StreamExt;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
-    chain::port::Chain,
+    chain::port::{Chain, ChainError, Head},
     corpus::Corpus,
     domain::{
         ids::{BlockNumber, Hotkey, NetUid},
@@ -34,7 +37,7 @@ use crate::{
         journal::JournalIdentity,
         spool::{Spool, SpoolError},
     },
-    telemetry::{Metrics, Vitals},
+    telemetry::{ChainLink, Metrics, Vitals},
 };
 
 use super::{
@@ -100,6 +103,8 @@ pub struct HouseParts {
     pub pays: bool,
     /// Highest version key that the operator vouches for.
     pub version_key: u64,
+    /// Whether the operator vouches that no other instance runs with our hotkey.
+    pub vouched: Arc<AtomicBool>,
     /// Hotkeys that the operator keeps out.
     pub blacklist: Arc<BTreeSet<Hotkey>>,
     /// How much is done at the same time.
@@ -186,7 +191,10 @@ impl House {
             netuid: self.parts.netuid,
             rules: self.parts.rules.rules.payout,
             rules_digest: self.parts.rules.digest,
+            rules_active_from: BlockNumber(self.parts.rules.rules.schedule.active_from_block),
             version_key: self.parts.version_key,
+            vouched: Arc::clone(&self.parts.vouched),
+            vitals: Arc::clone(&self.parts.vitals),
             clock: self.posts.clock.clone(),
         }
     }
@@ -256,7 +264,11 @@ impl House {
 
     /// Runs until asked to stop, or until the steward gives up.
     pub async fn run(self, stop: CancellationToken) -> Result<(), GivenUp> {
-        let feed = tokio::spawn(feed_blocks(Arc::clone(&self.parts.chain), self.posts.clock.clone()));
+        let feed = tokio::spawn(feed_blocks(
+            Arc::clone(&self.parts.chain),
+            self.posts.clock.clone(),
+            Arc::clone(&self.parts.vitals),
+        ));
         let draining = self.steward.draining();
         let end = tokio::select! {
             given_up = self.steward.watch() => Err(given_up),
@@ -273,15 +285,19 @@ impl House {
 }
 
 /// Passes finalized heads on, for ever: the client mends its connection, this mends the rest.
-async fn feed_blocks(chain: Arc<dyn Chain>, clock: Post<RoundClock>) {
+async fn feed_blocks(chain: Arc<dyn Chain>, clock: Post<RoundClock>, vitals: Arc<Vitals>) {
     const WAIT: Duration = Duration::from_secs(2);
     loop {
         match chain.finalized_heads().await {
             Ok(mut heads) => {
                 while let Some(head) = heads.next().await {
                     match head {
-                        Ok(head) if clock.deliver(BlockSeen(head)).await.is_err() => return,
-                        Ok(_) => {}
+                        Ok(head) => {
+                            let safe_hold = look_at_runtime(chain.as_ref(), head, &vitals).await;
+                            if clock.deliver(BlockSeen { head, safe_hold }).await.is_err() {
+                                return;
+                            }
+                        }
                         Err(cause) => warn!("{cause}"),
                     }
                 }
@@ -291,6 +307,35 @@ async fn feed_blocks(chain: Arc<dyn Chain>, clock: Post<RoundClock>) {
         }
         tokio::time::sleep(WAIT).await;
     }
+}
+
+/// Whether the block's runtime lacks something that we use. Where that could not be learned, what was
+/// known before stands.
+async fn look_at_runtime(chain: &dyn Chain, head: Head, vitals: &Vitals) -> bool {
+    let before = vitals.link();
+    let held = before.as_ref().is_some_and(|link| link.safe_hold.is_some());
+    let (spec_version, safe_hold) = match chain.runtime(head.block.hash).await {
+        Ok(spec) => (spec, None),
+        Err(ChainError::Metadata { spec, detail, .. }) => (spec, Some(detail)),
+        Err(cause) => {
+            warn!("the runtime at block {} was not looked at: {cause}", head.block.number);
+            return held;
+        }
+    };
+    match &safe_hold {
+        Some(missing) if !held => {
+            error!(
+                "SAFE HOLD: the runtime (spec {spec_version}) lacks what this validator uses; no round opens and no weights are set until it fits: {missing}"
+            );
+        }
+        None if held => {
+            info!("the safe hold ends: the runtime (spec {spec_version}) has all that this validator uses")
+        }
+        _ => {}
+    }
+    let holds = safe_hold.is_some();
+    vitals.link_seen(ChainLink { endpoint: chain.endpoint(), spec_version, safe_hold });
+    holds
 }
 
 /// Stops opening rounds and waits for what is under way; what does not end in time stays open in

@@ -10,8 +10,9 @@ use crate::{
     chain::port::{ChainError, Head},
     corpus::{CorpusError, PreparedClip},
     domain::{
-        event::{PayTarget, ReceivedFile, WeightsIntent},
+        event::{ReceivedFile, WeightsIntent},
         ids::{BlockNumber, BlockRef, RoundId},
+        payments::{CommitPlace, Payments},
         payout::SettledRound,
         plan::RoundPlan,
         roster::RosterEntry,
@@ -47,7 +48,12 @@ impl RoundContext {
 }
 
 /// To RoundClock: a finalized block.
-pub struct BlockSeen(pub Head);
+pub struct BlockSeen {
+    /// The block.
+    pub head: Head,
+    /// Whether its runtime lacks something that we use, so that nothing may be opened or submitted.
+    pub safe_hold: bool,
+}
 
 /// To MinerRegistry: read and check every miner at a block.
 pub struct SyncRoster {
@@ -121,16 +127,13 @@ pub struct FileArrived {
 /// To RoundClock: a ticket ended, or was dropped. Exactly one per ticket.
 pub struct MinerSettled(pub TicketEnd);
 
-/// To WeightSetter: decide and set weights.
+/// To WeightSetter: look after our weights on chain.
 pub struct SubmitWeights {
     /// Closed rounds that are not void.
     pub settled: Vec<SettledRound>,
-    /// Newest of them.
-    pub round: RoundId,
-    /// Who was paid last.
-    pub last_paid: Option<PayTarget>,
-    /// An earlier decision whose end is not known: it is looked up on chain first.
-    pub open_intent: Option<WeightsIntent>,
+    /// What the journal knows of payment: an earlier decision whose end is not known is looked up on
+    /// chain first, and so are commits that wait for their reveal.
+    pub payments: Payments,
     /// Reports the end to RoundClock, also when dropped.
     pub errand: super::weight_setter::Errand,
 }
@@ -152,6 +155,21 @@ pub enum WeightsEnd {
         seen_at: BlockRef,
         /// The decision that they belong to.
         intent: WeightsIntent,
+        /// Epoch of the commit that was revealed; `None` for weights that were set in the open.
+        epoch: Option<u64>,
+        /// Our `LastUpdate` that they caused, where known.
+        own_update: Option<BlockNumber>,
+    },
+    /// The chain holds the commit and will reveal it.
+    Committed {
+        /// Block at which it was read.
+        seen_at: BlockRef,
+        /// The decision that it hides.
+        intent: WeightsIntent,
+        /// Where the chain keeps it.
+        place: CommitPlace,
+        /// When to look for the reveal.
+        look_at: BlockNumber,
     },
     /// The decision came to nothing: the chain shows no trace of it.
     Failed {
@@ -159,6 +177,8 @@ pub enum WeightsEnd {
         seen_at: BlockNumber,
         /// Why.
         reason: String,
+        /// Epoch of the commit that was not revealed; `None` for the open decision.
+        epoch: Option<u64>,
         /// When to try again.
         retry_at: BlockNumber,
     },
@@ -168,6 +188,16 @@ pub enum WeightsEnd {
         reason: String,
         /// When to try again.
         retry_at: Option<BlockNumber>,
+    },
+    /// The chain shows what it should; nothing is to be done before a block.
+    Resting {
+        /// The block.
+        until: BlockNumber,
+    },
+    /// The operator vouches that what the chain shows of us was set by nobody else who still runs.
+    Vouched {
+        /// Our `LastUpdate` on chain.
+        last_update: BlockNumber,
     },
     /// Submitted or intended earlier, and the end is still open: look again later.
     Unclear {

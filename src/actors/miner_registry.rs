@@ -66,7 +66,11 @@ impl MinerRegistry {
     }
 }
 
-async fn read_roster(parts: &RegistryParts, anchor: BlockRef) -> Result<Vec<RosterEntry>, ChainError> {
+/// The roster as of a block, by one reading of chain and services.
+///
+/// # Errors
+/// When the chain does not answer; a service that does not is a row of the roster.
+pub async fn read_roster(parts: &RegistryParts, anchor: BlockRef) -> Result<Vec<RosterEntry>, ChainError> {
     let neurons = parts.chain.neurons(parts.netuid, anchor.hash).await?;
     let commitments = parts.chain.commitments(parts.netuid, anchor.hash).await?;
     let claims = read_claims(&candidates(&neurons, &commitments), &parts.blacklist);

@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::domain::ids::{BlockHash, BlockNumber, BlockRef, Hotkey, NetUid, Uid};
+use super::timelock::Beacon;
+use crate::domain::{
+    epochs::{BlockTime, EpochState},
+    ids::{BlockHash, BlockNumber, BlockRef, Digest, Hotkey, NetUid, Uid},
+};
 
 /// A finalized block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +39,30 @@ pub struct SubnetState {
     pub commit_reveal_enabled: bool,
     /// Hotkey of the subnet's owner.
     pub owner_hotkey: Option<Hotkey>,
+    /// Block at which an epoch was asked for; zero when none was.
+    pub pending_epoch: BlockNumber,
+    /// Blocks without an epoch's step.
+    pub blocks_since_step: u64,
+    /// Epochs between a commit of weights and its reveal.
+    pub reveal_period: u64,
+    /// Version that a commit of weights must name.
+    pub commit_reveal_version: u16,
+    /// Least stake for setting weights on any subnet, in rao.
+    pub stake_threshold: u64,
+}
+
+impl SubnetState {
+    /// What decides when the next epochs run, for a state that was read at this block.
+    pub fn epochs(&self, at: BlockNumber) -> EpochState {
+        EpochState {
+            at,
+            tempo: self.tempo,
+            index: self.epoch_index,
+            last_epoch: self.last_epoch,
+            pending_at: self.pending_epoch,
+            blocks_since_step: self.blocks_since_step,
+        }
+    }
 }
 
 /// One neuron of the metagraph at one block.
@@ -48,8 +76,32 @@ pub struct Neuron {
     pub validator_permit: bool,
     /// Block of its last weight setting or commit; zero for never.
     pub last_update: BlockNumber,
-    /// Stake in rao: the alpha that all coldkeys together hold on the hotkey in this subnet.
+    /// Total stake in rao, of alpha and of weighted TAO, as the chain holds it against its threshold.
     pub stake: u64,
+}
+
+/// A commit of weights that the chain holds and has not revealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeldCommit {
+    /// Epoch under which it is kept.
+    pub epoch: u64,
+    /// Block that holds it.
+    pub committed_at: BlockNumber,
+    /// SHA-256 of the sealed bytes.
+    pub commit: Digest,
+    /// Round of the beacon that opens it.
+    pub reveal_round: u64,
+}
+
+/// What the chain holds of one validator's weights.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnWeights {
+    /// Block at which the slot passed to its hotkey.
+    pub registered_at: BlockNumber,
+    /// The stored row of weights.
+    pub weights: Vec<(Uid, u16)>,
+    /// The hotkey's commits that wait for their reveal, in order of their epochs.
+    pub commits: Vec<HeldCommit>,
 }
 
 /// A commitment's bytes as revealed on chain, framing removed.
@@ -81,6 +133,90 @@ pub struct WeightsCall {
     pub values: Vec<u16>,
     /// Version key.
     pub version_key: u64,
+}
+
+/// Sealed weights to submit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommitCall {
+    /// Subnet.
+    pub netuid: NetUid,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+    /// Round of the beacon that opens them.
+    pub reveal_round: u64,
+    /// Version of commit-reveal, as the chain asks for it.
+    pub version: u16,
+}
+
+/// What a commitment holds when it is made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CommitmentData {
+    /// Bytes that everybody reads at once, 1 to 512 of them.
+    Plain(Vec<u8>),
+    /// Bytes sealed to a round of the chain's beacon, at most 1024 of them; the chain opens them
+    /// once it has that round's pulse, and keeps what they held among the revealed commitments.
+    Timelocked {
+        /// Sealed bytes (`timelock::seal`).
+        encrypted: Vec<u8>,
+        /// The round that they are sealed to.
+        reveal_round: u64,
+    },
+}
+
+/// A commitment to submit. It replaces the hotkey's live one; what was revealed stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommitmentCall {
+    /// Subnet.
+    pub netuid: NetUid,
+    /// Its one field.
+    pub data: CommitmentData,
+}
+
+/// One field of a live commitment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CommitmentField {
+    /// Bytes that everybody reads.
+    Plain(Vec<u8>),
+    /// Sealed bytes that the chain has not opened yet.
+    Timelocked {
+        /// The round whose pulse opens them.
+        reveal_round: u64,
+    },
+    /// Sealed bytes that the chain could not open: they stay as they are.
+    RevealFailed {
+        /// The round whose pulse was tried.
+        reveal_round: u64,
+    },
+    /// Something else that a commitment may hold, by the runtime's name for it.
+    Other(String),
+}
+
+/// A hotkey's live commitment. Its sealed fields leave it when the chain opens them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LiveCommitment {
+    /// Block in which it was made.
+    pub block: BlockNumber,
+    /// Its fields, at most three.
+    pub fields: Vec<CommitmentField>,
+}
+
+/// Bytes of commitments that a hotkey has used in an epoch of its subnet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CommitmentSpace {
+    /// Used since the last epoch.
+    pub used: u64,
+    /// May be used between two epochs.
+    pub limit: u64,
+}
+
+/// The bytes of an extrinsic that nobody has signed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnsignedExtrinsic {
+    /// The encoded call.
+    pub call: Vec<u8>,
+    /// What would be signed: call, extensions and implied values, or their blake2-256 where they
+    /// have more than 256 bytes.
+    pub signer_payload: Vec<u8>,
 }
 
 /// Proof that an extrinsic was included in a finalized block and succeeded.
@@ -159,6 +295,23 @@ pub enum ChainError {
         /// What we work on.
         expected: BlockHash,
     },
+    /// Two endpoints name different hashes for one finalized block.
+    #[error(
+        "{here} says that block {number} is {hash}, {there} says {other}: one of the two serves another fork or lies, so \
+         nothing may be decided by this block; take the wrong one out of chain.endpoints"
+    )]
+    Disagreement {
+        /// The block.
+        number: BlockNumber,
+        /// The endpoint in use.
+        here: String,
+        /// Its word.
+        hash: BlockHash,
+        /// The other endpoint.
+        there: String,
+        /// Its word.
+        other: BlockHash,
+    },
     /// The chain has no such subnet.
     #[error("the chain has no subnet {netuid}: check the configured netuid and endpoint")]
     UnknownSubnet {
@@ -179,7 +332,7 @@ pub trait Chain: Send + Sync {
     async fn finalized_heads(&self) -> Result<BoxStream<'static, Result<Head, ChainError>>, ChainError>;
     /// The latest finalized block.
     async fn head(&self) -> Result<Head, ChainError>;
-    /// Hash of a finalized block by number.
+    /// Hash of a finalized block by number; where several endpoints are configured two of them agree on it.
     async fn block_hash(&self, number: BlockNumber) -> Result<BlockHash, ChainError>;
     /// Subnet parameters and epoch state at a block.
     async fn subnet(&self, netuid: NetUid, at: BlockHash) -> Result<SubnetState, ChainError>;
@@ -194,8 +347,49 @@ pub trait Chain: Send + Sync {
         uid: Uid,
         at: BlockHash,
     ) -> Result<Vec<(Uid, u16)>, ChainError>;
+    /// What a block holds of one validator's weights: its row and its open commits.
+    async fn own_weights(
+        &self,
+        netuid: NetUid,
+        uid: Uid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<OwnWeights, ChainError>;
+    /// The chain's clock at a finalized block, and its pace over the blocks before it.
+    async fn block_time(&self, at: BlockRef) -> Result<BlockTime, ChainError>;
+    /// Signs and submits `commit_timelocked_weights` once, and waits for finalization. Never resubmits.
+    async fn commit_weights(&self, call: &CommitCall) -> Result<Receipt, ChainError>;
     /// Signs and submits `set_weights` once, and waits for finalization. Never resubmits.
     async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError>;
+    /// Spec version of the runtime at a block.
+    ///
+    /// # Errors
+    /// `Metadata` listing everything that we use and the runtime lacks.
+    async fn runtime(&self, at: BlockHash) -> Result<u32, ChainError>;
+    /// The endpoint in use, without its secrets.
+    fn endpoint(&self) -> String;
+    /// Time of a block in Unix milliseconds, as its author set it.
+    async fn time_of(&self, at: BlockHash) -> Result<u64, ChainError>;
+    /// The beacon whose pulses open what is sealed for this chain, at a block.
+    async fn beacon(&self, at: BlockHash) -> Result<Beacon, ChainError>;
+    /// Signs and submits `set_commitment` once, and waits for finalization. Never resubmits.
+    async fn set_commitment(&self, call: &CommitmentCall) -> Result<Receipt, ChainError>;
+    /// A hotkey's live commitment at a block; `None` when it has none, or all of it was revealed.
+    async fn commitment_of(
+        &self,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<Option<LiveCommitment>, ChainError>;
+    /// Bytes of commitments that a hotkey has used since the subnet's last epoch, at a block.
+    async fn commitment_space(
+        &self,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<CommitmentSpace, ChainError>;
+    /// A neuron's share of the miners' emission in the last epoch, of 65535, at a block.
+    async fn incentive(&self, netuid: NetUid, uid: Uid, at: BlockHash) -> Result<u16, ChainError>;
     /// The hotkey that signs, `None` when the client only reads.
     fn signer(&self) -> Option<Hotkey>;
 }

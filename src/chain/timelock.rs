@@ -91,6 +91,17 @@ impl Beacon {
     pub fn round_at(&self, unix_seconds: u64) -> u64 {
         unix_seconds.saturating_sub(self.genesis_time) / self.period.max(1)
     }
+
+    /// When a round's signature is published, in Unix seconds.
+    pub fn published_at(&self, round: u64) -> u64 {
+        self.genesis_time.saturating_add(round.saturating_sub(1).saturating_mul(self.period))
+    }
+
+    /// The first round of which it is certain that it is published at or after a time in Unix
+    /// seconds, also when the time is a part of a second later.
+    pub fn round_after(&self, unix_seconds: u64) -> u64 {
+        self.round_at(unix_seconds) + 2
+    }
 }
 
 /// What a beacon signs for a round: the SHA-256 of its number, big endian.
@@ -103,7 +114,8 @@ pub fn identity(round: u64) -> Identity {
 /// # Errors
 /// `PublicKey` when the key is not a point, `NotSealed` when the cipher refuses the message.
 pub fn seal(public_key: &[u8; POINT], round: u64, message: &[u8]) -> Result<Vec<u8>, TimelockError> {
-    let key = PublicKeyGroup::deserialize_compressed(&public_key[..]).map_err(|_| TimelockError::PublicKey)?;
+    let key =
+        PublicKeyGroup::deserialize_compressed(&public_key[..]).map_err(|_| TimelockError::PublicKey)?;
     let mut secret = [0; 32];
     OsRng.fill_bytes(&mut secret);
     let sealed =

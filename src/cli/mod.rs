@@ -16,6 +16,7 @@ pub mod evaluate;
 pub mod exit;
 pub mod files;
 mod hotkey;
+pub mod miner;
 pub mod models;
 mod networks;
 pub mod run;
@@ -64,6 +65,7 @@ macro_rules! commands {
 commands! {
     Run(run::RunCommand),
     Config(config::ConfigCommand),
+    Miner(miner::MinerCommand),
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
     Models(models::ModelsCommand),

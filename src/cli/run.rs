@@ -1,6 +1,12 @@
 //! `leoma run`: the validator.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -75,6 +81,10 @@ pub struct RunCommand {
     /// Write the rounds with their whole outcome tables to this file (JSON) before the process ends
     #[arg(long, value_name = "FILE")]
     rounds_file: Option<PathBuf>,
+    /// Take over weights that the chain shows for our hotkey and our journal does not know. Say so once, after making
+    /// sure that no other validator runs with this hotkey: two of them overwrite each other's weights
+    #[arg(long)]
+    i_am_the_only_instance: bool,
     /// Write the operator pages' address (http://HOST:PORT) to this file once they are served
     #[arg(long, value_name = "FILE")]
     address_file: Option<PathBuf>,
@@ -177,6 +187,11 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
         parts = house_parts(config, signer, &rules, &surfaces) => parts?,
         () = stop.cancelled() => return Ok(()),
     };
+    parts.vouched.store(command.i_am_the_only_instance, Ordering::Relaxed);
+    let active_from = rules.rules.schedule.active_from_block;
+    if active_from > 0 {
+        info!("these rules are in force from block {active_from} on");
+    }
     if let Some(rounds) = command.until_rounds {
         let pays = parts.pays;
         tokio::spawn(stop_after(rounds, pays, Arc::clone(&surfaces.book), stop.clone()));
@@ -233,6 +248,7 @@ async fn house_parts(
         identity,
         pays: config.weights.submit && signer.is_some(),
         version_key: config.weights.version_key,
+        vouched: Arc::default(),
         blacklist: Arc::new(BTreeSet::new()),
         concurrency: Concurrency {
             requests: config.challenge.concurrency,
@@ -300,7 +316,7 @@ fn decoder_options(limits: &LimitRules) -> Result<DecoderOptions, Failure> {
     Ok(DecoderOptions::with_worker(worker).under(limits))
 }
 
-async fn connect(config: &Config, signer: Option<HotkeySigner>) -> Result<SubtensorChain, Failure> {
+pub(super) async fn connect(config: &Config, signer: Option<HotkeySigner>) -> Result<SubtensorChain, Failure> {
     let urls = config.chain.endpoints.iter().map(|endpoint| Url::parse(endpoint.as_str()));
     let endpoints = urls.collect::<Result<Vec<_>, _>>().context("chain.endpoints")?;
     if let Some(signer) = &signer {
@@ -317,7 +333,7 @@ async fn connect(config: &Config, signer: Option<HotkeySigner>) -> Result<Subten
     Ok(chain)
 }
 
-fn services_options(config: &Config, limits: &LimitRules) -> Result<ServicesOptions, Failure> {
+pub(super) fn services_options(config: &Config, limits: &LimitRules) -> Result<ServicesOptions, Failure> {
     let services = &config.services;
     let public = ServicesOptions::public().context("public services")?;
     Ok(ServicesOptions {

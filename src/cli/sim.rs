@@ -112,6 +112,9 @@ pub struct StartArgs {
     /// Least number of blocks between two weight settings
     #[arg(long, default_value_t = 20)]
     pub weights_rate_limit: u64,
+    /// The subnet wants weights committed first and revealed later
+    #[arg(long)]
+    pub commit_reveal: bool,
     /// Stop after this many whole rounds and one interval for the payout
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub rounds: Option<u64>,
@@ -171,6 +174,7 @@ async fn run(args: StartArgs, active: ActiveRules) -> anyhow::Result<()> {
             seed: args.seed,
             tempo: args.tempo,
             weights_rate_limit: args.weights_rate_limit,
+            commit_reveal: args.commit_reveal,
         },
         decoder,
     )

@@ -63,6 +63,8 @@ pub struct SimulationOptions {
     pub tempo: u16,
     /// Least number of blocks between two weight settings.
     pub weights_rate_limit: u64,
+    /// Whether weights are committed first and revealed later.
+    pub commit_reveal: bool,
 }
 
 /// Why the simulation does not start.
@@ -181,6 +183,7 @@ impl Simulation {
                 clock: ChainClock::Wall,
                 tempo: options.tempo,
                 weights_rate_limit: options.weights_rate_limit,
+                commit_reveal: options.commit_reveal,
                 neurons: neurons(options.seed, start_block, &miners),
                 ..DevnetConfig::default()
             })

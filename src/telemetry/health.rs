@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use serde::Serialize;
 
 use super::vitals::Vitals;
-use crate::runtime::board::{ActorState, ActorStats, Board};
+use crate::{
+    domain::weights::Refusal,
+    runtime::board::{ActorState, ActorStats, Board},
+};
 
 /// Why the validator is not ready, as a code that alerts can match.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -29,6 +32,20 @@ pub enum ReasonCode {
     JournalFailing,
     /// Weights were due and did not land.
     WeightsOverdue,
+    /// The runtime lacks something that we use: nothing is opened or submitted.
+    SafeHold,
+    /// The hotkey is not in the metagraph.
+    NotRegistered,
+    /// The hotkey has no validator permit: its weights do not count.
+    NoValidatorPermit,
+    /// The hotkey's stake is below the chain's threshold.
+    StakeTooLow,
+    /// The chain shows weights of our hotkey that our journal does not know.
+    OtherInstance,
+    /// The chain did not reveal a commit of ours, and nothing has landed since.
+    RevealFailed,
+    /// Weights are not submitted for another reason that does not pass by itself.
+    WeightsRefused,
 }
 
 /// One reason why the validator is not ready.
@@ -122,6 +139,53 @@ impl Health {
         Some(Reason { code: ReasonCode::ActorBusy, detail })
     }
 
+    /// How we stand with the chain, as far as it keeps us from paying.
+    fn standing(&self) -> Vec<Reason> {
+        let vitals = &self.options.vitals;
+        let mut reasons = Vec::new();
+        let mut say = |code, detail| reasons.push(Reason { code, detail });
+        if let Some(missing) = vitals.link().and_then(|link| link.safe_hold) {
+            let detail =
+                format!("no round is opened and no weights are set until the runtime fits: {missing}");
+            say(ReasonCode::SafeHold, detail);
+        }
+        if let Some(standing) = vitals.standing() {
+            if !standing.registered {
+                let detail = "our hotkey is not registered on the subnet: register it".into();
+                say(ReasonCode::NotRegistered, detail);
+            } else if !standing.has_stake() {
+                let (stake, least) = (standing.stake, standing.stake_threshold);
+                let detail = format!("stake {stake} rao, the chain wants {least}: add stake to the hotkey");
+                say(ReasonCode::StakeTooLow, detail);
+            } else if !standing.validator_permit {
+                let detail =
+                    "our hotkey has no validator permit: it needs more stake than others have".into();
+                say(ReasonCode::NoValidatorPermit, detail);
+            }
+        }
+        if vitals.is_reveal_missing() {
+            let detail = format!(
+                "the chain did not reveal our commit ({} so far): the weights are set anew; if it happens again look at the \
+                 chain's drand pulses (`leoma chain doctor`)",
+                vitals.reveals_failed()
+            );
+            say(ReasonCode::RevealFailed, detail);
+        }
+        match vitals.refusal() {
+            Some(refusal @ Refusal::OtherInstance { .. }) => {
+                say(ReasonCode::OtherInstance, refusal.to_string());
+            }
+            Some(
+                refusal @ (Refusal::VersionKey { .. }
+                | Refusal::CommitRevealVersion { .. }
+                | Refusal::RulesNotActive { .. }),
+            ) => say(ReasonCode::WeightsRefused, refusal.to_string()),
+            // The others pass by themselves, or are shown by the standing above.
+            _ => {}
+        }
+        reasons
+    }
+
     fn state_of_work(&self) -> Vec<Reason> {
         let vitals = &self.options.vitals;
         let mut reasons = Vec::new();
@@ -157,6 +221,7 @@ impl Readiness for Health {
             reasons.extend(self.actor(name, stats));
         }
         reasons.extend(self.state_of_work());
+        reasons.extend(self.standing());
         reasons
     }
 }
@@ -166,7 +231,10 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     use super::*;
-    use crate::domain::ids::BlockNumber;
+    use crate::{
+        domain::ids::BlockNumber,
+        telemetry::{ChainLink, ChainStanding},
+    };
 
     struct Bench {
         now: Arc<AtomicU64>,
@@ -260,6 +328,54 @@ mod tests {
         bench.vitals.journal_wrote(1);
         bench.vitals.weights_landed(BlockNumber(100));
         assert_eq!(bench.codes(), [ShuttingDown]);
+    }
+
+    #[test]
+    fn every_way_of_standing_badly_with_the_chain_has_its_reason() {
+        use ReasonCode::*;
+        let bench = Bench::ready();
+        let fine = ChainStanding {
+            registered: true,
+            validator_permit: true,
+            stake: 10,
+            stake_threshold: 10,
+            is_owner: false,
+            last_update: BlockNumber(50),
+            tempo: 100,
+            commit_reveal: true,
+            commits_pending: 0,
+            reveal_due: false,
+        };
+        for (standing, codes) in [
+            (fine, vec![]),
+            (
+                ChainStanding { registered: false, validator_permit: false, stake: 0, ..fine },
+                vec![NotRegistered],
+            ),
+            (ChainStanding { stake: 9, validator_permit: false, ..fine }, vec![StakeTooLow]),
+            (ChainStanding { stake: 9, is_owner: true, ..fine }, vec![]),
+            (ChainStanding { validator_permit: false, ..fine }, vec![NoValidatorPermit]),
+        ] {
+            bench.vitals.standing_seen(standing);
+            assert_eq!(bench.codes(), codes, "{standing:?}");
+        }
+        assert_eq!(fine.tempos_behind(BlockNumber(200)), Some(1.5));
+        bench.vitals.standing_seen(fine);
+
+        let other = Refusal::OtherInstance { last_update: BlockNumber(7) };
+        let key = Refusal::VersionKey { wanted: 2, ours: 1 };
+        let soon = Refusal::TooSoon { until: BlockNumber(7) };
+        for (refusal, codes) in [(other, vec![OtherInstance]), (key, vec![WeightsRefused]), (soon, vec![])] {
+            bench.vitals.weights_refused(Some(refusal));
+            assert_eq!(bench.codes(), codes, "{refusal}");
+        }
+        bench.vitals.reveal_failed();
+        let link = ChainLink { safe_hold: Some("storage X".into()), ..ChainLink::default() };
+        bench.vitals.link_seen(link);
+        assert_eq!(bench.codes(), [SafeHold, RevealFailed]);
+        bench.vitals.link_seen(ChainLink::default());
+        bench.vitals.weights_landed(BlockNumber(100));
+        assert_eq!(bench.codes(), []);
     }
 
     #[test]

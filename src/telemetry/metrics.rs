@@ -20,6 +20,7 @@ use super::{
     build,
     health::Readiness,
     names::{self, MetricKind, MetricSpec},
+    standing::ChainStanding,
     vitals::Vitals,
 };
 use crate::{
@@ -233,9 +234,39 @@ impl Scrape {
         value(encoder, &names::CHAIN_HEAD_AGE, head.map(|head| head.age.as_secs_f64()))?;
         value(encoder, &names::WEIGHTS_BLOCK, weights.map(|weights| weights.block.0))?;
         value(encoder, &names::WEIGHTS_AGE, weights.map(|weights| weights.age.as_secs_f64()))?;
+        self.standing(encoder)?;
         value(encoder, &names::CORPUS_LEFT, vitals.clips_left())?;
         counter(encoder, &names::JOURNAL_EVENTS, vitals.journal_events())?;
         counter(encoder, &names::JOURNAL_ERRORS, vitals.journal_errors())
+    }
+
+    fn standing(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let vitals = &self.options.vitals;
+        let standing = vitals.standing();
+        let of = |read: fn(&ChainStanding) -> u64| standing.as_ref().map(read);
+        value(encoder, &names::VALIDATOR_PERMIT, of(|standing| standing.validator_permit.into()))?;
+        value(encoder, &names::STAKE, of(|standing| standing.stake))?;
+        value(encoder, &names::STAKE_THRESHOLD, of(|standing| standing.stake_threshold))?;
+        value(encoder, &names::LAST_UPDATE, of(|standing| standing.last_update.0))?;
+        let behind =
+            standing.zip(vitals.head()).and_then(|(standing, head)| standing.tempos_behind(head.block));
+        value(encoder, &names::TEMPOS_BEHIND, behind)?;
+        value(encoder, &names::COMMITS_PENDING, of(|standing| standing.commits_pending))?;
+        value(encoder, &names::REVEAL_DUE, of(|standing| standing.reveal_due.into()))?;
+        counter(encoder, &names::REVEALS_FAILED, vitals.reveals_failed())?;
+        let refusal = vitals.refusal();
+        let mut refused = describe(encoder, &names::WEIGHTS_REFUSED)?;
+        if let Some(refusal) = refusal {
+            refused.encode_family(&[("reason", refusal.kind())])?.encode_gauge(&1u64)?;
+        }
+        let link = vitals.link();
+        value(encoder, &names::SPEC_VERSION, link.as_ref().map(|link| u64::from(link.spec_version)))?;
+        value(encoder, &names::SAFE_HOLD, link.as_ref().map(|link| u64::from(link.safe_hold.is_some())))?;
+        let mut endpoint = describe(encoder, &names::ENDPOINT_INFO)?;
+        if let Some(link) = &link {
+            endpoint.encode_family(&[("endpoint", link.endpoint.as_str())])?.encode_gauge(&1u64)?;
+        }
+        Ok(())
     }
 
     fn stages(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

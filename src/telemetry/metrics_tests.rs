@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    domain::{ids::BlockNumber, outcome::Stage, scoring::ModelRules},
+    domain::{ids::BlockNumber, outcome::Stage, scoring::ModelRules, weights::Refusal},
     gpu::port::{AdapterInfo, ScoreJob, ScorerError, Verdict},
     quality::{
         embeddings::{Likeness, ModelError, ModelHealth},
         frame::Yuv420Clip,
     },
     runtime::board::Ending,
-    telemetry::{Reason, ReasonCode},
+    telemetry::{ChainLink, ChainStanding, Reason, ReasonCode},
 };
 
 struct Never;
@@ -76,6 +76,21 @@ fn everything() -> Arc<Metrics> {
     vitals.head_seen(BlockNumber(4_200));
     vitals.weights_landed(BlockNumber(4_100));
     vitals.corpus_left(17);
+    vitals.reveal_failed();
+    vitals.weights_refused(Some(Refusal::NoPermit));
+    vitals.standing_seen(ChainStanding {
+        registered: true,
+        validator_permit: false,
+        stake: 900,
+        stake_threshold: 1_000,
+        is_owner: false,
+        last_update: BlockNumber(4_150),
+        tempo: 100,
+        commit_reveal: true,
+        commits_pending: 2,
+        reveal_due: true,
+    });
+    vitals.link_seen(ChainLink { endpoint: "ws://a:1".into(), spec_version: 461, safe_hold: None });
     vitals.journal_wrote(5);
     let metrics = Metrics::new(MetricsOptions { board, vitals, readiness: Arc::new(Never) });
     metrics.scores_on(Arc::new(Device), Some(Arc::new(Networks)));
@@ -117,6 +132,18 @@ fn values_are_those_of_the_board_the_vitals_and_the_counters() {
         "leoma_ready 0",
         "leoma_chain_head_block 4200",
         "leoma_weights_landed_block 4100",
+        "leoma_weights_last_update_block 4150",
+        "leoma_weights_tempos_behind 0.5",
+        "leoma_weights_commits_pending 2",
+        "leoma_weights_reveal_due 1",
+        "leoma_weights_reveals_failed_total 1",
+        r#"leoma_weights_refused{reason="no_permit"} 1"#,
+        "leoma_validator_permit 0",
+        "leoma_validator_stake_rao 900",
+        "leoma_validator_stake_threshold_rao 1000",
+        "leoma_chain_spec_version 461",
+        "leoma_chain_safe_hold 0",
+        r#"leoma_chain_endpoint_info{endpoint="ws://a:1"} 1"#,
         "leoma_corpus_clips_left 17",
         "leoma_journal_events_total 5",
         "leoma_rounds_opened_total 1",

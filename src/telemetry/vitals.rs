@@ -8,8 +8,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use super::standing::{ChainLink, ChainStanding};
 use crate::{
-    domain::ids::BlockNumber,
+    domain::{ids::BlockNumber, weights::Refusal},
     runtime::board::{MonotonicClock, process_clock},
 };
 
@@ -46,6 +47,11 @@ struct Sighting {
     at: Known,
 }
 
+/// A fact that a panicking writer left is still a whole one.
+fn lock<T>(fact: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    fact.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Facts about the whole validator, written by whoever learns them, read without waiting.
 pub struct Vitals {
     clock: MonotonicClock,
@@ -59,6 +65,12 @@ pub struct Vitals {
     journal_errors: AtomicU64,
     journal_trouble: Mutex<Option<String>>,
     stopping: Known,
+    standing: Mutex<Option<ChainStanding>>,
+    refusal: Mutex<Option<Refusal>>,
+    reveals_failed: AtomicU64,
+    /// A reveal failed, and no weights have landed since.
+    reveal_missing: Known,
+    link: Mutex<Option<ChainLink>>,
 }
 
 impl Default for Vitals {
@@ -93,6 +105,11 @@ impl Vitals {
             journal_errors: AtomicU64::new(0),
             journal_trouble: Mutex::new(None),
             stopping: Known::default(),
+            standing: Mutex::default(),
+            refusal: Mutex::default(),
+            reveals_failed: AtomicU64::new(0),
+            reveal_missing: Known::default(),
+            link: Mutex::default(),
         }
     }
 
@@ -105,6 +122,29 @@ impl Vitals {
     pub fn weights_landed(&self, block: BlockNumber) {
         self.sighted(&self.weights, block);
         self.weights_due.forget();
+        self.reveal_missing.forget();
+        *lock(&self.refusal) = None;
+    }
+
+    /// Our own neuron and weights were looked at.
+    pub fn standing_seen(&self, standing: ChainStanding) {
+        *lock(&self.standing) = Some(standing);
+    }
+
+    /// Weights are not submitted for this reason; holds until weights land or another look finds none.
+    pub fn weights_refused(&self, refusal: Option<Refusal>) {
+        *lock(&self.refusal) = refusal;
+    }
+
+    /// The chain did not reveal a commit of ours.
+    pub fn reveal_failed(&self) {
+        self.reveals_failed.fetch_add(1, Relaxed);
+        self.reveal_missing.set(0);
+    }
+
+    /// The connection to the chain gave an answer about itself.
+    pub fn link_seen(&self, link: ChainLink) {
+        *lock(&self.link) = Some(link);
     }
 
     /// Weights must have landed by this block; `None` when nothing is due.
@@ -123,13 +163,13 @@ impl Vitals {
     /// Events were written to the journal.
     pub fn journal_wrote(&self, events: u64) {
         self.journal_events.fetch_add(events, Relaxed);
-        *self.trouble() = None;
+        *lock(&self.journal_trouble) = None;
     }
 
     /// A write to the journal failed; holds until the next write that succeeds.
     pub fn journal_failed(&self, cause: &dyn std::fmt::Display) {
         self.journal_errors.fetch_add(1, Relaxed);
-        *self.trouble() = Some(cause.to_string().chars().take(400).collect());
+        *lock(&self.journal_trouble) = Some(cause.to_string().chars().take(400).collect());
     }
 
     /// The validator drains and will exit.
@@ -145,6 +185,31 @@ impl Vitals {
     /// The last weights that landed.
     pub fn weights(&self) -> Option<BlockSighting> {
         self.sighting(&self.weights)
+    }
+
+    /// Our own neuron and weights at the last look.
+    pub fn standing(&self) -> Option<ChainStanding> {
+        *lock(&self.standing)
+    }
+
+    /// Why weights are not submitted, while they are not.
+    pub fn refusal(&self) -> Option<Refusal> {
+        *lock(&self.refusal)
+    }
+
+    /// Commits that the chain did not reveal.
+    pub fn reveals_failed(&self) -> u64 {
+        self.reveals_failed.load(Relaxed)
+    }
+
+    /// Whether a commit was not revealed and nothing has landed since.
+    pub fn is_reveal_missing(&self) -> bool {
+        self.reveal_missing.get().is_some()
+    }
+
+    /// The connection to the chain.
+    pub fn link(&self) -> Option<ChainLink> {
+        lock(&self.link).clone()
     }
 
     /// The block by which weights are due.
@@ -169,7 +234,7 @@ impl Vitals {
 
     /// Why the journal does not write, while it does not.
     pub fn journal_trouble(&self) -> Option<String> {
-        self.trouble().clone()
+        lock(&self.journal_trouble).clone()
     }
 
     /// Whether the validator drains.
@@ -185,10 +250,6 @@ impl Vitals {
     /// Wall-clock time of the start, since 1970.
     pub fn started_unix(&self) -> Duration {
         self.started_unix
-    }
-
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.journal_trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn since(&self, at: u64) -> Duration {

@@ -105,7 +105,7 @@ async fn state_is_read_as_the_chain_holds_it() {
     let head = chain.head().await.expect("a head");
     assert_eq!(head.block, devnet.head());
     let at = head.block.hash;
-    assert_eq!(chain.spec_version(at).await, Ok(461));
+    assert_eq!(chain.runtime(at).await, Ok(461));
     assert_eq!(chain.block_hash(BlockNumber(999_990)).await.ok(), devnet.block_hash(999_990));
     assert_eq!(chain.block_hash(head.block.number).await, Ok(at));
     assert!(chain.block_hash(BlockNumber(head.block.number.0 + 1)).await.is_err(), "not final yet");
@@ -123,6 +123,11 @@ async fn state_is_read_as_the_chain_holds_it() {
         weights_version_key: 0,
         commit_reveal_enabled: false,
         owner_hotkey: Some(owner()),
+        pending_epoch: BlockNumber(0),
+        blocks_since_step: state.blocks_since_step,
+        reveal_period: 1,
+        commit_reveal_version: 4,
+        stake_threshold: 0,
     };
     assert_eq!(state, expected);
 

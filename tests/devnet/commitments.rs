@@ -46,7 +46,10 @@ async fn a_reveal_lands_in_the_next_block_and_the_last_ten_stay() {
     assert_eq!(revealed(&client, &dev::dave()).await.expect("revealed")[0].0, [4, 2]);
     let at = client.api.at_current_block().await.expect("head");
     let events = at.events().fetch().await.expect("events");
-    assert_eq!(event_names(&events), ["Commitments.CommitmentRevealed", "System.ExtrinsicSuccess"]);
+    assert_eq!(
+        event_names(&events),
+        ["Commitments.CommitmentRevealed", "Drand.NewPulse", "System.ExtrinsicSuccess"]
+    );
     // Nobody reveals for a key without a slot.
     client.devnet.reveal_commitment(hotkey(&dev::eve()), frame_revealed(b"x"));
     client.devnet.produce_block().await;
@@ -66,7 +69,7 @@ struct Registration {
     block: u32,
 }
 
-fn commit(variant: &str, bytes: &[u8]) -> subxt::tx::DynamicPayload<(u16, Value)> {
+pub fn commit(variant: &str, bytes: &[u8]) -> subxt::tx::DynamicPayload<(u16, Value)> {
     let field = Value::unnamed_variant(variant, [Value::from_bytes(bytes)]);
     let info =
         Value::named_composite([("fields", Value::unnamed_composite([Value::unnamed_composite([field])]))]);
@@ -119,19 +122,6 @@ async fn commitments_are_bounded_in_space_and_need_a_slot() {
 
     let end = client.run(&commit("Raw1", b"x"), &dev::eve()).await.expect("accepted");
     assert!(matches!(end, Ended::Failed { error, .. } if error == "AccountNotAllowedCommit"));
-}
-
-#[tokio::test]
-async fn a_timelocked_commitment_is_refused_since_nothing_could_reveal_it() {
-    let client = Client::start(config()).await;
-    let field = Value::named_variant(
-        "TimelockEncrypted",
-        [("encrypted", Value::from_bytes([1u8; 40])), ("reveal_round", Value::u128(5))],
-    );
-    let info =
-        Value::named_composite([("fields", Value::unnamed_composite([Value::unnamed_composite([field])]))]);
-    let call = dynamic::transaction("Commitments", "set_commitment", (NETUID, info));
-    assert_eq!(failure(&client, &call).await, "System.CallFiltered");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The development chain as a client sees it: subxt over a real WebSocket on loopback.
 
 mod client;
+mod commit_reveal;
 mod commitments;
 mod epochs;
 mod faults;

@@ -92,7 +92,7 @@ async fn every_block_holds_a_timestamp_inherent_and_its_success() {
         .collect();
     assert_eq!(names, ["Timestamp.set"]);
     let events = at.events().fetch().await.expect("events");
-    assert_eq!(event_names(&events), ["System.ExtrinsicSuccess"]);
+    assert_eq!(event_names(&events), ["Drand.NewPulse", "System.ExtrinsicSuccess"]);
     let now: u64 = client.fetch("Timestamp", "Now", vec![]).await;
     assert_eq!(now % 12_000, 0);
 }

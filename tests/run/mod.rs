@@ -5,6 +5,7 @@ mod deaths;
 mod house;
 mod incumbent;
 mod models;
+mod payment;
 mod world;
 
 use std::{
@@ -95,9 +96,9 @@ async fn a_validator_runs_rounds_survives_kill_and_never_does_anything_twice() {
     let journal = world.journal();
     assert_once(&journal, rounds.iter().filter(|round| round.void.is_none()).map(|round| round.round));
     let state = journal.replay(Tournament::new(small_rules().payout)).expect("replays");
-    let (_, paid_for, _) = state.last_paid().expect("weights landed");
-    assert_eq!(Some(*paid_for), closed.iter().map(|round| round.round).max());
-    assert!(state.open_intent().is_none());
+    let paid = state.payments().last().expect("weights landed");
+    assert_eq!(Some(paid.round), closed.iter().map(|round| round.round).max());
+    assert!(state.payments().open().is_none());
     let clips: Vec<_> = rounds.iter().filter_map(|round| round.clip.clone()).collect();
     assert_eq!(clips.len(), clips.iter().collect::<BTreeSet<_>>().len(), "no clip returns: {clips:?}");
 

@@ -50,6 +50,11 @@ impl World {
 
     /// A world with other rules, and blocks of this many milliseconds.
     pub async fn start_by(rules: &Rules, block_ms: u32) -> Self {
+        Self::start_with(rules, block_ms, &[]).await
+    }
+
+    /// A world with more flags for `leoma sim`.
+    pub async fn start_with(rules: &Rules, block_ms: u32, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let corpus = folder.path().join("corpus");
         let drawn = DrawOptions {
@@ -76,7 +81,9 @@ impl World {
                 "--validator-listen",
                 "127.0.0.1:0",
             ])
-            .args(["--weights-rate-limit", "5", "--corpus"])
+            .args(["--weights-rate-limit", "5"])
+            .args(flags)
+            .arg("--corpus")
             .arg(&corpus)
             .arg("--out")
             .arg(&out)

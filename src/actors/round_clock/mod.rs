@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::{
-    chain::port::{Chain, Head},
+    chain::port::Chain,
     corpus::Corpus,
     domain::{
         event::{Event, VoidReason},
@@ -118,6 +118,8 @@ pub struct RoundClock {
     passed_over: Option<RoundId>,
     weights: WeightsPhase,
     draining: bool,
+    /// The runtime lacks something that we use: nothing is opened or submitted.
+    safe_hold: bool,
     _life: LifeGuard,
 }
 
@@ -150,8 +152,8 @@ impl RoundClock {
         for (id, round) in state.rounds() {
             parts.book.put(RoundReport::of(id, round));
         }
-        if let Some((_, round, seen_at)) = state.last_paid() {
-            parts.book.set_paid(*round, *seen_at);
+        if let Some(paid) = state.payments().last() {
+            parts.book.set_paid(paid.round, paid.seen_at);
         }
         parts.vitals.journal_wrote(journal.len());
         let clips = parts.corpus.len().saturating_sub(state.published().len());
@@ -166,6 +168,7 @@ impl RoundClock {
             passed_over: None,
             weights: WeightsPhase::Idle,
             draining: false,
+            safe_hold: false,
             _life: life,
         })
     }
@@ -194,12 +197,13 @@ impl RoundClock {
     }
 
     fn on_block_seen(&mut self, seen: BlockSeen, hold: Hold, ctx: &mut Context<Self>) {
-        let head: Head = seen.0;
+        let BlockSeen { head, safe_hold } = seen;
+        self.safe_hold = safe_hold;
         let number = head.block.number;
         self.parts.vitals.head_seen(number);
         self.parts.head.send_replace(number);
         self.expire_late(number, ctx);
-        if !self.draining {
+        if !self.draining && !safe_hold {
             self.ask_again_if_due(head.block, ctx);
             self.plan_if_due(head, ctx);
         }

@@ -55,7 +55,8 @@ impl RoundClock {
             }
             return;
         }
-        if self.state.newest().is_some_and(|newest| newest >= round) {
+        let known = self.state.newest().is_some_and(|newest| newest >= round);
+        if known || round.0 * schedule.round_interval_blocks < schedule.active_from_block {
             return;
         }
         let open = self.state.open_rounds();

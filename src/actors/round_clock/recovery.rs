@@ -32,7 +32,7 @@ impl RoundClock {
                 Resumed { round: id, clip }
             });
         }
-        if self.state.open_intent().is_some() {
+        if self.state.payments().open().is_some() {
             info!("weights were intended before the restart: the chain is looked at first");
         }
     }

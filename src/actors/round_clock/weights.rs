@@ -4,10 +4,7 @@ use actix::Context;
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    domain::{
-        event::Event,
-        ids::{BlockNumber, RoundId},
-    },
+    domain::{event::Event, ids::BlockNumber},
     runtime::post::Hold,
 };
 
@@ -22,6 +19,9 @@ use super::{
 /// Blocks between two looks while an earlier submission is unclear.
 const LOOK_AGAIN: u64 = 3;
 
+/// Most blocks between two looks while a commit waits for its reveal.
+const REVEAL_LOOKS: u64 = 10;
+
 /// What the clock knows of payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WeightsPhase {
@@ -34,11 +34,10 @@ pub(super) enum WeightsPhase {
 }
 
 impl RoundClock {
-    /// Called at every block: a deferred payment whose time has come, or an open decision of an
-    /// earlier run.
+    /// Called at every block: a deferred payment whose time has come, or what an earlier run left.
     pub(super) fn pay_if_due(&mut self, now: BlockNumber, ctx: &mut Context<Self>) {
         let due = match self.weights {
-            WeightsPhase::Idle => self.state.open_intent().is_some() || self.unpaid_round().is_some(),
+            WeightsPhase::Idle => self.state.payments().open().is_some() || self.anything_to_pay(),
             WeightsPhase::Away => false,
             WeightsPhase::WaitingFor(block) => now >= block,
         };
@@ -47,24 +46,20 @@ impl RoundClock {
         }
     }
 
-    /// The newest settled round, when no landed weights rest on it yet.
-    fn unpaid_round(&self) -> Option<RoundId> {
-        let newest = self.state.settled().last()?.round;
-        let paid = self.state.last_paid().map(|(_, round, _)| *round);
-        (paid != Some(newest)).then_some(newest)
+    /// Whether a round has settled, or a decision of earlier must be looked after.
+    fn anything_to_pay(&self) -> bool {
+        !self.state.settled().is_empty() || self.state.payments().newest().is_some()
     }
 
     /// Sends the WeightSetter off, unless it is away or there is nothing to pay for.
     pub(super) fn pay(&mut self, _ctx: &mut Context<Self>) {
-        if !self.parts.pays || self.weights == WeightsPhase::Away {
+        if !self.parts.pays || self.safe_hold || self.weights == WeightsPhase::Away {
             return;
         }
-        let open_intent = self.state.open_intent().cloned();
-        let round = match (&open_intent, self.unpaid_round()) {
-            (Some(intent), _) => intent.round,
-            (None, Some(round)) => round,
-            (None, None) => return self.weights = WeightsPhase::Idle,
-        };
+        let payments = self.state.payments().clone();
+        if payments.open().is_none() && !self.anything_to_pay() {
+            return self.weights = WeightsPhase::Idle;
+        }
         let now = *self.parts.head.borrow();
         let reserved =
             self.parts.post.try_reserve().and_then(|back| Ok((back, self.parts.setter.try_reserve()?)));
@@ -78,9 +73,7 @@ impl RoundClock {
         self.weights = WeightsPhase::Away;
         let message = SubmitWeights {
             settled: self.state.settled().to_vec(),
-            round,
-            last_paid: self.state.last_paid().map(|(target, _, _)| *target),
-            open_intent,
+            payments,
             errand: Errand::new(self.parts.post.clone(), back),
         };
         self.parts.setter.deliver_reserved(place, message);
@@ -103,37 +96,65 @@ impl RoundClock {
 
     pub(super) fn on_weights_report(&mut self, report: WeightsReport, hold: Hold, ctx: &mut Context<Self>) {
         let now = *self.parts.head.borrow();
-        match report.0 {
-            WeightsEnd::Landed { seen_at, intent } => {
+        let wait = match report.0 {
+            WeightsEnd::Landed { seen_at, intent, epoch, own_update } => {
                 info!(
                     "weights on chain pay {} (uid {}) for round {}: read back at block {}",
                     intent.target, intent.uid, intent.round, seen_at.number
                 );
                 self.parts.vitals.weights_landed(seen_at.number);
-                self.parts.vitals.weights_due_by(None);
-                if self.record(Event::WeightsLanded { seen_at }, ctx) {
+                if self.record(Event::WeightsLanded { seen_at, epoch, own_update }, ctx) {
                     self.parts.book.set_paid(intent.round, seen_at);
                 }
-                self.weights = WeightsPhase::Idle;
+                now.0 + 1
             }
-            WeightsEnd::Failed { seen_at, reason, retry_at } => {
+            WeightsEnd::Committed { seen_at, intent, place, look_at } => {
+                info!(
+                    "weights for {} (uid {}), round {}, are committed at block {}: revealed in epoch {}",
+                    intent.target, intent.uid, intent.round, place.committed_at, place.reveal_epoch
+                );
+                self.parts.vitals.weights_due_by(Some(BlockNumber(look_at.0 + self.interval())));
+                self.record(Event::WeightsCommitted { seen_at, place }, ctx);
+                look_at.0
+            }
+            WeightsEnd::Failed { seen_at, reason, epoch, retry_at } => {
                 error!("weights failed: {reason}; next try at block {retry_at}");
-                self.record(Event::WeightsFailed { seen_at, reason }, ctx);
-                self.weights = WeightsPhase::WaitingFor(retry_at);
+                if epoch.is_some() {
+                    self.parts.vitals.reveal_failed();
+                }
+                self.record(Event::WeightsFailed { seen_at, reason, epoch }, ctx);
+                retry_at.0
             }
             WeightsEnd::Deferred { reason, retry_at } => {
                 info!("weights not set now: {reason}");
-                self.weights = match retry_at {
-                    Some(block) => WeightsPhase::WaitingFor(block),
-                    None => WeightsPhase::WaitingFor(BlockNumber(now.0 + self.interval())),
-                };
+                retry_at.map_or(now.0 + self.interval(), |block| block.0)
+            }
+            WeightsEnd::Resting { until } => {
+                debug!("the weights on chain stand; next look at block {until}");
+                until.0
+            }
+            WeightsEnd::Vouched { last_update } => {
+                warn!(
+                    "the operator says that no other instance runs: weights up to block {last_update} are taken over"
+                );
+                self.record(Event::WeightsVouched { last_update }, ctx);
+                now.0 + 1
             }
             WeightsEnd::Unclear { reason } => {
                 warn!("weights unclear: {reason}; looking again");
-                self.weights = WeightsPhase::WaitingFor(BlockNumber(now.0 + LOOK_AGAIN));
+                now.0 + LOOK_AGAIN
             }
-        }
+        };
+        self.weights = WeightsPhase::WaitingFor(BlockNumber(self.look_for_reveals(now, wait)));
         hold.done();
+    }
+
+    /// A waiting commit is looked after at least this often once its epoch may have come.
+    fn look_for_reveals(&self, now: BlockNumber, wait: u64) -> u64 {
+        match self.state.payments().pending().is_empty() {
+            true => wait,
+            false => wait.min(now.0 + REVEAL_LOOKS),
+        }
     }
 
     fn interval(&self) -> u64 {

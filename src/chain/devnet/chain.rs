@@ -10,13 +10,18 @@ use parity_scale_codec::Encode;
 use sp_crypto_hashing::blake2_256;
 
 use super::{
+    beacon::{BeaconSwitch, DevBeacon},
     block::{Block, Header, aura_slot, fork_mark},
     config::{ChainClock, DevNeuron, DevnetConfig},
     error::{DevnetError, ModelError},
     extrinsic::{Extrinsic, ExtrinsicError, timestamp_inherent},
     faults::{Fault, Faults},
     forks::{Imports, Replaced, Unfinalized},
-    pallets::{self, DispatchFailure, PaysFee, commitments, epochs, neurons, system, upgrade},
+    pallets::{
+        self, DispatchFailure, PaysFee, commitments, drand, epochs, neurons,
+        parameters::{self, NeuronChange, SubnetParameter},
+        system, upgrade, weights,
+    },
     pool::{Pool, PoolError, Status, Waiting, Watch},
     runtime::Runtime,
     runtimes::{CODE_KEY, DevRuntime, Runtimes, runtime_of_code},
@@ -75,6 +80,14 @@ pub enum HostAction {
     Register(DevNeuron),
     /// A slot passes to another hotkey.
     Replace(Uid, DevNeuron),
+    /// A parameter of the subnet changes.
+    SetParameter(SubnetParameter),
+    /// A neuron's standing changes.
+    ChangeNeuron(Hotkey, NeuronChange),
+    /// The beacon stops or starts.
+    SwitchBeacon(BeaconSwitch),
+    /// A pulse of any beacon is stored: round and signature.
+    PublishPulse(u64, Vec<u8>),
     /// The code of another runtime is stored; it runs from the block after that one.
     Upgrade(DevRuntime),
 }
@@ -105,6 +118,7 @@ pub struct Chain {
     pub(super) blocks: BTreeMap<u64, Arc<Block>>,
     pub(super) numbers: HashMap<BlockHash, u64>,
     pub(super) state: VersionedState,
+    beacon: DevBeacon,
     pub(super) finalized: u64,
     pub(super) unfinalized: BTreeMap<u64, Unfinalized>,
     pub(super) replaced: VecDeque<Replaced>,
@@ -125,7 +139,12 @@ impl Chain {
     /// A new chain, or the one in the state file.
     pub fn start(config: DevnetConfig, faults: Arc<Faults>) -> Result<Self, DevnetError> {
         let Some(path) = config.state_file.clone() else { return Ok(Self::begin(config, faults)?) };
-        let origin = Origin { seed: config.seed, netuid: config.netuid.0, start_block: config.start_block };
+        let origin = Origin {
+            seed: config.seed,
+            netuid: config.netuid.0,
+            start_block: config.start_block,
+            beacon_period: config.beacon_period,
+        };
         let (store, stored) = Store::open(&path, origin)?;
         if stored.is_empty() {
             let mut chain = Self::begin(config, faults)?;
@@ -145,6 +164,7 @@ impl Chain {
         let base = config.start_block.saturating_sub(HISTORY);
         let seed = seed_of(&config);
         let genesis = genesis_of(seed);
+        let beacon = DevBeacon::new(seed, config.beacon_period)?;
         let mut state = VersionedState::default();
         let changes = {
             let mut storage = Storage::at(&runtime, &state, base);
@@ -161,6 +181,7 @@ impl Chain {
             upgrade::set_code(&mut storage, &config.runtime);
             upgrade::note_runtime(&mut storage)?;
             neurons::write_genesis(&mut storage, &config, blocks)?;
+            drand::write_genesis(&mut storage, beacon.public())?;
             storage.discard_events();
             storage.put(super::items::NUMBER, (), base as u32)?;
             storage.put(super::items::BLOCK_HASH, (0u32,), genesis.hash.0)?;
@@ -182,7 +203,7 @@ impl Chain {
             ))
         };
         state.commit(base, changes);
-        let mut chain = Self::assemble(config, faults, runtimes, first, state);
+        let mut chain = Self::assemble(config, faults, runtimes, beacon, first, state);
         while chain.head().number.0 < chain.config.start_block {
             chain.produce()?;
         }
@@ -202,7 +223,8 @@ impl Chain {
         let runtimes = Runtimes::new(runtime_of_code(&code)?)?;
         let mut state = VersionedState::default();
         state.commit(first.header.number, state_there);
-        let mut chain = Self::assemble(config, faults, runtimes, first, state);
+        let beacon = DevBeacon::new(seed_of(&config), config.beacon_period)?;
+        let mut chain = Self::assemble(config, faults, runtimes, beacon, first, state);
         for (block, changes) in blocks {
             if let Some(Some(code)) = changes.get(CODE_KEY) {
                 chain.runtimes.load(&runtime_of_code(code)?)?;
@@ -220,6 +242,7 @@ impl Chain {
         config: DevnetConfig,
         faults: Arc<Faults>,
         runtimes: Runtimes,
+        beacon: DevBeacon,
         first: Arc<Block>,
         state: VersionedState,
     ) -> Self {
@@ -231,6 +254,7 @@ impl Chain {
             numbers: HashMap::from([(genesis.hash, 0), (first.hash, base)]),
             genesis,
             state,
+            beacon,
             finalized: base,
             unfinalized: BTreeMap::new(),
             replaced: VecDeque::new(),
@@ -323,6 +347,11 @@ impl Chain {
         &self.config
     }
 
+    /// The development beacon.
+    pub fn beacon(&self) -> &DevBeacon {
+        &self.beacon
+    }
+
     /// Adds what the host asks for to the next block.
     pub fn ask(&mut self, action: HostAction) {
         self.actions.push(action);
@@ -413,10 +442,18 @@ impl Chain {
 
         let mut storage = Storage::at(&runtime, &self.state, number - 1);
         system::initialize(&mut storage, number, parent.hash)?;
-        upgrade::migrate(&mut storage, self.config.netuid.0, number)?;
-        epochs::on_initialize(&mut storage, self.config.netuid.0, number)?;
+        let netuid = self.config.netuid.0;
+        upgrade::migrate(&mut storage, netuid, number)?;
+        weights::commits::reveal_due(&mut storage, netuid, number)?;
+        epochs::on_initialize(&mut storage, netuid, number)?;
+        commitments::on_initialize(&mut storage, number)?;
         for action in actions.iter().cloned() {
-            apply_action(&mut storage, self.config.netuid.0, number, action)?;
+            let moment = Moment { netuid, number, time_ms };
+            apply_action(&mut storage, &mut self.beacon, moment, action)?;
+        }
+        // Before the start block the beacon is silent: nothing could wait for those rounds.
+        if number >= self.config.start_block {
+            drand::publish(&mut storage, &self.beacon, netuid, time_ms)?;
         }
         storage.set_phase(Phase::ApplyExtrinsic(0));
         system::set_timestamp(&mut storage, time_ms)?;
@@ -464,10 +501,17 @@ impl Chain {
     }
 }
 
-fn apply_action(
-    storage: &mut Storage<'_>,
+/// The block in which something that the host asked for happens.
+struct Moment {
     netuid: u16,
     number: u64,
+    time_ms: u64,
+}
+
+fn apply_action(
+    storage: &mut Storage<'_>,
+    beacon: &mut DevBeacon,
+    Moment { netuid, number, time_ms }: Moment,
     action: HostAction,
 ) -> Result<(), ModelError> {
     match action {
@@ -482,6 +526,18 @@ fn apply_action(
             if !neurons::replace(storage, netuid, uid.0, &neuron, number)? {
                 tracing::warn!(hotkey = %neuron.hotkey, %uid, "development chain: replacement refused: no such slot, or registered already");
             }
+            Ok(())
+        }
+        HostAction::SetParameter(parameter) => parameters::set(storage, netuid, parameter, number),
+        HostAction::ChangeNeuron(hotkey, change) => {
+            if !parameters::change_neuron(storage, netuid, hotkey, change)? {
+                tracing::warn!(%hotkey, "development chain: change refused: the hotkey has no slot");
+            }
+            Ok(())
+        }
+        HostAction::PublishPulse(round, signature) => drand::write_pulse(storage, round, &signature),
+        HostAction::SwitchBeacon(switch) => {
+            beacon.switch(switch, time_ms);
             Ok(())
         }
         HostAction::Upgrade(runtime) => {

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use super::{error::DevnetError, pallets::neurons::MAX_NEURONS, runtimes::DevRuntime};
 use crate::domain::ids::{Hotkey, NetUid};
 
+/// Most epochs between a commit of weights and its reveal, as on chain.
+const MAX_REVEAL_PERIOD: u64 = 100;
 /// Most blocks between the best and the newest final block.
 const MAX_FINALITY_LAG: u32 = 256;
 
@@ -31,8 +33,12 @@ pub struct DevnetConfig {
     pub min_allowed_weights: u16,
     /// Version key that `set_weights` must reach; zero accepts any.
     pub weights_version_key: u64,
-    /// Whether plain `set_weights` is refused in favour of commit-reveal (which the model lacks).
+    /// Whether weights are committed and revealed later instead of set plainly.
     pub commit_reveal: bool,
+    /// Epochs between a commit of weights and its reveal.
+    pub reveal_period: u64,
+    /// Seconds between rounds of the development beacon.
+    pub beacon_period: u32,
     /// Stake below which a hotkey may not set weights, in rao.
     pub stake_threshold: u64,
     /// Neurons by uid; uid 0 is the owner's hotkey.
@@ -75,6 +81,8 @@ impl Default for DevnetConfig {
             min_allowed_weights: 1,
             weights_version_key: 0,
             commit_reveal: false,
+            reveal_period: 1,
+            beacon_period: 3,
             stake_threshold: 0,
             neurons: Vec::new(),
             finality_lag: 0,
@@ -98,6 +106,15 @@ impl DevnetConfig {
         }
         if self.block_time.is_some_and(|time| time < Duration::from_millis(10)) {
             return refuse("block_time", "a block takes at least 10 ms".into());
+        }
+        if self.reveal_period == 0 || self.reveal_period > MAX_REVEAL_PERIOD {
+            return refuse(
+                "reveal_period",
+                format!("{} is not within 1..={MAX_REVEAL_PERIOD}", self.reveal_period),
+            );
+        }
+        if self.beacon_period == 0 {
+            return refuse("beacon_period", "rounds are at least a second apart".into());
         }
         if self.finality_lag > MAX_FINALITY_LAG {
             return refuse(

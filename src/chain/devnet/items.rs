@@ -76,6 +76,8 @@ items! {
     REVEAL_PERIOD_EPOCHS = "SubtensorModule"."RevealPeriodEpochs";
     COMMIT_REVEAL_VERSION = "SubtensorModule"."CommitRevealWeightsVersion";
 
+    TIMELOCKED_WEIGHT_COMMITS = "SubtensorModule"."TimelockedWeightCommits";
+
     TEMPO = "SubtensorModule"."Tempo";
     LAST_EPOCH_BLOCK = "SubtensorModule"."LastEpochBlock";
     PENDING_EPOCH_AT = "SubtensorModule"."PendingEpochAt";
@@ -88,4 +90,11 @@ items! {
     LAST_COMMITMENT = "Commitments"."LastCommitment";
     USED_SPACE_OF = "Commitments"."UsedSpaceOf";
     MAX_SPACE = "Commitments"."MaxSpace";
+    TIMELOCKED_INDEX = "Commitments"."TimelockedIndex";
+    LAST_BONDS_RESET = "Commitments"."LastBondsReset";
+
+    BEACON_CONFIG = "Drand"."BeaconConfig";
+    PULSES = "Drand"."Pulses";
+    LAST_STORED_ROUND = "Drand"."LastStoredRound";
+    OLDEST_STORED_ROUND = "Drand"."OldestStoredRound";
 }

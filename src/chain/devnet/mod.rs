@@ -8,15 +8,19 @@
 //! What is a model, and says so in `system_chain`:
 //! - one node, linear chain, a block is final when it is produced; state and extrinsics roots are
 //!   plain hashes, so there are no storage proofs;
-//! - calls: `SubtensorModule.set_weights`, `set_mechanism_weights`, `Commitments.set_commitment`
-//!   with plain data, `System.remark`; every other call fails with `System.CallFiltered`;
+//! - calls: `SubtensorModule.set_weights`, `commit_timelocked_weights` (and the variants of both for
+//!   mechanisms), `Commitments.set_commitment`, `System.remark`; every other call fails with
+//!   `System.CallFiltered`;
+//! - timelocks really end: a beacon of the chain's own (`beacon.rs`) signs the rounds whose time has
+//!   come, and the chain opens commits and commitments with them. It is not drand;
 //! - epochs are stateful as on chain, but emission is **not Yuma consensus** (`pallets/epochs.rs`);
-//! - no balances, fees, weights of computation, staking, commit-reveal of weights or drand: the host
-//!   reveals commitments through [`Devnet::reveal_commitment`].
+//! - no balances, fees, weights of computation or staking: stake is the alpha that the host gives, and
+//!   nothing is added to it.
 //!
 //! Use it in a test with `block_time: None` and [`Devnet::produce_block`], or as a process by
 //! `leoma devnet`.
 
+mod beacon;
 mod block;
 mod chain;
 mod config;
@@ -47,13 +51,26 @@ use tokio::{
     time::{MissedTickBehavior, interval_at},
 };
 
+pub use beacon::{BeaconSwitch, Missed};
 pub use config::{ChainClock, DevNeuron, DevnetConfig};
 pub use error::{DevnetError, ModelError};
 pub use faults::Fault;
 pub use forks::ReplacedTransactions;
+pub use pallets::{
+    parameters::{NeuronChange, SubnetParameter},
+    weights::commits::PendingCommit,
+};
 pub use runtimes::{DevRuntime, MetadataChange};
 
-use self::{chain::HostAction, items::Item, node::Node, rpc::Door};
+use self::{
+    chain::HostAction,
+    items::Item,
+    node::Node,
+    pallets::{drand, epochs, weights::commits},
+    rpc::Door,
+    storage::Storage,
+};
+use crate::chain::timelock::Beacon;
 use crate::domain::ids::{BlockHash, BlockRef, Hotkey, Uid};
 
 /// A running development chain; dropping it stops it.
@@ -176,6 +193,48 @@ impl Devnet {
         self.node.chain().ask(HostAction::Replace(uid, neuron));
     }
 
+    /// Changes a parameter of the subnet in the next block.
+    pub fn set_parameter(&self, parameter: SubnetParameter) {
+        self.node.chain().ask(HostAction::SetParameter(parameter));
+    }
+
+    /// Changes a neuron's permit or stake in the next block.
+    pub fn change_neuron(&self, hotkey: Hotkey, change: NeuronChange) {
+        self.node.chain().ask(HostAction::ChangeNeuron(hotkey, change));
+    }
+
+    /// Stops or starts the beacon with the next block.
+    pub fn switch_beacon(&self, switch: BeaconSwitch) {
+        self.node.chain().ask(HostAction::SwitchBeacon(switch));
+    }
+
+    /// Stores a pulse in the next block that the development beacon did not sign: with a published
+    /// signature of drand's, what was sealed to drand opens here too.
+    pub fn publish_pulse(&self, round: u64, signature: Vec<u8>) {
+        self.node.chain().ask(HostAction::PublishPulse(round, signature));
+    }
+
+    /// The development beacon as clients see it in `Drand.BeaconConfig`.
+    pub fn beacon(&self) -> Beacon {
+        *self.node.chain().beacon().public()
+    }
+
+    /// Newest round of the beacon that the chain stores at the head.
+    pub fn last_pulse_round(&self) -> u64 {
+        self.at_head(drand::last_stored_round).unwrap_or(0)
+    }
+
+    /// Time of the head, in Unix milliseconds.
+    pub fn time_ms(&self) -> u64 {
+        self.at_head(|storage| storage.value(items::TIMESTAMP_NOW, ())).unwrap_or(0)
+    }
+
+    /// Commits of weights that the chain holds of a hotkey at the head, oldest first.
+    pub fn pending_commits(&self, hotkey: Hotkey) -> Vec<PendingCommit> {
+        let netuid = self.node.chain().config().netuid.0;
+        self.at_head(|storage| commits::pending_of(storage, netuid, hotkey)).unwrap_or_default()
+    }
+
     /// Switches to another runtime: the next block stores its code, and from the block after that
     /// one everything runs by it.
     ///
@@ -220,14 +279,21 @@ impl Devnet {
 
     /// Epochs that ran since the initial state's count.
     pub fn epoch_index(&self) -> u64 {
-        self.read(items::SUBNET_EPOCH_INDEX).unwrap_or(0)
+        let (netuid, head) = (self.node.chain().config().netuid.0, self.head().number.0);
+        self.at_head(|storage| epochs::index(storage, netuid, head)).unwrap_or(0)
     }
 
     /// A value that the subnet keeps under its number, at the head.
     fn read<T: DecodeAsType>(&self, item: Item) -> Option<T> {
+        let netuid = self.node.chain().config().netuid.0;
+        self.at_head(|storage| storage.value(item, (netuid,)))
+    }
+
+    /// Reads the state at the head; a fault of the model is logged.
+    fn at_head<T>(&self, read: impl FnOnce(&Storage<'_>) -> Result<T, ModelError>) -> Option<T> {
         let chain = self.node.chain();
         let storage = chain.storage_at(chain.head().number.0)?;
-        match storage.value(item, (chain.config().netuid.0,)) {
+        match read(&storage) {
             Ok(value) => Some(value),
             Err(error) => {
                 tracing::error!(%error, "development chain: a read failed");

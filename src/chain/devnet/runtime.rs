@@ -192,6 +192,12 @@ impl Runtime {
         Ok((pallet.error_index(), variant.index))
     }
 
+    /// Whether a pallet has an event of this name.
+    pub fn has_event(&self, pallet: &str, event: &str) -> bool {
+        let variants = self.metadata.pallet_by_name(pallet).and_then(|pallet| pallet.event_variants());
+        variants.is_some_and(|variants| variants.iter().any(|variant| variant.name == event))
+    }
+
     /// A constant of a pallet as an unsigned 32-bit number.
     pub fn constant_u32(&self, pallet: &str, name: &str) -> Result<u32, ModelError> {
         self.metadata

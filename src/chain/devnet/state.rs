@@ -48,7 +48,7 @@ impl<'a> View<'a> {
     pub fn keys(&self, prefix: &[u8], start: Option<&[u8]>, count: usize) -> Vec<Bytes> {
         let Some(overlay) = &self.overlay else { return self.state.keys(prefix, start, count, self.at) };
         // More than asked for, as the overlay may take some of them away.
-        let below = self.state.keys(prefix, start, count + overlay.len(), self.at);
+        let below = self.state.keys(prefix, start, count.saturating_add(overlay.len()), self.at);
         let mut keys: BTreeSet<Bytes> = below.into_iter().collect();
         let after = |key: &[u8]| start.is_none_or(|start| key > start);
         for (key, value) in overlay.iter().filter(|(key, _)| key.starts_with(prefix) && after(key)) {

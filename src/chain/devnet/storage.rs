@@ -1,5 +1,7 @@
 //! Typed view of the state for one block under construction: reads through, writes to an overlay.
 
+use std::collections::BTreeSet;
+
 use subxt::ext::{
     frame_decode::storage::IntoEncodableValues,
     scale_decode::DecodeAsType,
@@ -74,6 +76,23 @@ impl<'a> Storage<'a> {
     ) -> Result<Option<T>, ModelError> {
         let key = self.runtime.key(item, keys)?;
         self.raw(&key).map(|bytes| self.runtime.decode(item, bytes)).transpose()
+    }
+
+    /// Keys below a prefix that hold a value, in order.
+    pub fn keys_below(&self, prefix: &[u8]) -> Vec<Vec<u8>> {
+        let stored = self.view.keys(prefix, None, usize::MAX);
+        let mut keys: BTreeSet<Vec<u8>> = stored.iter().map(|key| key.to_vec()).collect();
+        for (key, value) in self.changes.range(prefix.to_vec()..) {
+            if !key.starts_with(prefix) {
+                break;
+            }
+            if value.is_some() {
+                keys.insert(key.clone());
+            } else {
+                keys.remove(key);
+            }
+        }
+        keys.into_iter().collect()
     }
 
     /// Value of an entry, or the default that the metadata gives.

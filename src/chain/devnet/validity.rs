@@ -4,7 +4,7 @@ use super::{
     error::ModelError,
     extrinsic::{Era, Extrinsic, Implicit, Signed},
     items,
-    pallets::{system, weights},
+    pallets::{system, weights::guard},
     storage::Storage,
 };
 use crate::domain::ids::BlockHash;
@@ -86,10 +86,7 @@ pub fn check<'e>(
     if signed.nonce < system::nonce(storage, signed.account)? {
         return Err(Invalid::Stale.into());
     }
-    if let Some(call) = weights::WeightsCall::of(storage.runtime(), extrinsic)?
-        && let Some(refusal) =
-            weights::guard(storage, signed.account, &call, context.number, context.rate_limit_in_block)?
-    {
+    if let Some(refusal) = guard::check(storage, signed.account, extrinsic, context)? {
         return Err(Invalid::Custom(refusal.code()).into());
     }
     Ok(signed)

@@ -77,14 +77,16 @@ pub(super) struct Connection {
     pub(super) methods: Methods,
     /// Hash of block 0.
     pub(super) genesis: BlockHash,
+    /// Its place among the endpoints.
+    pub(super) index: usize,
     client: OnlineClient<SubstrateConfig>,
-    index: usize,
     stale: AtomicBool,
     recent: Mutex<Option<AtBlock>>,
 }
 
 impl Connection {
-    async fn open(index: usize, url: &Url, settings: &Settings) -> Result<Self, ChainError> {
+    /// Connects to one endpoint.
+    pub(super) async fn open(index: usize, url: &Url, settings: &Settings) -> Result<Self, ChainError> {
         let endpoint = label(url);
         let opening = async {
             let socket = ReconnectingRpcClient::builder()
@@ -190,6 +192,7 @@ pub(super) struct Link {
     /// Hash of block 0 of the chain that we work on.
     pub(super) genesis: BlockHash,
     current: RwLock<Arc<Connection>>,
+    endpoint: Mutex<String>,
     finalized: AtomicU64,
     checked: Mutex<BTreeSet<u32>>,
 }
@@ -201,6 +204,7 @@ impl Link {
         Ok(Self {
             settings,
             genesis: connection.genesis,
+            endpoint: Mutex::new(connection.endpoint.clone()),
             current: RwLock::new(Arc::new(connection)),
             finalized: AtomicU64::new(0),
             checked: Mutex::new(BTreeSet::new()),
@@ -217,9 +221,15 @@ impl Link {
         if slot.stale.load(Ordering::Relaxed) {
             let next = open_any(&self.settings, slot.index + 1, Some(self.genesis)).await?;
             tracing::info!(endpoint = next.endpoint, "chain connection replaced");
+            *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = next.endpoint.clone();
             *slot = Arc::new(next);
         }
         Ok(slot.clone())
+    }
+
+    /// The endpoint in use, without its secrets; the last one while it is being replaced.
+    pub(super) fn endpoint(&self) -> String {
+        self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A client at a block whose runtime has passed the check.

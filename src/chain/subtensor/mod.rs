@@ -4,7 +4,9 @@
 //! node serves (`names`), proved at start and after every runtime upgrade (`check`), and read into
 //! narrow types, so that fields we do not use may come and go.
 
+mod agreement;
 mod check;
+mod commitments;
 mod connection;
 mod fault;
 mod framing;
@@ -25,16 +27,24 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use self::{
+    agreement::Witness,
     connection::{Connection, Link, Settings},
     fault::{is_connection_trouble, transport, within},
     reads::Pinned,
     submit::Deadlines,
 };
 use super::{
-    port::{Chain, ChainError, Head, MinerCommitments, Neuron, Receipt, SubnetState, WeightsCall},
+    port::{
+        Chain, ChainError, CommitCall, CommitmentCall, CommitmentSpace, Head, LiveCommitment,
+        MinerCommitments, Neuron, OwnWeights, Receipt, SubnetState, UnsignedExtrinsic, WeightsCall,
+    },
+    timelock::Beacon,
     wallet::HotkeySigner,
 };
-use crate::domain::ids::{BlockHash, BlockNumber, Hotkey, NetUid, Uid};
+use crate::domain::{
+    epochs::BlockTime,
+    ids::{BlockHash, BlockNumber, BlockRef, Hotkey, NetUid, Uid},
+};
 
 /// How to reach and use a chain.
 #[derive(Clone, Debug)]
@@ -70,6 +80,7 @@ impl SubtensorOptions {
 /// A subtensor node behind the chain port.
 pub struct SubtensorChain {
     link: Arc<Link>,
+    witness: Witness,
     signer: Option<HotkeySigner>,
     block_watchdog: Duration,
     finalization_deadline: Duration,
@@ -80,11 +91,11 @@ pub struct SubtensorChain {
 }
 
 impl SubtensorChain {
-    /// Connects to the first endpoint that serves the expected chain and checks its runtime.
+    /// Connects to the first endpoint that serves the expected chain and checks its runtime. One that
+    /// lacks something is no failure here: [`Chain::runtime`] says so, and so does every read.
     ///
     /// # Errors
-    /// `Transport` or `Deadline` when no endpoint answers, `WrongGenesis` when all serve another
-    /// chain, `Metadata` listing every name or type that the runtime lacks.
+    /// `Transport` or `Deadline` when no endpoint answers, `WrongGenesis` when all serve another chain.
     pub async fn connect(options: SubtensorOptions) -> Result<Self, ChainError> {
         let settings = Settings {
             endpoints: options.endpoints,
@@ -95,6 +106,7 @@ impl SubtensorChain {
         let closed = CancellationToken::new();
         let chain = Self {
             link,
+            witness: Witness::default(),
             signer: options.signer,
             block_watchdog: options.block_watchdog,
             finalization_deadline: options.finalization_deadline,
@@ -103,7 +115,13 @@ impl SubtensorChain {
             closed,
         };
         let head = chain.head().await?;
-        chain.pinned("the runtime's metadata", head.block.hash, |_| async { Ok(()) }).await?;
+        match chain.runtime(head.block.hash).await {
+            // Whoever asks later is told; a runtime that fits may come while we run.
+            Err(ChainError::Metadata { spec, detail, .. }) => {
+                tracing::error!(spec, "the runtime lacks what we use of it: {detail}");
+            }
+            other => drop(other?),
+        }
         Ok(chain)
     }
 
@@ -112,12 +130,47 @@ impl SubtensorChain {
         self.link.genesis
     }
 
-    /// Spec version of the runtime at a block.
+    /// Refuses a runtime that lacks something that committing needs. What a validator needs is
+    /// checked by itself; this is more, and a validator can do without.
+    ///
+    /// # Errors
+    /// `Metadata` listing every name or type that the runtime lacks, else as the reads of the port.
+    pub async fn check_commitments(&self) -> Result<(), ChainError> {
+        let head = self.head().await?;
+        let checked = |pinned: Pinned| async move { check::commitments(&pinned.block) };
+        self.pinned("the runtime's metadata", head.block.hash, checked).await
+    }
+
+    /// The bytes that [`Chain::set_commitment`] would sign now for a hotkey; nothing is signed or sent.
     ///
     /// # Errors
     /// As the reads of the port.
-    pub async fn spec_version(&self, at: BlockHash) -> Result<u32, ChainError> {
-        self.pinned("the spec version", at, |pinned| async move { Ok(pinned.block.spec_version()) }).await
+    pub async fn preview_commitment(
+        &self,
+        hotkey: Hotkey,
+        call: &CommitmentCall,
+    ) -> Result<UnsignedExtrinsic, ChainError> {
+        let call = commitments::set_commitment(call);
+        let head = self.head().await?;
+        self.pinned("the extrinsic's parts", head.block.hash, |pinned| async move {
+            submit::preview(&pinned.connection, &pinned.block, hotkey, "set_commitment", &call).await
+        })
+        .await
+    }
+
+    /// Signs and submits a call once. `what` names it in messages.
+    async fn submit(
+        &self,
+        what: &'static str,
+        call: &impl subxt::transactions::Payload,
+    ) -> Result<Receipt, ChainError> {
+        let signer = self.signer.as_ref().ok_or(ChainError::NoSigner)?;
+        let _only_one = self.submission.lock().await;
+        let head = self.head().await?;
+        let pinned = self.pinned("the runtime", head.block.hash, |pinned| async move { Ok(pinned) }).await?;
+        let deadlines =
+            Deadlines { call: self.link.settings.call_deadline, finalization: self.finalization_deadline };
+        submit::run(&pinned.connection, &pinned.block, signer, what, call, deadlines).await
     }
 
     /// Asks the current connection under the call deadline. A connection that fails is replaced
@@ -138,6 +191,20 @@ impl SubtensorChain {
                 connection.mark_stale();
             }
         })
+    }
+
+    /// Hash of a finalized block, as the endpoint in use names it.
+    async fn final_hash(&self, number: BlockNumber) -> Result<BlockHash, ChainError> {
+        // A node also answers for blocks that are not final yet, and may answer differently later.
+        if !self.link.known_final(number) {
+            let head = self.head().await?;
+            if head.block.number < number {
+                let latest =
+                    format_args!("block {number} is not final yet, {} is the latest", head.block.number);
+                return Err(transport("the finalized chain", latest));
+            }
+        }
+        self.ask("a block hash", |node| async move { node.hash_at(number.0).await }).await
     }
 
     async fn pinned<T, Fut>(
@@ -172,16 +239,9 @@ impl Chain for SubtensorChain {
     }
 
     async fn block_hash(&self, number: BlockNumber) -> Result<BlockHash, ChainError> {
-        // A node also answers for blocks that are not final yet, and may answer differently later.
-        if !self.link.known_final(number) {
-            let head = self.head().await?;
-            if head.block.number < number {
-                let latest =
-                    format_args!("block {number} is not final yet, {} is the latest", head.block.number);
-                return Err(transport("the finalized chain", latest));
-            }
-        }
-        self.ask("a block hash", |node| async move { node.hash_at(number.0).await }).await
+        let hash = self.final_hash(number).await?;
+        self.witness.confirm(&self.link, number, hash).await?;
+        Ok(hash)
     }
 
     async fn subnet(&self, netuid: NetUid, at: BlockHash) -> Result<SubnetState, ChainError> {
@@ -205,14 +265,77 @@ impl Chain for SubtensorChain {
         self.pinned("the weights", at, |chain| async move { chain.weights_of(netuid, uid).await }).await
     }
 
+    async fn own_weights(
+        &self,
+        netuid: NetUid,
+        uid: Uid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<OwnWeights, ChainError> {
+        let read = |chain: Pinned| async move { chain.own_weights(netuid, uid, hotkey).await };
+        self.pinned("our weights", at, read).await
+    }
+
+    async fn block_time(&self, at: BlockRef) -> Result<BlockTime, ChainError> {
+        /// Blocks over which the pace is taken; public nodes keep the state of 256.
+        const PACE_BLOCKS: u64 = 32;
+        let blocks = PACE_BLOCKS.min(at.number.0.saturating_sub(1)).max(1);
+        let before = self.final_hash(BlockNumber(at.number.0.saturating_sub(blocks))).await?;
+        let earlier = self.time_of(before).await?;
+        let unix_ms = self.time_of(at.hash).await?;
+        Ok(BlockTime { at: at.number, unix_ms, ms_per_block: unix_ms.saturating_sub(earlier) / blocks })
+    }
+
+    async fn commit_weights(&self, call: &CommitCall) -> Result<Receipt, ChainError> {
+        self.submit("commit_timelocked_weights", &names::commit_timelocked_weights(call)).await
+    }
+
     async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError> {
-        let signer = self.signer.as_ref().ok_or(ChainError::NoSigner)?;
-        let _only_one = self.submission.lock().await;
-        let head = self.head().await?;
-        let pinned = self.pinned("the runtime", head.block.hash, |pinned| async move { Ok(pinned) }).await?;
-        let deadlines =
-            Deadlines { call: self.link.settings.call_deadline, finalization: self.finalization_deadline };
-        submit::set_weights(&pinned.connection, &pinned.block, signer, call, deadlines).await
+        self.submit("set_weights", &names::set_weights(call)).await
+    }
+
+    async fn time_of(&self, at: BlockHash) -> Result<u64, ChainError> {
+        self.pinned("the block's time", at, |chain| async move { chain.time().await }).await
+    }
+
+    async fn beacon(&self, at: BlockHash) -> Result<Beacon, ChainError> {
+        self.pinned("the beacon", at, |chain| async move { chain.beacon().await }).await
+    }
+
+    async fn set_commitment(&self, call: &CommitmentCall) -> Result<Receipt, ChainError> {
+        self.submit("set_commitment", &commitments::set_commitment(call)).await
+    }
+
+    async fn commitment_of(
+        &self,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<Option<LiveCommitment>, ChainError> {
+        let read = |chain: Pinned| async move { chain.commitment_of(netuid, hotkey).await };
+        self.pinned("the commitment", at, read).await
+    }
+
+    async fn commitment_space(
+        &self,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        at: BlockHash,
+    ) -> Result<CommitmentSpace, ChainError> {
+        let read = |chain: Pinned| async move { chain.commitment_space(netuid, hotkey).await };
+        self.pinned("the commitment's space", at, read).await
+    }
+
+    async fn incentive(&self, netuid: NetUid, uid: Uid, at: BlockHash) -> Result<u16, ChainError> {
+        self.pinned("the incentive", at, |chain| async move { chain.incentive(netuid, uid).await }).await
+    }
+
+    async fn runtime(&self, at: BlockHash) -> Result<u32, ChainError> {
+        self.pinned("the runtime", at, |pinned| async move { Ok(pinned.block.spec_version()) }).await
+    }
+
+    fn endpoint(&self) -> String {
+        self.link.endpoint()
     }
 
     fn signer(&self) -> Option<Hotkey> {

@@ -5,14 +5,14 @@
 //! `NetUid` and `NetUidStorageIndex`; mechanism 0 of a subnet has the subnet's own index.
 
 use subxt::{
-    ext::scale_encode::EncodeAsType,
+    ext::{scale_decode::DecodeAsType, scale_encode::EncodeAsType},
     runtime_apis,
     storage::{DynamicAddress, dynamic},
     transactions,
     utils::AccountId32,
 };
 
-use crate::chain::port::WeightsCall;
+use crate::chain::port::{CommitCall, WeightsCall};
 
 /// The pallet of subnets, neurons and weights.
 const SUBTENSOR: &str = "SubtensorModule";
@@ -86,14 +86,47 @@ pub(super) fn last_update() -> Item<BySubnet, Vec<u64>> {
     item("LastUpdate")
 }
 
-/// Alpha in rao by hotkey and subnet.
-pub(super) fn total_hotkey_alpha() -> Item<(AccountId32, u16), u64> {
-    item("TotalHotkeyAlpha")
-}
-
 /// Weights (target uid, value) by mechanism index and uid.
 pub(super) fn weights() -> Item<(u16, u16), Vec<(u16, u16)>> {
     item("Weights")
+}
+
+/// Block at which an epoch was asked for; zero when none was.
+pub(super) fn pending_epoch_at() -> Item<BySubnet, u64> {
+    item("PendingEpochAt")
+}
+
+/// Blocks without an epoch's step.
+pub(super) fn blocks_since_last_step() -> Item<BySubnet, u64> {
+    item("BlocksSinceLastStep")
+}
+
+/// Epochs between a commit of weights and its reveal.
+pub(super) fn reveal_period_epochs() -> Item<BySubnet, u64> {
+    item("RevealPeriodEpochs")
+}
+
+/// Version that a commit of weights must name.
+pub(super) fn commit_reveal_weights_version() -> Item<(), u16> {
+    item("CommitRevealWeightsVersion")
+}
+
+/// Least stake for setting weights, in rao.
+pub(super) fn stake_threshold() -> Item<(), u64> {
+    item("StakeThreshold")
+}
+
+/// Block of registration by subnet and uid.
+pub(super) fn block_at_registration() -> Item<(u16, u16), u64> {
+    item("BlockAtRegistration")
+}
+
+/// Open commits of weights of one epoch: who, in which block, the sealed bytes, the beacon's round.
+pub(super) type Commits = Vec<(AccountId32, u64, Vec<u8>, u64)>;
+
+/// Open commits of weights by mechanism index and epoch.
+pub(super) fn timelocked_weight_commits() -> Item<(u16, u64), Commits> {
+    item("TimelockedWeightCommits")
 }
 
 /// What one hotkey revealed: bytes and block of each reveal.
@@ -107,6 +140,21 @@ pub(super) fn revealed_commitments() -> Item<(u16, AccountId32), Revealed> {
 /// Runtime call: block in which the subnet's next epoch starts.
 pub(super) fn next_epoch_start_block(netuid: u16) -> runtime_apis::DynamicPayload<BySubnet, Option<u64>> {
     runtime_apis::dynamic("SubnetInfoRuntimeApi", "get_next_epoch_start_block", (netuid,))
+}
+
+/// What we read of a subnet's metagraph; the runtime's struct has many more fields.
+#[derive(Clone, PartialEq, Eq, Debug, DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+pub(super) struct Metagraph {
+    /// Hotkeys by uid.
+    pub(super) hotkeys: Vec<AccountId32>,
+    /// Stake by uid, in rao: alpha and weighted TAO.
+    pub(super) total_stake: Vec<u64>,
+}
+
+/// Runtime call: the metagraph of a subnet.
+pub(super) fn metagraph(netuid: u16) -> runtime_apis::DynamicPayload<BySubnet, Option<Metagraph>> {
+    runtime_apis::dynamic("SubnetInfoRuntimeApi", "get_metagraph", (netuid,))
 }
 
 /// Runtime call: next nonce of an account. Used through subxt; named here so that `check` sees it.
@@ -133,4 +181,27 @@ pub(super) fn set_weights(call: &WeightsCall) -> transactions::DynamicPayload<Se
         version_key: call.version_key,
     };
     transactions::dynamic(SUBTENSOR, "set_weights", arguments)
+}
+
+/// Arguments of `commit_timelocked_weights`, matched to the live call by name.
+#[derive(EncodeAsType)]
+#[encode_as_type(crate_path = "subxt::ext::scale_encode")]
+pub(super) struct CommitTimelockedWeights {
+    netuid: u16,
+    commit: Vec<u8>,
+    reveal_round: u64,
+    commit_reveal_version: u16,
+}
+
+/// Extrinsic: commit the signer's sealed weights.
+pub(super) fn commit_timelocked_weights(
+    call: &CommitCall,
+) -> transactions::DynamicPayload<CommitTimelockedWeights> {
+    let arguments = CommitTimelockedWeights {
+        netuid: call.netuid.0,
+        commit: call.sealed.clone(),
+        reveal_round: call.reveal_round,
+        commit_reveal_version: call.version,
+    };
+    transactions::dynamic(SUBTENSOR, "commit_timelocked_weights", arguments)
 }

@@ -4,10 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use subxt::{
     error::Error,
-    ext::scale_decode::DecodeAsType,
     runtime_apis,
     storage::{Address, PrefixOf},
-    utils::{AccountId32, H256},
+    utils::AccountId32,
 };
 
 use super::{
@@ -17,8 +16,10 @@ use super::{
     names,
 };
 use crate::{
-    chain::port::{ChainError, MinerCommitments, Neuron, RevealedCommitment, SubnetState},
-    domain::ids::{BlockNumber, Hotkey, NetUid, Uid},
+    chain::port::{
+        ChainError, HeldCommit, MinerCommitments, Neuron, OwnWeights, RevealedCommitment, SubnetState,
+    },
+    domain::ids::{BlockNumber, Digest, Hotkey, NetUid, Uid},
 };
 
 /// Most entries that one map of a subnet may have; subtensor allows 256 neurons today.
@@ -28,8 +29,6 @@ const MAX_REVEALED: usize = 32;
 /// Bytes kept of one revealed entry; the chain takes 1024. A longer one is cut, and then no longer
 /// parses, which is its author's fault.
 const MAX_REVEALED_BYTES: usize = 4096;
-/// Keys in one batch of storage reads.
-const BATCH_KEYS: usize = 512;
 
 /// The chain at one block over one connection.
 pub(super) struct Pinned {
@@ -55,6 +54,13 @@ impl Pinned {
             self.value(names::commit_reveal_weights_enabled(), key),
             self.optional(names::subnet_owner_hotkey(), key),
         )?;
+        let (pending_epoch, blocks_since_step, reveal_period, commit_reveal_version, stake_threshold) = tokio::try_join!(
+            self.value(names::pending_epoch_at(), key),
+            self.value(names::blocks_since_last_step(), key),
+            self.value(names::reveal_period_epochs(), key),
+            self.value(names::commit_reveal_weights_version(), ()),
+            self.value(names::stake_threshold(), ()),
+        )?;
         Ok(SubnetState {
             tempo,
             next_epoch: next_epoch.filter(|_| tempo > 0).map(BlockNumber),
@@ -65,6 +71,11 @@ impl Pinned {
             weights_version_key,
             commit_reveal_enabled,
             owner_hotkey: owner.map(|account| Hotkey(account.0)).filter(|hotkey| hotkey.0 != [0; 32]),
+            pending_epoch: BlockNumber(pending_epoch),
+            blocks_since_step,
+            reveal_period,
+            commit_reveal_version,
+            stake_threshold,
         })
     }
 
@@ -72,14 +83,16 @@ impl Pinned {
     pub(super) async fn neurons(&self, netuid: NetUid) -> Result<Vec<Neuron>, ChainError> {
         self.require_subnet(netuid).await?;
         let key = (netuid.0,);
-        let (mut slots, permits, updates) = tokio::try_join!(
+        let (mut slots, permits, updates, metagraph) = tokio::try_join!(
             self.entries(names::keys(), key),
             self.value(names::validator_permit(), key),
             self.value(names::last_update(), key),
+            self.runtime_call(names::metagraph(netuid.0)),
         )?;
         slots.sort_unstable_by_key(|((_, uid), _)| *uid);
-        let hotkeys: Vec<AccountId32> = slots.iter().map(|(_, hotkey)| *hotkey).collect();
-        let stakes = self.stakes(netuid, &hotkeys).await?;
+        let metagraph = metagraph.ok_or(ChainError::UnknownSubnet { netuid })?;
+        let stakes: HashMap<_, _> =
+            metagraph.hotkeys.iter().map(|hotkey| hotkey.0).zip(metagraph.total_stake).collect();
         let neuron = |((_, uid), account): ((u16, u16), AccountId32)| Neuron {
             uid: Uid(uid),
             hotkey: Hotkey(account.0),
@@ -108,6 +121,33 @@ impl Pinned {
         Ok(weights.into_iter().map(|(target, value)| (Uid(target), value)).collect())
     }
 
+    /// One validator's row of weights and open commits.
+    pub(super) async fn own_weights(
+        &self,
+        netuid: NetUid,
+        uid: Uid,
+        hotkey: Hotkey,
+    ) -> Result<OwnWeights, ChainError> {
+        let (registered_at, weights, held) = tokio::try_join!(
+            self.value(names::block_at_registration(), (netuid.0, uid.0)),
+            self.weights_of(netuid, uid),
+            self.entries(names::timelocked_weight_commits(), (netuid.0,)),
+        )?;
+        let mut commits: Vec<HeldCommit> = held
+            .into_iter()
+            .flat_map(|((_, epoch), commits)| commits.into_iter().map(move |commit| (epoch, commit)))
+            .filter(|(_, (account, ..))| account.0 == hotkey.0)
+            .map(|(epoch, (_, block, sealed, reveal_round))| HeldCommit {
+                epoch,
+                committed_at: BlockNumber(block),
+                commit: Digest::of(&sealed),
+                reveal_round,
+            })
+            .collect();
+        commits.sort_by_key(|held| (held.epoch, held.committed_at));
+        Ok(OwnWeights { registered_at: BlockNumber(registered_at), weights, commits })
+    }
+
     async fn require_subnet(&self, netuid: NetUid) -> Result<(), ChainError> {
         match self.value(names::networks_added(), (netuid.0,)).await? {
             true => Ok(()),
@@ -115,53 +155,12 @@ impl Pinned {
         }
     }
 
-    /// Alpha in rao by hotkey. One batched call per 512 keys: the map is keyed by hotkey first, so
-    /// it can not be iterated by subnet.
-    async fn stakes(
-        &self,
-        netuid: NetUid,
-        hotkeys: &[AccountId32],
-    ) -> Result<HashMap<[u8; 32], u64>, ChainError> {
-        let address = names::total_hotkey_alpha();
-        let what = item_name(&address);
-        let entry = self.block.storage().entry(&address).map_err(|error| self.fault(&what, error))?;
-        let mut owners = HashMap::new();
-        for account in hotkeys {
-            let key = entry.fetch_key((*account, netuid.0)).map_err(|error| self.fault(&what, error))?;
-            owners.insert(key, account.0);
-        }
-        let keys: Vec<&[u8]> = owners.keys().map(Vec::as_slice).collect();
-        let at = Some(H256(self.block.block_hash().0));
-        let mut stakes = HashMap::new();
-        for batch in keys.chunks(BATCH_KEYS) {
-            let answer = self.connection.methods.state_query_storage_at(batch.iter().copied(), at).await;
-            let answer = answer.map_err(|error| transport(&self.connection.endpoint, error))?;
-            for (key, value) in answer.into_iter().flat_map(|set| set.changes) {
-                if let (Some(owner), Some(value)) = (owners.get(&key.0), value) {
-                    stakes.insert(*owner, self.decode(&address, &value.0)?);
-                }
-            }
-        }
-        Ok(stakes)
-    }
-
-    /// Decodes bytes that were fetched without subxt's help.
-    fn decode<A: Address>(&self, address: &A, bytes: &[u8]) -> Result<A::Value, ChainError> {
-        let metadata = self.block.metadata_ref();
-        let entry = metadata.pallet_by_name(address.pallet_name()).and_then(|pallet| pallet.storage());
-        let entry = entry.and_then(|all| all.entry_by_name(address.entry_name()));
-        let value_type = entry.map(|entry| entry.value_ty()).unwrap_or_default();
-        A::Value::decode_as_type(&mut &*bytes, value_type, metadata.types()).map_err(|error| {
-            ChainError::Metadata {
-                what: item_name(address),
-                spec: self.block.spec_version(),
-                detail: error.to_string(),
-            }
-        })
-    }
-
     /// A value, or the runtime's default for it.
-    async fn value<A: Address>(&self, address: A, keys: A::KeyParts) -> Result<A::Value, ChainError> {
+    pub(super) async fn value<A: Address>(
+        &self,
+        address: A,
+        keys: A::KeyParts,
+    ) -> Result<A::Value, ChainError> {
         let what = item_name(&address);
         let value =
             self.block.storage().fetch(address, keys).await.map_err(|error| self.fault(&what, error))?;
@@ -169,7 +168,7 @@ impl Pinned {
     }
 
     /// A value, or the runtime's default for it, or `None` where there is neither.
-    async fn optional<A: Address>(
+    pub(super) async fn optional<A: Address>(
         &self,
         address: A,
         keys: A::KeyParts,
@@ -208,7 +207,7 @@ impl Pinned {
         self.block.runtime_apis().call(call).await.map_err(|error| self.fault(&what, error))
     }
 
-    fn fault(&self, what: &str, error: impl Into<Error>) -> ChainError {
+    pub(super) fn fault(&self, what: &str, error: impl Into<Error>) -> ChainError {
         read_fault(&self.connection.endpoint, what, self.block.spec_version(), error)
     }
 }

@@ -5,24 +5,23 @@ use std::time::Duration;
 use subxt::{
     SubstrateConfig,
     client::OnlineClientAtBlockImpl,
-    config::DefaultExtrinsicParamsBuilder,
-    error::{DispatchError, TransactionEventsError},
+    config::{DefaultExtrinsicParams, DefaultExtrinsicParamsBuilder},
+    error::{DispatchError, ExtrinsicError, TransactionEventsError},
     rpcs::UserError,
-    transactions::{Signer, SubmittableTransaction, TransactionInBlock, TransactionProgress},
+    transactions::{Payload, Signer, SubmittableTransaction, TransactionInBlock, TransactionProgress},
     utils::{AccountId32, MultiSignature},
 };
 
 use super::{
     connection::{AtBlock, Connection},
     fault::{detail, node_refusal, read_fault, within},
-    names,
 };
 use crate::{
     chain::{
-        port::{ChainError, Receipt, WeightsCall},
+        port::{ChainError, Receipt, UnsignedExtrinsic},
         wallet::HotkeySigner,
     },
-    domain::ids::{BlockHash, BlockNumber, BlockRef},
+    domain::ids::{BlockHash, BlockNumber, BlockRef, Hotkey},
 };
 
 /// Blocks for which a signed extrinsic stays valid.
@@ -51,40 +50,68 @@ impl Signer<SubstrateConfig> for ExtrinsicSigner<'_> {
     }
 }
 
-/// Submits `set_weights` once and waits until its end is known.
+/// Submits a call once and waits until its end is known. `what` names it in messages.
 ///
 /// # Errors
 /// Before submission the errors of a read; `Pool` when the node refused it; `Dispatch` when it
 /// failed inside a finalized block; `Unknown` when it may or may not be on chain.
-pub(super) async fn set_weights(
+pub(super) async fn run(
     connection: &Connection,
     block: &AtBlock,
     signer: &HotkeySigner,
-    call: &WeightsCall,
+    what: &'static str,
+    call: &impl Payload,
     deadlines: Deadlines,
 ) -> Result<Receipt, ChainError> {
     let endpoint = &connection.endpoint;
-    let signing = sign(connection, block, signer, call);
+    let signing = sign(connection, block, signer, what, call);
     let signed = within(deadlines.call, endpoint, "the account nonce", signing).await?;
     let extrinsic = BlockHash(signed.hash().0);
-    tracing::debug!(%extrinsic, netuid = %call.netuid, endpoint, "submitting set_weights");
+    tracing::debug!(%extrinsic, endpoint, "submitting {what}");
     let progress = submit(&signed, extrinsic, deadlines.call).await?;
     let included = finalized(progress, extrinsic, deadlines.finalization).await?;
     outcome(&included, extrinsic, deadlines.call).await
+}
+
+/// What [`run`] would sign now for an account; nothing is signed or sent.
+///
+/// # Errors
+/// The errors of a read.
+pub(super) async fn preview(
+    connection: &Connection,
+    block: &AtBlock,
+    account: Hotkey,
+    what: &'static str,
+    call: &impl Payload,
+) -> Result<UnsignedExtrinsic, ChainError> {
+    let building = async {
+        let signable =
+            block.transactions().create_signable(call, &AccountId32(account.0), parameters()).await?;
+        Ok(UnsignedExtrinsic {
+            call: block.transactions().call_data(call)?,
+            signer_payload: signable.signer_payload()?,
+        })
+    };
+    building
+        .await
+        .map_err(|error: ExtrinsicError| read_fault(&connection.endpoint, what, block.spec_version(), error))
+}
+
+fn parameters() -> DefaultExtrinsicParams<SubstrateConfig> {
+    DefaultExtrinsicParamsBuilder::new().mortal(ERA_BLOCKS).build()
 }
 
 async fn sign(
     connection: &Connection,
     block: &AtBlock,
     signer: &HotkeySigner,
-    call: &WeightsCall,
+    what: &'static str,
+    call: &impl Payload,
 ) -> Result<SubmittableTransaction<SubstrateConfig, Online>, ChainError> {
-    let call = names::set_weights(call);
     let signer = ExtrinsicSigner(signer);
-    let parameters = DefaultExtrinsicParamsBuilder::new().mortal(ERA_BLOCKS).build();
     // The nonce comes from this finalized block: one extrinsic of a hotkey is in flight at a time.
-    let signed = block.transactions().create_signed(&call, &signer, parameters).await;
-    signed.map_err(|error| read_fault(&connection.endpoint, "set_weights", block.spec_version(), error))
+    let signed = block.transactions().create_signed(call, &signer, parameters()).await;
+    signed.map_err(|error| read_fault(&connection.endpoint, what, block.spec_version(), error))
 }
 
 async fn submit(
@@ -172,13 +199,16 @@ fn unknown(extrinsic: BlockHash, what: impl std::fmt::Display) -> ChainError {
     ChainError::Unknown { extrinsic, detail: detail(what) }
 }
 
-/// The pool's refusal. `None` for an answer after which the extrinsic may still be in the pool.
+/// The pool's refusal. `None` for an answer after which this extrinsic, or one before it with the same
+/// nonce, may still be in the pool or on chain: then the chain has to be looked at.
 fn pool_error(refusal: &UserError) -> Option<ChainError> {
-    /// "Transaction already imported".
-    const ALREADY_IMPORTED: i32 = 1013;
+    /// "Transaction already imported", "Priority is too low": its nonce waits in the pool already.
+    const NONCE_WAITS: [i32; 2] = [1013, 1014];
+    /// Its nonce was used, by whatever we did not see the end of.
+    const NONCE_USED: [&str; 2] = ["outdated", "stale"];
     /// Codes of substrate's `author` calls, and JSON-RPC's own for a call that was not run.
     const NOT_TAKEN: [std::ops::RangeInclusive<i32>; 2] = [1000..=1099, -32602..=-32600];
-    if refusal.code == ALREADY_IMPORTED || !NOT_TAKEN.iter().any(|codes| codes.contains(&refusal.code)) {
+    if NONCE_WAITS.contains(&refusal.code) || !NOT_TAKEN.iter().any(|codes| codes.contains(&refusal.code)) {
         return None;
     }
     let data = refusal
@@ -186,6 +216,10 @@ fn pool_error(refusal: &UserError) -> Option<ChainError> {
         .as_ref()
         .map(|data| serde_json::from_str::<String>(data.get()).unwrap_or_else(|_| data.get().to_owned()));
     let text = data.unwrap_or_else(|| refusal.message.clone());
+    let lower = text.to_lowercase();
+    if NONCE_USED.iter().any(|word| lower.contains(word)) {
+        return None;
+    }
     let custom = custom_error(&text);
     let reason = custom.and_then(custom_name).map_or_else(|| detail(&text), str::to_owned);
     Some(ChainError::Pool { code: refusal.code, custom, reason })
@@ -228,10 +262,6 @@ mod tests {
         let reason = "Custom error: 77".to_owned();
         assert_eq!(refusal(unnamed), Some(ChainError::Pool { code: 1010, custom: Some(77), reason }));
 
-        let priority = r#"{"code":1014,"message":"Priority is too low: (1 vs 1)"}"#;
-        let reason = "Priority is too low: (1 vs 1)".to_owned();
-        assert_eq!(refusal(priority), Some(ChainError::Pool { code: 1014, custom: None, reason }));
-
         let structured = r#"{"code":1010,"message":"Invalid Transaction","data":{"a":1}}"#;
         let reason = "{\"a\":1}".to_owned();
         assert_eq!(refusal(structured), Some(ChainError::Pool { code: 1010, custom: None, reason }));
@@ -241,6 +271,8 @@ mod tests {
     fn answers_that_leave_the_extrinsic_s_fate_open_are_not_refusals() {
         for json in [
             r#"{"code":1013,"message":"Transaction Already Imported"}"#,
+            r#"{"code":1014,"message":"Priority is too low: (1 vs 1)"}"#,
+            r#"{"code":1010,"message":"Invalid Transaction","data":"Transaction is outdated"}"#,
             r#"{"code":-32603,"message":"Internal error"}"#,
             r#"{"code":-32000,"message":"Client error"}"#,
         ] {

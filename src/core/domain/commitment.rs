@@ -119,35 +119,75 @@ impl Commitment {
         self.model_name.rsplit('/').next().unwrap_or(&self.model_name)
     }
 
+    /// The JSON text that a miner commits.
+    pub fn to_json(&self) -> String {
+        // Three strings: it can not fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Every rule that this commitment of a hotkey breaks, as far as no look-up is needed; none
+    /// when [`read_newest`] takes it.
+    pub fn faults(&self, hotkey: &Hotkey) -> Vec<CommitmentFault> {
+        let unless_empty = |field: &str, missing, rules: &[Result<(), CommitmentFault>]| match field {
+            "" => vec![missing],
+            _ => rules.iter().filter_map(|rule| rule.err()).collect(),
+        };
+        let name = [self.check_name_start(), self.check_name_end(hotkey), self.check_name_form()];
+        [
+            unless_empty(&self.model_name, CommitmentFault::MissingModelName, &name),
+            unless_empty(
+                &self.model_revision,
+                CommitmentFault::MissingModelRevision,
+                &[self.check_revision_form()],
+            ),
+            unless_empty(&self.chute_id, CommitmentFault::MissingChuteId, &[self.check_chute_form()]),
+        ]
+        .concat()
+    }
+
     /// Whether the repository's name starts with `leoma` and ends with the hotkey, both in any
     /// letter case.
     pub fn check_owner(&self, hotkey: &Hotkey) -> Result<(), CommitmentFault> {
-        let name = self.repository().to_ascii_lowercase();
-        if !name.starts_with(NAME_PREFIX) {
-            return Err(CommitmentFault::NamePrefix);
-        }
-        if !name.ends_with(&hotkey.to_string().to_ascii_lowercase()) {
-            return Err(CommitmentFault::NameSuffix);
-        }
-        Ok(())
+        self.check_name_start()?;
+        self.check_name_end(hotkey)
     }
 
     /// Whether the three fields have the characters and lengths that may go into an address.
     pub fn check_form(&self) -> Result<(), CommitmentFault> {
+        self.check_name_form()?;
+        self.check_revision_form()?;
+        self.check_chute_form()
+    }
+
+    fn check_name_start(&self) -> Result<(), CommitmentFault> {
+        let starts = self.repository().to_ascii_lowercase().starts_with(NAME_PREFIX);
+        starts.then_some(()).ok_or(CommitmentFault::NamePrefix)
+    }
+
+    fn check_name_end(&self, hotkey: &Hotkey) -> Result<(), CommitmentFault> {
+        let hotkey = hotkey.to_string().to_ascii_lowercase();
+        let ends = self.repository().to_ascii_lowercase().ends_with(&hotkey);
+        ends.then_some(()).ok_or(CommitmentFault::NameSuffix)
+    }
+
+    fn check_name_form(&self) -> Result<(), CommitmentFault> {
         match self.model_name.split_once('/') {
-            Some((user, name)) if is_name_part(user) && is_name_part(name) => {}
-            _ => return Err(CommitmentFault::MalformedModelName),
+            Some((user, name)) if is_name_part(user) && is_name_part(name) => Ok(()),
+            _ => Err(CommitmentFault::MalformedModelName),
         }
+    }
+
+    fn check_revision_form(&self) -> Result<(), CommitmentFault> {
         let revision = self.model_revision.as_bytes();
-        if revision.len() != 40 || !revision.iter().all(u8::is_ascii_hexdigit) {
-            return Err(CommitmentFault::MalformedModelRevision);
-        }
+        let digits = revision.len() == 40 && revision.iter().all(u8::is_ascii_hexdigit);
+        digits.then_some(()).ok_or(CommitmentFault::MalformedModelRevision)
+    }
+
+    fn check_chute_form(&self) -> Result<(), CommitmentFault> {
         let id = self.chute_id.as_bytes();
         let id_character = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if id.is_empty() || id.len() > MAX_CHUTE_ID || !id.iter().all(id_character) {
-            return Err(CommitmentFault::MalformedChuteId);
-        }
-        Ok(())
+        let fits = !id.is_empty() && id.len() <= MAX_CHUTE_ID && id.iter().all(id_character);
+        fits.then_some(()).ok_or(CommitmentFault::MalformedChuteId)
     }
 }
 
@@ -323,6 +363,33 @@ mod tests {
         assert_eq!(json_nesting(b"12"), 0);
     }
 
+    #[test]
+    fn all_broken_rules_are_named_at_once() {
+        let commitment = |name: &str, revision: &str, chute: &str| Commitment {
+            model_name: name.into(),
+            model_revision: revision.into(),
+            chute_id: chute.into(),
+        };
+        let names = |commitment: Commitment| {
+            commitment.faults(&hotkey()).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names(commitment(&model_name(), REVISION, "c")), [""; 0]);
+        assert_eq!(
+            names(commitment("", "", "")),
+            ["missing_model_name", "missing_model_revision", "missing_chute_id"]
+        );
+        assert_eq!(
+            names(commitment("a/b/wan", "main", "a/b")),
+            [
+                "model_name_must_start_with_leoma",
+                "model_name_must_end_with_hotkey",
+                "malformed_model_name",
+                "malformed_model_revision",
+                "malformed_chute_id"
+            ]
+        );
+    }
+
     proptest! {
         #[test]
         fn random_bytes_never_panic(data in prop::collection::vec(any::<u8>(), 0..600)) {
@@ -346,6 +413,30 @@ mod tests {
                 prop_assert_eq!(commitment.model_revision.len(), 40);
                 prop_assert!(!commitment.chute_id.is_empty());
                 prop_assert_eq!(Commitment::parse(&serde_json::to_vec(&commitment).unwrap()), Ok(commitment));
+            }
+        }
+
+        #[test]
+        fn a_commitment_breaks_no_rule_exactly_when_its_json_is_read_back(
+            user in "([A-Za-z0-9._-]{1,4}|\\PC{0,4})",
+            start in "(leoma|LEOMA|lema|)",
+            middle in "(-[a-z0-9]{0,5}|\\PC{0,3})",
+            other_hotkey in prop::bool::weighted(0.2),
+            revision in "([0-9a-f]{39,41}|[0-9a-f]{40})",
+            chute in "([a-z0-9-]{1,8}|\\PC{0,3})",
+        ) {
+            let owner = if other_hotkey { Hotkey([8; 32]) } else { hotkey() };
+            let written = Commitment {
+                model_name: format!("{user}/{start}{middle}{owner}"),
+                model_revision: revision,
+                chute_id: chute,
+            };
+            match (written.faults(&hotkey()), read(written.to_json().as_bytes())) {
+                (faults, Ok(commitment)) => {
+                    prop_assert_eq!(faults, []);
+                    prop_assert_eq!(commitment, written);
+                }
+                (faults, Err(fault)) => prop_assert!(faults.contains(&fault), "{faults:?}, read: {fault}"),
             }
         }
     }

@@ -8,6 +8,7 @@ use super::{
     ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId, Uid},
     inquiry::Question,
     outcome::Outcome,
+    payments::CommitPlace,
     plan::RoundPlan,
 };
 
@@ -61,6 +62,28 @@ impl fmt::Display for PayTarget {
     }
 }
 
+/// In which form a decision goes to the chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum WeightsForm {
+    /// In the open, by `set_weights`.
+    #[default]
+    Plain,
+    /// Sealed to a round of the drand beacon; the chain reveals it by itself.
+    Timelocked {
+        /// SHA-256 of the sealed bytes, by which the commit is found on chain.
+        commit: Digest,
+        /// Round of the beacon that opens it.
+        reveal_round: u64,
+    },
+}
+
+impl WeightsForm {
+    fn is_plain(&self) -> bool {
+        *self == WeightsForm::Plain
+    }
+}
+
 /// One decision to set weights.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WeightsIntent {
@@ -76,6 +99,9 @@ pub struct WeightsIntent {
     pub decided_at: BlockRef,
     /// Our own `LastUpdate` at that block: a later value means that something landed.
     pub last_update: BlockNumber,
+    /// In the open or sealed.
+    #[serde(default, skip_serializing_if = "WeightsForm::is_plain")]
+    pub form: WeightsForm,
 }
 
 /// Why a round was voided: it counts for nobody.
@@ -183,17 +209,38 @@ pub enum Event {
         /// The decision.
         intent: WeightsIntent,
     },
-    /// The weights of the last intent were read back from the chain.
+    /// The last intent's commit was seen on chain, which will reveal it.
+    WeightsCommitted {
+        /// Finalized block at which it was seen.
+        seen_at: BlockRef,
+        /// Where the chain keeps it.
+        place: CommitPlace,
+    },
+    /// The weights of the last intent, or of a commit, were read back from the chain.
     WeightsLanded {
         /// Finalized block at which they were read.
         seen_at: BlockRef,
+        /// Epoch of the commit that was revealed; without one it is the last intent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<u64>,
+        /// Our `LastUpdate` that they caused, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        own_update: Option<BlockNumber>,
     },
-    /// The last intent came to nothing; the chain shows no trace of it.
+    /// The last intent, or a commit's reveal, came to nothing; the chain shows no trace of it.
     WeightsFailed {
         /// Finalized block at which that was seen.
         seen_at: BlockNumber,
         /// Why.
         reason: String,
+        /// Epoch of the commit that was not revealed; without one it is the last intent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<u64>,
+    },
+    /// The operator said that no other instance runs with our hotkey, whatever the chain shows.
+    WeightsVouched {
+        /// Our `LastUpdate` on chain, up to which that holds.
+        last_update: BlockNumber,
     },
 }
 
@@ -210,7 +257,10 @@ impl Event {
             | Event::RoundClosed { round, .. }
             | Event::RoundVoided { round, .. } => Some(*round),
             Event::WeightsIntended { intent } => Some(intent.round),
-            Event::WeightsLanded { .. } | Event::WeightsFailed { .. } => None,
+            Event::WeightsCommitted { .. }
+            | Event::WeightsLanded { .. }
+            | Event::WeightsFailed { .. }
+            | Event::WeightsVouched { .. } => None,
         }
     }
 
@@ -226,8 +276,10 @@ impl Event {
             Event::RoundClosed { .. } => "round_closed",
             Event::RoundVoided { .. } => "round_voided",
             Event::WeightsIntended { .. } => "weights_intended",
+            Event::WeightsCommitted { .. } => "weights_committed",
             Event::WeightsLanded { .. } => "weights_landed",
             Event::WeightsFailed { .. } => "weights_failed",
+            Event::WeightsVouched { .. } => "weights_vouched",
         }
     }
 

@@ -2,10 +2,12 @@
 
 pub mod commitment;
 pub mod copies;
+pub mod epochs;
 pub mod event;
 pub mod ids;
 pub mod inquiry;
 pub mod outcome;
+pub mod payments;
 pub mod payout;
 pub mod plan;
 pub mod report;

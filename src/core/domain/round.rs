@@ -7,10 +7,11 @@ use std::{
 
 use super::{
     copies::{CopyBook, EarlierClips},
-    event::{Event, PayTarget, ReceivedFile, Timings, VoidReason, WeightsIntent},
-    ids::{BlockNumber, BlockRef, Digest, Hotkey, RoundId},
+    event::{Event, ReceivedFile, Timings, VoidReason},
+    ids::{BlockNumber, Digest, Hotkey, RoundId},
     inquiry::{Inquiry, Question},
     outcome::{Fault, Outcome, Stage},
+    payments::Payments,
     payout::{
         Contender, SettledRound,
         history::{Judgement, MinerResult, model_id},
@@ -80,6 +81,17 @@ pub enum ApplyError {
     /// There is no open weights decision.
     #[error("no weights decision is open")]
     NoIntent,
+    /// No commit of that epoch waits for its reveal.
+    #[error("no commit of weights of epoch {0} waits for its reveal")]
+    NoCommit(u64),
+    /// A newer decision is on chain.
+    #[error("a decision of round {round} is older than that of round {newest} on chain")]
+    OlderDecision {
+        /// The round that it rests on.
+        round: RoundId,
+        /// The round of the decision on chain.
+        newest: RoundId,
+    },
     /// The miner has no scored clip.
     #[error("{hotkey} has no scored clip in round {round}")]
     NoClip {
@@ -258,8 +270,7 @@ pub struct Tournament {
     newest: Option<RoundId>,
     published: BTreeSet<String>,
     settled: Vec<SettledRound>,
-    open_intent: Option<WeightsIntent>,
-    last_paid: Option<(PayTarget, RoundId, BlockRef)>,
+    payments: Payments,
 }
 
 impl Tournament {
@@ -272,8 +283,7 @@ impl Tournament {
             newest: None,
             published: BTreeSet::new(),
             settled: Vec::new(),
-            open_intent: None,
-            last_paid: None,
+            payments: Payments::default(),
         }
     }
 
@@ -326,19 +336,13 @@ impl Tournament {
             }
             Event::RoundClosed { round, at, winner } => self.close(*round, *at, *winner)?,
             Event::RoundVoided { round, at, reason } => self.void(*round, *at, reason)?,
-            Event::WeightsIntended { intent } => {
-                if self.open_intent.is_some() {
-                    return Err(ApplyError::IntentOpen);
-                }
-                self.open_intent = Some(intent.clone());
+            Event::WeightsIntended { intent } => self.payments.intend(intent)?,
+            Event::WeightsCommitted { place, .. } => self.payments.commit(place)?,
+            Event::WeightsLanded { seen_at, epoch, own_update } => {
+                self.payments.land(*epoch, *seen_at, *own_update)?;
             }
-            Event::WeightsLanded { seen_at } => {
-                let intent = self.open_intent.take().ok_or(ApplyError::NoIntent)?;
-                self.last_paid = Some((intent.target, intent.round, *seen_at));
-            }
-            Event::WeightsFailed { .. } => {
-                self.open_intent.take().ok_or(ApplyError::NoIntent)?;
-            }
+            Event::WeightsFailed { epoch, .. } => self.payments.fail(*epoch)?,
+            Event::WeightsVouched { last_update } => self.payments.vouch(*last_update),
         }
         Ok(())
     }
@@ -460,14 +464,9 @@ impl Tournament {
         &self.settled
     }
 
-    /// The weights decision whose end is not known.
-    pub fn open_intent(&self) -> Option<&WeightsIntent> {
-        self.open_intent.as_ref()
-    }
-
-    /// Who was paid last, on the ground of which round, and where that was seen.
-    pub fn last_paid(&self) -> Option<&(PayTarget, RoundId, BlockRef)> {
-        self.last_paid.as_ref()
+    /// What is known of payment.
+    pub fn payments(&self) -> &Payments {
+        &self.payments
     }
 
     /// The file of an open ticket, for going on after a restart.

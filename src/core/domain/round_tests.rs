@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{
     commitment::Commitment,
+    event::{PayTarget, WeightsForm, WeightsIntent},
     ids::Uid,
+    payments::CommitPlace,
     payout::{PayoutInput, payout},
     rules::{PayoutRule, StrictRules},
     score::{GateId, Score},
@@ -83,8 +85,22 @@ fn intent(round: u64) -> Event {
             weights: vec![(Uid(1), 65535)],
             decided_at,
             last_update: BlockNumber(0),
+            form: WeightsForm::Plain,
         },
     }
+}
+
+fn landed(round: u64, epoch: Option<u64>) -> Event {
+    Event::WeightsLanded { seen_at: plan(round, 0).anchor, epoch, own_update: None }
+}
+
+fn failed(epoch: Option<u64>) -> Event {
+    Event::WeightsFailed { seen_at: BlockNumber(5), reason: "x".into(), epoch }
+}
+
+fn committed(at: u64, epoch: u64) -> Event {
+    let place = CommitPlace { committed_at: BlockNumber(at), epoch, reveal_epoch: epoch + 1 };
+    Event::WeightsCommitted { seen_at: plan(7, 0).anchor, place }
 }
 
 fn fold(events: &[Event]) -> Tournament {
@@ -104,12 +120,12 @@ fn a_round_runs_from_plan_to_payment() {
         settled_event(7, 2, forfeit(Fault::Miner)),
         closed(7, Some(1)),
         intent(7),
-        Event::WeightsLanded { seen_at: plan(8, 0).anchor },
+        landed(8, None),
     ]);
     assert_eq!(state.settled().len(), 1);
-    assert_eq!(state.last_paid().map(|(_, round, _)| *round), Some(RoundId(7)));
+    assert_eq!(state.payments().last().map(|paid| paid.round), Some(RoundId(7)));
     assert!(state.published().contains("clip-7.mp4"));
-    assert!(state.open_rounds().is_empty() && state.open_intent().is_none());
+    assert!(state.open_rounds().is_empty() && state.payments().open().is_none());
 }
 
 #[test]
@@ -318,9 +334,47 @@ fn a_round_is_void_when_too_many_went_unjudged_through_no_fault_of_their_own() {
 fn weights_have_one_open_decision_at_a_time() {
     let mut state = fold(&[intent(7)]);
     assert_eq!(state.apply(&intent(8)), Err(ApplyError::IntentOpen));
-    state.apply(&Event::WeightsFailed { seen_at: BlockNumber(1), reason: "x".into() }).expect("ends it");
-    let landed = Event::WeightsLanded { seen_at: plan(8, 0).anchor };
-    assert_eq!(state.apply(&landed), Err(ApplyError::NoIntent));
+    state.apply(&failed(None)).expect("ends it");
+    assert_eq!(state.apply(&landed(8, None)), Err(ApplyError::NoIntent));
+}
+
+#[test]
+fn a_commit_waits_for_its_reveal_while_later_ones_are_made() {
+    let mut state =
+        fold(&[intent(7), committed(700, 3), intent(8), committed(800, 3), intent(9), committed(900, 4)]);
+    let payments = state.payments();
+    assert_eq!(payments.pending().keys().copied().collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(payments.pending()[&3].intent.round, RoundId(8), "the later commit of an epoch stands");
+    assert_eq!(payments.newest().map(|(_, round)| round), Some(RoundId(9)));
+    assert_eq!(payments.known_update(), BlockNumber(900));
+    assert_eq!(payments.last(), None, "nothing was read back yet");
+
+    assert_eq!(state.apply(&landed(10, Some(5))), Err(ApplyError::NoCommit(5)));
+    let older = ApplyError::OlderDecision { round: RoundId(8), newest: RoundId(9) };
+    assert_eq!(state.apply(&intent(8)), Err(older), "never an older round");
+    state.apply(&landed(10, Some(3))).expect("revealed");
+    assert_eq!(state.payments().last().map(|paid| paid.round), Some(RoundId(8)));
+    state.apply(&failed(Some(4))).expect("not revealed");
+    assert!(state.payments().pending().is_empty());
+    assert_eq!(state.payments().newest().map(|(_, round)| round), Some(RoundId(8)), "to be decided again");
+    state.apply(&intent(9)).expect("done anew");
+}
+
+#[test]
+fn a_later_reveal_ends_the_earlier_commits_too() {
+    let mut state = fold(&[intent(7), committed(700, 3), intent(8), committed(800, 4)]);
+    state.apply(&landed(10, Some(4))).expect("revealed");
+    assert!(state.payments().pending().is_empty());
+}
+
+#[test]
+fn what_is_known_of_our_updates_only_grows() {
+    let mut state = fold(&[intent(7), landed(8, None)]);
+    assert_eq!(state.payments().known_update(), plan(8, 0).anchor.number, "journals of before");
+    state.apply(&Event::WeightsVouched { last_update: BlockNumber(5) }).expect("vouched");
+    assert_eq!(state.payments().known_update(), plan(8, 0).anchor.number);
+    state.apply(&Event::WeightsVouched { last_update: BlockNumber(5_000) }).expect("vouched");
+    assert_eq!(state.payments().known_update(), BlockNumber(5_000));
 }
 
 /// Rounds `1..=count` of three miners: the first never passes, the second always does, the third copies it.
@@ -438,8 +492,10 @@ fn any_event() -> impl Strategy<Value = Event> {
             reason: VoidReason::NotPlanned { detail: "x".into() },
         }),
         (1u64..5).prop_map(intent),
-        Just(Event::WeightsLanded { seen_at: plan(3, 0).anchor }),
-        Just(Event::WeightsFailed { seen_at: BlockNumber(5), reason: "x".into() }),
+        prop::option::of(1u64..4).prop_map(|epoch| landed(3, epoch)),
+        prop::option::of(1u64..4).prop_map(failed),
+        (1u64..4).prop_map(|epoch| committed(epoch * 10, epoch)),
+        (0u64..50).prop_map(|block| Event::WeightsVouched { last_update: BlockNumber(block) }),
     ]
 }
 

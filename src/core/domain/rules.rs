@@ -262,6 +262,14 @@ pub struct ScheduleRules {
     pub answer_within_blocks: u64,
     /// Blocks after the anchor by which every ticket settles.
     pub settle_within_blocks: u64,
+    /// First block at which these rules are in force: before it no round is opened and no weights are
+    /// set under them, so that all validators change over together. Zero for from the beginning.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub active_from_block: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What is read of an answer and spent on it. These are rules, not settings of an operator: with other

@@ -1,8 +1,10 @@
 //! The pallets of the model: each reads and writes real storage entries of the metadata.
 
 pub mod commitments;
+pub mod drand;
 pub mod epochs;
 pub mod neurons;
+pub mod parameters;
 pub mod system;
 pub mod upgrade;
 pub mod weights;
@@ -52,6 +54,8 @@ pub enum PaysFee {
 pub const KNOWN_CALLS: &[(&str, &str)] = &[
     ("SubtensorModule", "set_weights"),
     ("SubtensorModule", "set_mechanism_weights"),
+    ("SubtensorModule", "commit_timelocked_weights"),
+    ("SubtensorModule", "commit_timelocked_mechanism_weights"),
     ("Commitments", "set_commitment"),
     ("System", "remark"),
     ("Timestamp", "set"),
@@ -67,6 +71,9 @@ pub fn dispatch(
     match (extrinsic.pallet.as_str(), extrinsic.call.as_str()) {
         ("SubtensorModule", "set_weights" | "set_mechanism_weights") => {
             (PaysFee::No, weights::dispatch(storage, who, extrinsic, number))
+        }
+        ("SubtensorModule", "commit_timelocked_weights" | "commit_timelocked_mechanism_weights") => {
+            (PaysFee::No, weights::commits::dispatch(storage, who, extrinsic, number))
         }
         ("Commitments", "set_commitment") => {
             (PaysFee::No, commitments::set_commitment(storage, who, extrinsic, number))

@@ -60,7 +60,7 @@ pub fn write_genesis(
     storage.put(items::WEIGHTS_VERSION_KEY, (netuid,), config.weights_version_key)?;
     storage.put(items::COMMIT_REVEAL_ENABLED, (0u16,), false)?;
     storage.put(items::COMMIT_REVEAL_ENABLED, (netuid,), config.commit_reveal)?;
-    storage.put(items::REVEAL_PERIOD_EPOCHS, (netuid,), 1u64)?;
+    storage.put(items::REVEAL_PERIOD_EPOCHS, (netuid,), config.reveal_period)?;
     storage.put(items::COMMIT_REVEAL_VERSION, (), 4u16)?;
     storage.put(items::TEMPO, (netuid,), config.tempo)?;
     if storage.runtime().epochs_are_stateful() {
@@ -149,6 +149,17 @@ fn occupy(
         ]),
     );
     Ok(())
+}
+
+/// Gives or takes a neuron's validator permit.
+pub fn set_permit(storage: &mut Storage<'_>, netuid: u16, uid: u16, permit: bool) -> Result<(), ModelError> {
+    set_slot(storage, items::VALIDATOR_PERMIT, netuid, uid, permit)
+}
+
+/// Sets the stake of a hotkey, in rao.
+pub fn set_stake(storage: &mut Storage<'_>, netuid: u16, hotkey: Hotkey, rao: u64) -> Result<(), ModelError> {
+    storage.put(items::TOTAL_HOTKEY_ALPHA, (hotkey.0, netuid), rao)?;
+    write_stake_weights(storage, netuid)
 }
 
 /// Sets one element of a per-uid vector, growing it with defaults.

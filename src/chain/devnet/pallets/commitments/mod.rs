@@ -1,8 +1,13 @@
-//! `Commitments`: plain commitments by call, revealed ones as if their timelock had ended.
+//! `Commitments`: plain and timelocked commitments by call, and reveals (`timelocked`).
 
-use subxt::ext::scale_value::{Composite, Value, ValueDef};
+mod fields;
+mod timelocked;
 
-use super::{DispatchFailure, weights};
+use subxt::ext::scale_value::{Composite, Value};
+
+use self::fields::Field;
+pub use self::timelocked::{awaited_rounds, on_initialize};
+use super::{DispatchFailure, epochs, weights};
 use crate::{
     chain::devnet::{error::ModelError, extrinsic::Extrinsic, items, storage::Storage},
     domain::ids::Hotkey,
@@ -23,8 +28,7 @@ struct UsedSpace {
     used_space: u64,
 }
 
-/// Runs `Commitments.set_commitment` for plain data. Timelock-encrypted fields are refused
-/// (`System.CallFiltered`), since the model has no beacon that could ever reveal them.
+/// Runs `Commitments.set_commitment`.
 pub fn set_commitment(
     storage: &mut Storage<'_>,
     who: Hotkey,
@@ -34,23 +38,25 @@ pub fn set_commitment(
     let fail = |error: &'static str| Err(DispatchFailure::Module { pallet: "Commitments", error });
     let runtime = storage.runtime();
     let netuid: u16 = extrinsic.argument(runtime, "netuid")?;
-    let info = extrinsic.argument_value(runtime, "info")?;
-    let fields = fields_of(&info)?;
+    let mut info = extrinsic.argument_value(runtime, "info")?;
+    let values = fields::list(&mut info)?;
+    let fields = values.iter().map(Field::of).collect::<Result<Vec<_>, _>>()?;
     if fields.len() > MAX_FIELDS {
         return fail("TooManyFieldsInCommitmentInfo");
+    }
+    if fields.contains(&Field::RevealFailed) {
+        return fail("TimelockRevealFailedNotAllowed");
     }
     if weights::uid_of(storage, netuid, who)?.is_none() {
         return fail("AccountNotAllowedCommit");
     }
-    let mut size = 0;
-    for (kind, bytes) in &fields {
-        if !(kind == "None" || kind == "BigRaw" || kind.starts_with("Raw")) {
-            return Err(DispatchFailure::Module { pallet: "System", error: "CallFiltered" });
-        }
-        size += *bytes as u64;
-    }
-    if !take_space(storage, netuid, who, size.max(LEAST_SPACE))? {
+    let size: u64 = fields.iter().map(Field::space).sum();
+    if !take_space(storage, netuid, who, number, size.max(LEAST_SPACE))? {
         return fail("SpaceLimitExceeded");
+    }
+    if fields.contains(&Field::ResetBonds) {
+        // The model has no bonds: only the note of the request is kept.
+        storage.put(items::LAST_BONDS_RESET, (netuid, who.0), number as u32)?;
     }
     let registration = Value::named_composite([
         ("deposit", Value::u128(0)),
@@ -59,13 +65,35 @@ pub fn set_commitment(
     ]);
     storage.put(items::COMMITMENT_OF, (netuid, who.0), registration)?;
     storage.put(items::LAST_COMMITMENT, (netuid, who.0), number as u32)?;
-    storage.emit("Commitments", "Commitment", netuid_and_who(netuid, who));
+    let sealed_to = fields.iter().find_map(|field| match field {
+        Field::Timelocked { round, .. } => Some(*round),
+        _ => None,
+    });
+    timelocked::set_indexed(storage, netuid, who, sealed_to.is_some())?;
+    match sealed_to {
+        None => storage.emit("Commitments", "Commitment", netuid_and_who(netuid, who)),
+        Some(round) => storage.emit(
+            "Commitments",
+            "TimelockCommitment",
+            Composite::named([
+                ("netuid", Value::u128(netuid.into())),
+                ("who", Value::from_bytes(who.0)),
+                ("reveal_round", Value::u128(round.into())),
+            ]),
+        ),
+    }
     Ok(())
 }
 
 /// Books space in this epoch's budget; false when it would exceed the limit.
-fn take_space(storage: &mut Storage<'_>, netuid: u16, who: Hotkey, size: u64) -> Result<bool, ModelError> {
-    let epoch: u64 = storage.value(items::SUBNET_EPOCH_INDEX, (netuid,))?;
+fn take_space(
+    storage: &mut Storage<'_>,
+    netuid: u16,
+    who: Hotkey,
+    number: u64,
+    size: u64,
+) -> Result<bool, ModelError> {
+    let epoch = epochs::index(storage, netuid, number)?;
     let mut space = storage
         .get::<UsedSpace>(items::USED_SPACE_OF, (netuid, who.0))?
         .filter(|space| space.last_epoch == epoch)
@@ -81,46 +109,6 @@ fn take_space(storage: &mut Storage<'_>, netuid: u16, who: Hotkey, size: u64) ->
 
 fn netuid_and_who(netuid: u16, who: Hotkey) -> Composite<()> {
     Composite::named([("netuid", Value::u128(netuid.into())), ("who", Value::from_bytes(who.0))])
-}
-
-/// Variant name and payload length of every field of a `CommitmentInfo`.
-fn fields_of(info: &Value) -> Result<Vec<(String, usize)>, ModelError> {
-    let mut fields = info;
-    // `CommitmentInfo { fields: BoundedVec(Vec<Data>) }`: unwrap the two wrappers.
-    for _ in 0..2 {
-        fields = match &fields.value {
-            ValueDef::Composite(wrapper) if wrapper.len() == 1 => match wrapper.values().next() {
-                Some(inner) if matches!(inner.value, ValueDef::Composite(_)) => inner,
-                _ => break,
-            },
-            _ => break,
-        };
-    }
-    let ValueDef::Composite(list) = &fields.value else {
-        return Err(ModelError::Decode {
-            what: "CommitmentInfo".into(),
-            detail: "not a list of fields".into(),
-        });
-    };
-    list.values()
-        .map(|field| match &field.value {
-            ValueDef::Variant(data) => Ok((data.name.clone(), bytes_in(&data.values))),
-            other => Err(ModelError::Decode {
-                what: "CommitmentInfo".into(),
-                detail: format!("a field is not a variant: {other:?}"),
-            }),
-        })
-        .collect()
-}
-
-fn bytes_in(values: &Composite<()>) -> usize {
-    values
-        .values()
-        .map(|value| match &value.value {
-            ValueDef::Composite(inner) => bytes_in(inner),
-            _ => 1,
-        })
-        .sum()
 }
 
 /// Appends a revealed commitment, as the pallet does when a timelock ends: the last ten stay.
@@ -162,10 +150,14 @@ pub fn append_revealed(
 
 /// Forgets everything that a hotkey committed: it left the subnet.
 pub fn purge(storage: &mut Storage<'_>, netuid: u16, who: Hotkey) -> Result<(), ModelError> {
-    for item in
-        [items::COMMITMENT_OF, items::REVEALED_COMMITMENTS, items::LAST_COMMITMENT, items::USED_SPACE_OF]
-    {
+    for item in [
+        items::COMMITMENT_OF,
+        items::REVEALED_COMMITMENTS,
+        items::LAST_COMMITMENT,
+        items::LAST_BONDS_RESET,
+        items::USED_SPACE_OF,
+    ] {
         storage.remove(item, (netuid, who.0))?;
     }
-    Ok(())
+    timelocked::set_indexed(storage, netuid, who, false)
 }

@@ -1,4 +1,8 @@
-//! `set_weights`: the pool's guards and the checks inside the block, in subtensor's order.
+//! Weights: the checks inside the block in subtensor's order, commits (`commits`) and the pool's
+//! guards (`guard`).
+
+pub mod commits;
+pub mod guard;
 
 use std::collections::BTreeSet;
 
@@ -12,6 +16,10 @@ use crate::{
 
 /// Storage index of a subnet's mechanism: `mechanism * 4096 + netuid`.
 const MECHANISM_STRIDE: u16 = 4096;
+
+fn storage_index(netuid: u16, mechanism: u8) -> u16 {
+    u16::from(mechanism).saturating_mul(MECHANISM_STRIDE).saturating_add(netuid)
+}
 
 /// A `set_weights` or `set_mechanism_weights` call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,30 +49,11 @@ impl WeightsCall {
     }
 
     fn index(&self) -> u16 {
-        u16::from(self.mechanism).saturating_mul(MECHANISM_STRIDE).saturating_add(self.netuid)
+        storage_index(self.netuid, self.mechanism)
     }
 
     fn is_single_self_weight(&self, uid: u16) -> bool {
         self.uids == [uid]
-    }
-}
-
-/// A guard of subtensor's transaction extension that refuses before the block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum GuardRefusal {
-    /// The hotkey's stake is below the threshold.
-    StakeAmountTooLow,
-    /// The hotkey's last weights are too recent.
-    RateLimitExceeded,
-}
-
-impl GuardRefusal {
-    /// Number in `Custom error: N`.
-    pub fn code(self) -> u8 {
-        match self {
-            GuardRefusal::StakeAmountTooLow => 1,
-            GuardRefusal::RateLimitExceeded => 6,
-        }
     }
 }
 
@@ -87,37 +76,29 @@ fn has_stake(storage: &Storage<'_>, netuid: u16, who: Hotkey) -> Result<bool, Mo
 
 fn within_rate_limit(
     storage: &Storage<'_>,
-    call: &WeightsCall,
+    netuid: u16,
+    index: u16,
     uid: u16,
     number: u64,
 ) -> Result<bool, ModelError> {
-    let last_update: Vec<u64> = storage.value(items::LAST_UPDATE, (call.index(),))?;
+    let last_update: Vec<u64> = storage.value(items::LAST_UPDATE, (index,))?;
     let last = last_update.get(usize::from(uid)).copied().unwrap_or(0);
-    let limit: u64 = storage.value(items::WEIGHTS_SET_RATE_LIMIT, (call.netuid,))?;
+    let limit: u64 = storage.value(items::WEIGHTS_SET_RATE_LIMIT, (netuid,))?;
     Ok(last == 0 || number.saturating_sub(last) >= limit)
 }
 
-/// The checks that refuse at submission. An unregistered hotkey passes here and fails in the block;
-/// the rate limit is left to the block where commit-reveal is on, and by the fault switch.
-pub fn guard(
-    storage: &Storage<'_>,
-    who: Hotkey,
-    call: &WeightsCall,
-    number: u64,
-    rate_limit_in_block: bool,
-) -> Result<Option<GuardRefusal>, ModelError> {
-    if !has_stake(storage, call.netuid, who)? {
-        return Ok(Some(GuardRefusal::StakeAmountTooLow));
+/// Notes the block of a neuron's last weights or commit.
+fn touch(storage: &mut Storage<'_>, index: u16, uid: u16, number: u64) -> Result<(), ModelError> {
+    let mut last_update: Vec<u64> = storage.value(items::LAST_UPDATE, (index,))?;
+    if let Some(slot) = last_update.get_mut(usize::from(uid)) {
+        *slot = number;
     }
-    if rate_limit_in_block || storage.value(items::COMMIT_REVEAL_ENABLED, (call.netuid,))? {
-        return Ok(None);
-    }
-    match uid_of(storage, call.netuid, who)? {
-        Some(uid) if !within_rate_limit(storage, call, uid, number)? => {
-            Ok(Some(GuardRefusal::RateLimitExceeded))
-        }
-        _ => Ok(None),
-    }
+    storage.put(items::LAST_UPDATE, (index,), last_update)
+}
+
+fn has_mechanism(storage: &Storage<'_>, netuid: u16, mechanism: u8) -> Result<bool, ModelError> {
+    Ok(storage.value::<bool>(items::NETWORKS_ADDED, (netuid,))?
+        && mechanism < storage.value::<u8>(items::MECHANISM_COUNT, (netuid,))?)
 }
 
 /// Runs the call of an extrinsic.
@@ -129,10 +110,14 @@ pub fn dispatch(
 ) -> Result<(), DispatchFailure> {
     let call = WeightsCall::of(storage.runtime(), extrinsic)?
         .ok_or_else(|| ModelError::Missing("a weights call".into()))?;
-    set_weights(storage, who, &call, number)
+    if storage.value(items::COMMIT_REVEAL_ENABLED, (call.netuid,))? {
+        return fail("CommitRevealEnabled");
+    }
+    store(storage, who, &call, number)
 }
 
-fn set_weights(
+/// Checks weights and stores them: those of a call, and those that a commit revealed.
+fn store(
     storage: &mut Storage<'_>,
     who: Hotkey,
     call: &WeightsCall,
@@ -142,11 +127,10 @@ fn set_weights(
     let row: Vec<(u16, u16)> = call.uids.iter().copied().zip(max_upscaled(&call.values)).collect();
     let index = call.index();
     storage.put(items::WEIGHTS, (index, uid), row)?;
-    let mut last_update: Vec<u64> = storage.value(items::LAST_UPDATE, (index,))?;
-    if let Some(slot) = last_update.get_mut(usize::from(uid)) {
-        *slot = number;
+    // With commit-reveal the commit moved it already.
+    if !storage.value::<bool>(items::COMMIT_REVEAL_ENABLED, (call.netuid,))? {
+        touch(storage, index, uid, number)?;
     }
-    storage.put(items::LAST_UPDATE, (index,), last_update)?;
     storage.emit(
         "SubtensorModule",
         "WeightsSet",
@@ -155,28 +139,25 @@ fn set_weights(
     Ok(())
 }
 
-/// Every check of the dispatch, in order; the uid of the hotkey when all hold.
+fn fail<T>(error: &'static str) -> Result<T, DispatchFailure> {
+    Err(DispatchFailure::Module { pallet: "SubtensorModule", error })
+}
+
+/// Every check of the weights themselves, in order; the uid of the hotkey when all hold.
 fn check(
     storage: &Storage<'_>,
     who: Hotkey,
     call: &WeightsCall,
     number: u64,
 ) -> Result<u16, DispatchFailure> {
-    let fail = |error: &'static str| Err(DispatchFailure::Module { pallet: "SubtensorModule", error });
     let netuid = call.netuid;
-    if storage.value(items::COMMIT_REVEAL_ENABLED, (netuid,))? {
-        return fail("CommitRevealEnabled");
-    }
     if netuid == 0 {
         return fail("CanNotSetRootNetworkWeights");
     }
     if call.uids.len() != call.values.len() {
         return fail("WeightVecNotEqualSize");
     }
-    if !storage.value::<bool>(items::NETWORKS_ADDED, (netuid,))? {
-        return fail("SubnetNotExists");
-    }
-    if call.mechanism >= storage.value::<u8>(items::MECHANISM_COUNT, (netuid,))? {
+    if !has_mechanism(storage, netuid, call.mechanism)? {
         return fail("MechanismDoesNotExist");
     }
     let count: u16 = storage.value(items::SUBNETWORK_N, (netuid,))?;
@@ -193,7 +174,8 @@ fn check(
     if version != 0 && call.version_key < version {
         return fail("IncorrectWeightVersionKey");
     }
-    if !within_rate_limit(storage, call, uid, number)? {
+    let committed = storage.value::<bool>(items::COMMIT_REVEAL_ENABLED, (netuid,))?;
+    if !committed && !within_rate_limit(storage, netuid, call.index(), uid, number)? {
         return fail("SettingWeightsTooFast");
     }
     let permits: Vec<bool> = storage.value(items::VALIDATOR_PERMIT, (netuid,))?;
@@ -259,7 +241,7 @@ mod tests {
         };
         assert_eq!(reason(&storage, &call), "NotEnoughStakeToSetWeights");
         storage.put(items::COMMIT_REVEAL_ENABLED, (7u16,), false).expect("put");
-        assert_eq!(reason(&storage, &WeightsCall { netuid: 7, ..call.clone() }), "SubnetNotExists");
+        assert_eq!(reason(&storage, &WeightsCall { netuid: 7, ..call.clone() }), "MechanismDoesNotExist");
         storage.put(items::STAKE_THRESHOLD, (), 9u64).expect("put");
         assert_eq!(check(&storage, who, &call, 1000), Ok(1));
     }

@@ -1,0 +1,94 @@
+//! Sealing where the subnet wants it, submitting once, and reading back.
+
+use crate::{
+    actors::messages::WeightsEnd,
+    chain::{
+        commit_reveal::{SealedWeights, seal_weights},
+        port::{ChainError, Head, Receipt, WeightsCall},
+    },
+    domain::{
+        event::{WeightsForm, WeightsIntent},
+        ids::BlockNumber,
+    },
+};
+
+use super::{SetterParts, reconcile, view::View};
+
+/// A decision that is ready to be submitted.
+pub(super) struct Plan {
+    pub(super) intent: WeightsIntent,
+    call: WeightsCall,
+    sealed: Option<SealedWeights>,
+}
+
+/// Seals the vector when the subnet has commit-reveal on. The inner `Err` says why nothing is
+/// submitted now.
+pub(super) async fn seal(
+    parts: &SetterParts,
+    view: &View,
+    mut intent: WeightsIntent,
+) -> Result<Result<Plan, Box<WeightsEnd>>, ChainError> {
+    let (uids, values) = intent.weights.iter().copied().unzip();
+    let version_key = view.subnet.weights_version_key;
+    let call = WeightsCall { netuid: parts.netuid, uids, values, version_key };
+    if !view.subnet.commit_reveal_enabled {
+        return Ok(Ok(Plan { intent, call, sealed: None }));
+    }
+    let deferred = |reason: String| Ok(Err(Box::new(view.deferred(reason))));
+    let Some(forecast) = view.subnet.epochs(view.number()).forecast(view.subnet.reveal_period) else {
+        return deferred("the subnet's tempo is zero: a commit would never be revealed".into());
+    };
+    let beacon = parts.chain.beacon(view.head.block.hash).await?;
+    let now = parts.chain.block_time(view.head.block).await?;
+    let reveal_round = beacon.round_at(forecast.seal_until(&now));
+    let sealed = match seal_weights(&beacon, reveal_round, view.me, &call) {
+        Ok(sealed) => sealed,
+        Err(cause) => return deferred(format!("the weights could not be sealed: {cause}")),
+    };
+    tracing::debug!(
+        reveal_round,
+        epoch = forecast.reveal_epoch,
+        begins_at = %forecast.begins_at,
+        "weights are sealed"
+    );
+    intent.form = WeightsForm::Timelocked { commit: sealed.commit, reveal_round };
+    Ok(Ok(Plan { intent, call, sealed: Some(sealed) }))
+}
+
+/// Submits once and reads back at the block that holds the extrinsic.
+pub(super) async fn submit(parts: &SetterParts, view: &View, plan: Plan) -> Result<WeightsEnd, ChainError> {
+    let submitted = match &plan.sealed {
+        None => parts.chain.set_weights(&plan.call).await,
+        Some(sealed) => parts.chain.commit_weights(&sealed.call).await,
+    };
+    match submitted {
+        Ok(receipt) => read_back(parts, view, receipt, &plan.intent).await,
+        // Refused before or inside a block: the chain says that nothing was stored.
+        Err(
+            cause @ (ChainError::Pool { .. } | ChainError::Dispatch { .. } | ChainError::Metadata { .. }),
+        ) => Ok(failed(view.number(), cause.to_string(), view.later())),
+        Err(cause) => Ok(WeightsEnd::Unclear { reason: cause.to_string() }),
+    }
+}
+
+fn failed(seen_at: BlockNumber, reason: String, retry_at: BlockNumber) -> WeightsEnd {
+    WeightsEnd::Failed { seen_at, reason, epoch: None, retry_at }
+}
+
+/// Success means seen on chain.
+async fn read_back(
+    parts: &SetterParts,
+    view: &View,
+    receipt: Receipt,
+    intent: &WeightsIntent,
+) -> Result<WeightsEnd, ChainError> {
+    let block = receipt.block;
+    tracing::debug!(block = %block.number, extrinsic = %receipt.extrinsic, "weights are in a finalized block");
+    // The parent is not read: only the block's own state is.
+    let head = Head { block, parent: block.hash };
+    let after = View::at(parts, view.me, head).await?;
+    Ok(reconcile::seen(&after, intent).unwrap_or_else(|| {
+        let reason = format!("block {} holds the extrinsic but not what it should have stored", block.number);
+        failed(block.number, reason, after.later())
+    }))
+}

@@ -1,0 +1,176 @@
+//! What the setter sees of the chain at one finalized block.
+
+use crate::{
+    actors::messages::{SubmitWeights, WeightsEnd},
+    chain::{
+        commit_reveal,
+        port::{ChainError, Head, Neuron, OwnWeights, SubnetState},
+    },
+    domain::{
+        event::{PayTarget, WeightsIntent},
+        ids::{BlockHash, BlockNumber, Digest, Hotkey, Uid},
+        payments::Payments,
+        weights::{OwnNeuron, Preflight, Refusal, preflight},
+    },
+    telemetry::ChainStanding,
+};
+
+use super::SetterParts;
+
+/// Blocks to wait before trying again after a passing trouble.
+const RETRY_AFTER: u64 = 5;
+
+/// Everything read at one finalized block.
+pub(super) struct View {
+    pub(super) head: Head,
+    pub(super) subnet: SubnetState,
+    pub(super) neurons: Vec<Neuron>,
+    pub(super) me: Hotkey,
+    /// What the chain holds of our weights; `None` when we are not registered.
+    own: Option<OwnWeights>,
+}
+
+impl View {
+    /// The chain at its finalized head.
+    pub(super) async fn look(parts: &SetterParts, me: Hotkey) -> Result<Self, ChainError> {
+        let head = parts.chain.head().await?;
+        Self::at(parts, me, head).await
+    }
+
+    /// The chain at a finalized block.
+    pub(super) async fn at(parts: &SetterParts, me: Hotkey, head: Head) -> Result<Self, ChainError> {
+        let at: BlockHash = head.block.hash;
+        let subnet = parts.chain.subnet(parts.netuid, at).await?;
+        let neurons = parts.chain.neurons(parts.netuid, at).await?;
+        let own = match neurons.iter().find(|neuron| neuron.hotkey == me) {
+            Some(neuron) => Some(parts.chain.own_weights(parts.netuid, neuron.uid, me, at).await?),
+            None => None,
+        };
+        Ok(Self { head, subnet, neurons, me, own })
+    }
+
+    /// The block.
+    pub(super) fn number(&self) -> BlockNumber {
+        self.head.block.number
+    }
+
+    fn my_neuron(&self) -> Option<&Neuron> {
+        self.neurons.iter().find(|neuron| neuron.hotkey == self.me)
+    }
+
+    /// Block of our last weights or commit.
+    pub(super) fn last_update(&self) -> BlockNumber {
+        self.my_neuron().map_or(BlockNumber(0), |neuron| neuron.last_update)
+    }
+
+    /// Slot of a target at this block.
+    pub(super) fn uid_of(&self, target: &PayTarget) -> Option<Uid> {
+        let hotkey = match target {
+            PayTarget::Miner { hotkey } => *hotkey,
+            PayTarget::Owner => self.subnet.owner_hotkey?,
+        };
+        self.neurons.iter().find(|neuron| neuron.hotkey == hotkey).map(|neuron| neuron.uid)
+    }
+
+    /// Whether our stored row is the decision's.
+    pub(super) fn shows(&self, intent: &WeightsIntent) -> bool {
+        let Some(own) = &self.own else { return false };
+        let paid: Vec<_> = own.weights.iter().filter(|(_, weight)| *weight > 0).collect();
+        paid == [&(intent.uid, u16::MAX)]
+    }
+
+    /// Whether the decision's slot still belongs to its target: else the weights pay a stranger.
+    pub(super) fn still_bound(&self, intent: &WeightsIntent) -> bool {
+        self.uid_of(&intent.target) == Some(intent.uid)
+    }
+
+    /// Where the chain keeps a commit of ours: epoch and block.
+    pub(super) fn commit(&self, commit: &Digest) -> Option<(u64, BlockNumber)> {
+        let held = self.own.as_ref()?.commits.iter().find(|held| held.commit == *commit)?;
+        Some((held.epoch, held.committed_at))
+    }
+
+    /// A block some blocks later.
+    pub(super) fn later(&self) -> BlockNumber {
+        BlockNumber(self.number().0 + RETRY_AFTER)
+    }
+
+    /// Nothing is submitted now, because of something that passes.
+    pub(super) fn deferred(&self, reason: String) -> WeightsEnd {
+        WeightsEnd::Deferred { reason, retry_at: Some(self.later()) }
+    }
+
+    /// Nothing is submitted now, because the chain or the operator would not want it.
+    pub(super) fn refused(&self, refusal: &Refusal) -> WeightsEnd {
+        let retry_at = match refusal {
+            Refusal::TooSoon { until } => *until,
+            Refusal::RulesNotActive { from } => *from,
+            _ => BlockNumber(self.number().0 + self.subnet.weights_rate_limit.max(1)),
+        };
+        WeightsEnd::Deferred { reason: refusal.to_string(), retry_at: Some(retry_at) }
+    }
+
+    /// Our `LastUpdate`; `Err` says why nothing is submitted now.
+    pub(super) fn preflight(&self, parts: &SetterParts, payments: &Payments) -> Result<BlockNumber, Refusal> {
+        let own = |neuron: &Neuron| {
+            let own = self.own.as_ref();
+            OwnNeuron {
+                validator_permit: neuron.validator_permit,
+                last_update: neuron.last_update,
+                registered_at: own.map_or(BlockNumber(0), |own| own.registered_at),
+                stake: neuron.stake,
+                is_owner: self.subnet.owner_hotkey == Some(self.me),
+                has_weights: own.is_some_and(|own| !own.weights.is_empty() || !own.commits.is_empty()),
+            }
+        };
+        preflight(&Preflight {
+            now: self.number(),
+            me: self.my_neuron().map(own),
+            known_update: payments.known_update(),
+            rules_active_from: parts.rules_active_from,
+            stake_threshold: self.subnet.stake_threshold,
+            weights_rate_limit: self.subnet.weights_rate_limit,
+            commit_reveal: self
+                .subnet
+                .commit_reveal_enabled
+                .then_some((self.subnet.commit_reveal_version, commit_reveal::VERSION)),
+            version_key_wanted: self.subnet.weights_version_key,
+            version_key_ours: parts.version_key,
+        })
+    }
+
+    /// When the newest settled round is on chain already: until when nothing is to be done. After a
+    /// tempo the last decision is set again, so that we stay active while no round settles.
+    pub(super) fn nothing_new(
+        &self,
+        message: &SubmitWeights,
+        last_update: BlockNumber,
+    ) -> Option<BlockNumber> {
+        let newest = message.settled.last().map(|settled| settled.round);
+        let (_, decided) = message.payments.newest()?;
+        if newest.is_some_and(|newest| newest > decided) {
+            return None;
+        }
+        let again = u64::from(self.subnet.tempo).max(self.subnet.weights_rate_limit);
+        let again_at = BlockNumber(last_update.0 + again);
+        (self.number() < again_at).then_some(again_at)
+    }
+
+    /// Our standing on chain, for metrics and readiness.
+    pub(super) fn standing(&self, payments: &Payments) -> ChainStanding {
+        let neuron = self.my_neuron();
+        let due = payments.pending().values().any(|pending| self.subnet.epoch_index >= pending.reveal_epoch);
+        ChainStanding {
+            registered: neuron.is_some(),
+            validator_permit: neuron.is_some_and(|neuron| neuron.validator_permit),
+            stake: neuron.map_or(0, |neuron| neuron.stake),
+            stake_threshold: self.subnet.stake_threshold,
+            is_owner: self.subnet.owner_hotkey == Some(self.me),
+            last_update: self.last_update(),
+            tempo: self.subnet.tempo,
+            commit_reveal: self.subnet.commit_reveal_enabled,
+            commits_pending: payments.pending().len() as u64,
+            reveal_due: due,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What the journal knows of payment: the decision under way, commits that wait for their reveal,
+//! and what was seen on chain last.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    event::{PayTarget, WeightsIntent},
+    ids::{BlockNumber, BlockRef, RoundId},
+    round::ApplyError,
+};
+
+/// A commit that the chain holds and has not revealed yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PendingReveal {
+    /// The decision that it hides.
+    pub intent: WeightsIntent,
+    /// Block that holds the commit.
+    pub committed_at: BlockNumber,
+    /// Epoch in which the chain reveals it.
+    pub reveal_epoch: u64,
+}
+
+/// Weights that the chain showed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paid {
+    /// Who was paid.
+    pub target: PayTarget,
+    /// Newest round that the decision rested on.
+    pub round: RoundId,
+    /// Where the weights were read.
+    pub seen_at: BlockRef,
+}
+
+/// Everything about payment that the events add up to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Payments {
+    open: Option<WeightsIntent>,
+    pending: BTreeMap<u64, PendingReveal>,
+    last: Option<Paid>,
+    known_update: BlockNumber,
+}
+
+impl Payments {
+    /// The decision whose end is not known.
+    pub fn open(&self) -> Option<&WeightsIntent> {
+        self.open.as_ref()
+    }
+
+    /// Commits that wait for their reveal, by the epoch that holds them. A later commit of the same
+    /// epoch stands for the earlier ones, because it is revealed over them.
+    pub fn pending(&self) -> &BTreeMap<u64, PendingReveal> {
+        &self.pending
+    }
+
+    /// What the chain showed last.
+    pub fn last(&self) -> Option<&Paid> {
+        self.last.as_ref()
+    }
+
+    /// The newest decision that is on chain, be it revealed or not: target and round.
+    pub fn newest(&self) -> Option<(PayTarget, RoundId)> {
+        let committed = self.pending.values().next_back().map(|pending| &pending.intent);
+        committed
+            .map(|intent| (intent.target, intent.round))
+            .or_else(|| self.last.as_ref().map(|paid| (paid.target, paid.round)))
+    }
+
+    /// The highest `LastUpdate` of our hotkey that we caused or the operator vouched for; a later one
+    /// on chain is another instance's.
+    pub fn known_update(&self) -> BlockNumber {
+        self.known_update
+    }
+
+    /// A decision is about to be submitted.
+    pub(super) fn intend(&mut self, intent: &WeightsIntent) -> Result<(), ApplyError> {
+        if self.open.is_some() {
+            return Err(ApplyError::IntentOpen);
+        }
+        if let Some((_, newest)) = self.newest().filter(|(_, newest)| intent.round < *newest) {
+            return Err(ApplyError::OlderDecision { round: intent.round, newest });
+        }
+        self.open = Some(intent.clone());
+        Ok(())
+    }
+
+    /// The open decision's commit was seen on chain.
+    pub(super) fn commit(&mut self, place: &CommitPlace) -> Result<(), ApplyError> {
+        let intent = self.open.take().ok_or(ApplyError::NoIntent)?;
+        self.known(place.committed_at);
+        let reveal =
+            PendingReveal { intent, committed_at: place.committed_at, reveal_epoch: place.reveal_epoch };
+        self.pending.insert(place.epoch, reveal);
+        Ok(())
+    }
+
+    /// The weights of the open decision, or of a commit's epoch, were read back.
+    pub(super) fn land(
+        &mut self,
+        epoch: Option<u64>,
+        seen_at: BlockRef,
+        own_update: Option<BlockNumber>,
+    ) -> Result<(), ApplyError> {
+        let intent = self.end(epoch)?;
+        // Journals of before have no block of inclusion: what was seen then was ours until there.
+        self.known(own_update.unwrap_or(seen_at.number));
+        self.last = Some(Paid { target: intent.target, round: intent.round, seen_at });
+        Ok(())
+    }
+
+    /// The open decision, or a commit's reveal, came to nothing.
+    pub(super) fn fail(&mut self, epoch: Option<u64>) -> Result<(), ApplyError> {
+        self.end(epoch).map(drop)
+    }
+
+    /// The operator vouched that what the chain shows up to here was set by nobody else who still runs.
+    pub(super) fn vouch(&mut self, last_update: BlockNumber) {
+        self.known(last_update);
+    }
+
+    fn known(&mut self, update: BlockNumber) {
+        self.known_update = self.known_update.max(update);
+    }
+
+    /// Takes the open decision, or a commit; earlier commits than that were revealed before it.
+    fn end(&mut self, epoch: Option<u64>) -> Result<WeightsIntent, ApplyError> {
+        let Some(epoch) = epoch else {
+            return self.open.take().ok_or(ApplyError::NoIntent);
+        };
+        if !self.pending.contains_key(&epoch) {
+            return Err(ApplyError::NoCommit(epoch));
+        }
+        let later = self.pending.split_off(&(epoch + 1));
+        let ended = std::mem::replace(&mut self.pending, later).remove(&epoch);
+        ended.map(|pending| pending.intent).ok_or(ApplyError::NoCommit(epoch))
+    }
+}
+
+/// Where the chain keeps a commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CommitPlace {
+    /// Block that holds it.
+    pub committed_at: BlockNumber,
+    /// Epoch under which it is kept.
+    pub epoch: u64,
+    /// Epoch in which it is revealed.
+    pub reveal_epoch: u64,
+}

@@ -1,0 +1,140 @@
+//! `leoma miner` through the real binary, against a development chain.
+
+mod commit;
+mod push;
+mod status;
+
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use leoma::{
+    chain::{
+        devnet::{ChainClock, DevNeuron, Devnet, DevnetConfig},
+        wallet::{HotkeySigner, hotkey_path},
+    },
+    domain::{commitment::Commitment, ids::Hotkey},
+};
+use serde_json::Value;
+use tokio::{process::Command, time::timeout};
+
+pub const LEOMA: &str = env!("CARGO_BIN_EXE_leoma");
+pub const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
+/// Nothing here takes this long; a story that does is stuck.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The commitment that keeps every rule.
+pub fn commitment(hotkey: Hotkey) -> Commitment {
+    Commitment {
+        model_name: format!("someone/leoma-wan-{hotkey}"),
+        model_revision: REVISION.into(),
+        chute_id: "chute-1".into(),
+    }
+}
+
+/// A chain with an owner and a miner, and the miner's wallet.
+pub struct World {
+    pub folder: tempfile::TempDir,
+    pub devnet: Devnet,
+    pub hotkey: Hotkey,
+}
+
+impl World {
+    /// Texts that the miner revealed before the start, in this order.
+    pub async fn start(revealed: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let signer = HotkeySigner::from_seed([5; 32]);
+        signer.write_file(&hotkey_path(folder.path(), "miner", "default")).expect("a wallet");
+        let hotkey = signer.hotkey();
+        let miner = revealed.iter().enumerate().fold(DevNeuron::miner(hotkey), |miner, (index, text)| {
+            miner.with_revealed(999_000 + index as u64, text.as_bytes())
+        });
+        let owner = DevNeuron::validator(HotkeySigner::from_seed([1; 32]).hotkey(), 1_000_000_000_000);
+        let config = DevnetConfig {
+            // Time passes by itself, since the binary waits for blocks while nobody else acts.
+            block_time: Some(Duration::from_millis(100)),
+            clock: ChainClock::Wall,
+            neurons: vec![owner, miner],
+            ..DevnetConfig::default()
+        };
+        Self { folder, devnet: Devnet::start(config).await.expect("a chain"), hotkey }
+    }
+
+    /// `leoma miner WHAT` of the wallet on the chain.
+    pub fn miner(&self, what: &str) -> Run {
+        Run::of(what)
+            .with(&["--wallet.name", "miner", "--wallet.path"])
+            .path(self.folder.path())
+            .with(&["--subtensor.chain_endpoint", &self.devnet.url()])
+    }
+
+    /// `leoma miner commit` of the commitment that keeps every rule.
+    pub fn commit(&self) -> Run {
+        let right = commitment(self.hotkey);
+        self.miner("commit").commitment(&right)
+    }
+}
+
+/// A command line, and then how it ended.
+pub struct Run(Command);
+
+impl Run {
+    pub fn of(what: &str) -> Self {
+        let mut command = Command::new(LEOMA);
+        command.args(["miner", what]).stdin(Stdio::null()).kill_on_drop(true);
+        Self(command)
+    }
+
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.0.args(arguments);
+        self
+    }
+
+    pub fn path(mut self, path: &Path) -> Self {
+        self.0.arg(path);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &Path) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub fn commitment(self, of: &Commitment) -> Self {
+        let (model, revision) = (&of.model_name, &of.model_revision);
+        self.with(&["--model", model, "--revision", revision, "--chute", &of.chute_id])
+    }
+
+    pub async fn ended(mut self) -> Ended {
+        let output: Output = timeout(PATIENCE, self.0.output()).await.expect("it ends").expect("it starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Standard output of a success.
+    pub fn succeeded(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self.stdout
+    }
+
+    pub fn json(self) -> Value {
+        serde_json::from_str(&self.succeeded()).expect("JSON")
+    }
+
+    /// Standard error of a refusal for the caller's own doing.
+    pub fn refused(self) -> String {
+        assert_eq!(self.code, Some(2), "{self:#?}");
+        self.stderr
+    }
+}
