@@ -12,7 +12,11 @@ use serde_json::{Value as Json, json};
 use subxt::{dynamic::Value, rpcs::rpc_params, transactions::TransactionStatus};
 use subxt_signer::sr25519::dev;
 
-use super::client::{Client, Ended, NETUID, config, set_weights};
+use super::{
+    client::{Client, Ended, NETUID, config, set_weights},
+    commit_reveal::{bobs_commit, coming_round},
+    commitments,
+};
 
 fn on_365() -> DevnetConfig {
     DevnetConfig { runtime: DevRuntime::Spec365, tempo: 10, ..config() }
@@ -84,7 +88,7 @@ async fn an_upgrade_holds_from_the_next_block_and_old_blocks_keep_their_runtime(
     client.devnet.produce_block().await;
     assert_eq!(counter(&client, "LastEpochBlock").await, Some(epoch));
     assert_eq!(counter(&client, "PendingEpochAt").await, Some(0));
-    assert_eq!(counter(&client, "SubnetEpochIndex").await, Some(epoch / 11));
+    assert_eq!(counter(&client, "SubnetEpochIndex").await, Some((epoch + 1 + u64::from(NETUID) + 1) / 11));
     client.succeed(&set_weights(&[2], &[65535]), &dev::bob()).await;
     while counter(&client, "LastEpochBlock").await == Some(epoch) {
         client.devnet.produce_block().await;
@@ -98,6 +102,39 @@ async fn an_upgrade_holds_from_the_next_block_and_old_blocks_keep_their_runtime(
     let back = client.devnet.produce_block().await;
     assert_eq!(spec_at(&client, back.hash).await, 365);
     assert_eq!(counter(&client, "LastEpochBlock").await, None);
+}
+
+/// The epochs' numbers go on through the migration, so a commit finds its epoch.
+#[tokio::test]
+async fn a_commit_from_before_the_upgrade_is_revealed_after_it() {
+    let client = Client::start(DevnetConfig { commit_reveal: true, weights_rate_limit: 0, ..on_365() }).await;
+    client.succeed(&commitments::commit("Raw5", b"hello"), &dev::dave()).await;
+    while !epoch_block_under_365(client.devnet.head().number.0) {
+        client.devnet.produce_block().await;
+    }
+    let commit = bobs_commit(&client, coming_round(&client));
+    client.succeed(&commit, &dev::bob()).await;
+    let committed_in = client.devnet.epoch_index();
+    client.devnet.upgrade(DevRuntime::Spec461).expect("accepted");
+    client.devnet.produce_block().await;
+    client.devnet.produce_block().await;
+    assert_eq!(client.devnet.epoch_index(), committed_in);
+    while client.devnet.epoch_index() == committed_in {
+        assert!(client.devnet.weights().is_empty(), "not before its epoch");
+        client.devnet.produce_block().await;
+    }
+    assert_eq!(client.devnet.weights()[&Uid(1)], [(Uid(3), 65535)]);
+
+    // And under the old runtime alone.
+    let client = Client::start(DevnetConfig { commit_reveal: true, weights_rate_limit: 0, ..on_365() }).await;
+    let commit = bobs_commit(&client, coming_round(&client));
+    client.succeed(&commit, &dev::bob()).await;
+    let committed_in = client.devnet.epoch_index();
+    while client.devnet.weights().is_empty() {
+        assert!(client.devnet.epoch_index() <= committed_in + 1);
+        client.devnet.produce_block().await;
+    }
+    assert_eq!(client.devnet.epoch_index(), committed_in + 1);
 }
 
 #[tokio::test]

@@ -139,7 +139,12 @@ impl Chain {
     /// A new chain, or the one in the state file.
     pub fn start(config: DevnetConfig, faults: Arc<Faults>) -> Result<Self, DevnetError> {
         let Some(path) = config.state_file.clone() else { return Ok(Self::begin(config, faults)?) };
-        let origin = Origin { seed: config.seed, netuid: config.netuid.0, start_block: config.start_block };
+        let origin = Origin {
+            seed: config.seed,
+            netuid: config.netuid.0,
+            start_block: config.start_block,
+            beacon_period: config.beacon_period,
+        };
         let (store, stored) = Store::open(&path, origin)?;
         if stored.is_empty() {
             let mut chain = Self::begin(config, faults)?;
@@ -198,7 +203,7 @@ impl Chain {
             ))
         };
         state.commit(base, changes);
-        let mut chain = Self::assemble(config, faults, runtimes, beacon, (first, state));
+        let mut chain = Self::assemble(config, faults, runtimes, beacon, first, state);
         while chain.head().number.0 < chain.config.start_block {
             chain.produce()?;
         }
@@ -219,7 +224,7 @@ impl Chain {
         let mut state = VersionedState::default();
         state.commit(first.header.number, state_there);
         let beacon = DevBeacon::new(seed_of(&config), config.beacon_period)?;
-        let mut chain = Self::assemble(config, faults, runtimes, beacon, (first, state));
+        let mut chain = Self::assemble(config, faults, runtimes, beacon, first, state);
         for (block, changes) in blocks {
             if let Some(Some(code)) = changes.get(CODE_KEY) {
                 chain.runtimes.load(&runtime_of_code(code)?)?;
@@ -238,7 +243,8 @@ impl Chain {
         faults: Arc<Faults>,
         runtimes: Runtimes,
         beacon: DevBeacon,
-        (first, state): (Arc<Block>, VersionedState),
+        first: Arc<Block>,
+        state: VersionedState,
     ) -> Self {
         let genesis = genesis_of(seed_of(&config));
         let base = first.header.number;
@@ -370,7 +376,6 @@ impl Chain {
         }
         let runtime = self.runtime().clone();
         let extrinsic = Extrinsic::decode(&runtime, bytes)?;
-        pallets::check_bounds(&runtime, &extrinsic)?;
         let context = self.context();
         let (account, nonce, chain_nonce) = {
             let mut storage = Storage::at(&runtime, &self.state, context.number - 1);
@@ -439,9 +444,7 @@ impl Chain {
         system::initialize(&mut storage, number, parent.hash)?;
         let netuid = self.config.netuid.0;
         upgrade::migrate(&mut storage, netuid, number)?;
-        if runtime.epochs_are_stateful() {
-            weights::commits::reveal_due(&mut storage, netuid, number)?;
-        }
+        weights::commits::reveal_due(&mut storage, netuid, number)?;
         epochs::on_initialize(&mut storage, netuid, number)?;
         commitments::on_initialize(&mut storage, number)?;
         for action in actions.iter().cloned() {

@@ -66,7 +66,7 @@ use self::{
     chain::HostAction,
     items::Item,
     node::Node,
-    pallets::{drand, weights::commits},
+    pallets::{drand, epochs, weights::commits},
     rpc::Door,
     storage::Storage,
 };
@@ -279,7 +279,8 @@ impl Devnet {
 
     /// Epochs that ran since the initial state's count.
     pub fn epoch_index(&self) -> u64 {
-        self.read(items::SUBNET_EPOCH_INDEX).unwrap_or(0)
+        let (netuid, head) = (self.node.chain().config().netuid.0, self.head().number.0);
+        self.at_head(|storage| epochs::index(storage, netuid, head)).unwrap_or(0)
     }
 
     /// A value that the subnet keeps under its number, at the head.

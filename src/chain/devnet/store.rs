@@ -12,6 +12,7 @@
 //! locked while a chain runs on it.
 
 use std::{
+    fmt,
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -45,6 +46,15 @@ pub struct Origin {
     pub netuid: u16,
     /// Number of the head at the first start.
     pub start_block: u64,
+    /// Seconds between rounds of the development beacon.
+    pub beacon_period: u32,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, netuid, start_block, beacon_period } = self;
+        write!(f, "seed {seed}, netuid {netuid}, start block {start_block}, beacon period {beacon_period} s")
+    }
 }
 
 /// A block as the file holds it.
@@ -224,10 +234,7 @@ fn decode(payloads: &[&[u8]], origin: Origin) -> Result<Vec<StoredBlock>, String
     };
     let found = Origin::decode(&mut &first[..]).map_err(|error| format!("its origin: {error}"))?;
     if found != origin {
-        return Err(format!(
-            "is of another chain: seed {}, netuid {}, start block {}; asked for seed {}, netuid {}, start block {}",
-            found.seed, found.netuid, found.start_block, origin.seed, origin.netuid, origin.start_block
-        ));
+        return Err(format!("is of another chain: {found}; asked for {origin}"));
     }
     let mut parent: Option<(u64, BlockHash)> = None;
     let mut blocks = Vec::with_capacity(rest.len());
@@ -252,7 +259,7 @@ mod tests {
 
     use super::*;
 
-    const ORIGIN: Origin = Origin { seed: 1, netuid: 99, start_block: 1000 };
+    const ORIGIN: Origin = Origin { seed: 1, netuid: 99, start_block: 1000, beacon_period: 3 };
 
     fn chain_of(count: u64) -> (Vec<Arc<Block>>, VersionedState) {
         let mut blocks: Vec<Arc<Block>> = Vec::new();

@@ -66,6 +66,20 @@ pub fn last_by_modulo(number: u64, netuid: u16, tempo: u16) -> u64 {
     number.saturating_sub(since_by_modulo(number, netuid, tempo))
 }
 
+/// Epoch that a block belongs to under the rule without counters: it changes with the block after
+/// an epoch.
+fn index_by_modulo(number: u64, netuid: u16, tempo: u16) -> u64 {
+    (number + u64::from(netuid) + 1) / (u64::from(tempo) + 1)
+}
+
+/// Epoch that a block belongs to, by the counter or by its number.
+pub fn index(storage: &Storage<'_>, netuid: u16, number: u64) -> Result<u64, ModelError> {
+    if storage.runtime().epochs_are_stateful() {
+        return storage.value(items::SUBNET_EPOCH_INDEX, (netuid,));
+    }
+    Ok(index_by_modulo(number, netuid, storage.value(items::TEMPO, (netuid,))?))
+}
+
 fn due_by_modulo(number: u64, netuid: u16, tempo: u16) -> bool {
     tempo > 0 && since_by_modulo(number, netuid, tempo) == 0
 }
@@ -74,7 +88,7 @@ fn due_by_modulo(number: u64, netuid: u16, tempo: u16) -> bool {
 pub fn begin_counting(storage: &mut Storage<'_>, netuid: u16, number: u64) -> Result<(), ModelError> {
     let tempo: u16 = storage.value(items::TEMPO, (netuid,))?;
     let last = last_by_modulo(number - 1, netuid, tempo);
-    write_counters(storage, netuid, last, last / (u64::from(tempo) + 1))
+    write_counters(storage, netuid, last, index_by_modulo(number, netuid, tempo))
 }
 
 /// Writes the counters of stateful epochs: the last one's block and index, none pending.
@@ -100,7 +114,10 @@ pub fn next_epoch_start(storage: &Storage<'_>, netuid: u16, head: u64) -> Result
 /// Epoch that a block belongs to: the one that begins with it, where an epoch is due that has not
 /// run yet.
 pub fn epoch_with_lookahead(storage: &Storage<'_>, netuid: u16, number: u64) -> Result<u64, ModelError> {
-    let index: u64 = storage.value(items::SUBNET_EPOCH_INDEX, (netuid,))?;
+    let index = index(storage, netuid, number)?;
+    if !storage.runtime().epochs_are_stateful() {
+        return Ok(index);
+    }
     Ok(index + u64::from(Schedule::read(storage, netuid)?.due_at(number)))
 }
 
@@ -240,6 +257,7 @@ mod tests {
         assert!((0..200).all(|number| !due_by_modulo(number, 99, 0)));
         assert_eq!(last_by_modulo(199, 0, 100), 99);
         assert_eq!(last_by_modulo(200, 0, 100), 200);
+        assert_eq!((index_by_modulo(200, 0, 100), index_by_modulo(201, 0, 100)), (1, 2));
     }
 
     proptest! {
