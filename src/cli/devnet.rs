@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -15,7 +16,7 @@ use super::{
     exit::{Exit, Failure, after_help},
 };
 use crate::{
-    chain::devnet::{ChainClock, DevNeuron, Devnet, DevnetConfig},
+    chain::devnet::{ChainClock, DevNeuron, DevRuntime, Devnet, DevnetConfig, DevnetError},
     domain::ids::{Hotkey, NetUid},
 };
 
@@ -23,11 +24,24 @@ use crate::{
 ///
 /// The chain has one subnet. Its first neuron is the owner (uid 0, the well-known key //Alice);
 /// then come the neurons of --neuron, or //Bob to //Ferdie as miners when there are none. Weights
-/// can be set by every neuron with stake. Nothing is stored: a restart begins anew.
+/// can be set by every neuron with stake. Without --state nothing is stored: a restart begins anew.
+///
+/// With --admin it misbehaves on request, by JSON-RPC calls on the same port (docs/devnet.md):
+///
+///   dev_faults, dev_heal [NAME]     list the injected faults, end one kind or all
+///   dev_inject {"fault": NAME, ..}  hang, silent_subscriptions, not_listening, wrong_genesis, slow,
+///                                   reject_submissions, fail_in_block, swallow,
+///                                   production_paused, finality_stopped
+///   dev_dropConnections             cut every connection
+///   dev_produce [COUNT]             make blocks now
+///   dev_reorg DEPTH [return|drop]   replace blocks that are not final by a longer fork
+///   dev_upgrade SPEC [RENAMES]      switch the runtime
 #[derive(Args, Debug, Clone)]
+#[command(verbatim_doc_comment)]
 #[command(after_help = after_help!(
     "leoma devnet --port 9944 --block-time-ms 1000 --tempo 20",
     "leoma devnet --block-time-ms 1000 --tempo 20 --commit-reveal --beacon-period-seconds 1",
+    "leoma devnet --block-time-ms 1000 --finality-lag 3 --state chain.state --admin",
     "leoma devnet --neuron 5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty=1000000000000",
 ))]
 pub struct DevnetArgs {
@@ -70,6 +84,19 @@ pub struct DevnetArgs {
     /// Stake below which a hotkey may not set weights, in rao; the owner's may always.
     #[arg(long, default_value_t = 0)]
     pub stake_threshold: u64,
+    /// Blocks between the best block and the newest final one.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=256))]
+    pub finality_lag: u32,
+    /// Runtime at the start: 461, or 365 to be upgraded from.
+    #[arg(long, default_value = "461", value_parser = ["461", "365"])]
+    pub spec: String,
+    /// File that keeps the chain; one that holds a chain goes on with it, and then seed, netuid and
+    /// start block must be its own, while neurons, parameters and runtime come from it.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Serves the admin calls.
+    #[arg(long)]
+    pub admin: bool,
     /// A neuron more: ss58 hotkey, then `=` and its stake in rao; stake above zero makes a validator.
     #[arg(long = "neuron", value_name = "HOTKEY[=STAKE]", value_parser = parse_neuron)]
     pub neurons: Vec<DevNeuron>,
@@ -77,8 +104,18 @@ pub struct DevnetArgs {
 
 impl Execute for DevnetArgs {
     fn execute(self) -> Result<ExitCode, Failure> {
-        block_on(run(self))??;
-        Ok(Exit::Ok.into())
+        match block_on(run(self))? {
+            Ok(()) => Ok(Exit::Ok.into()),
+            Err(error) => Err(Failure::new(exit_of(&error), error)),
+        }
+    }
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    match error.downcast_ref() {
+        Some(DevnetError::Config { .. }) => Exit::Usage,
+        Some(DevnetError::State { .. }) => Exit::Unreadable,
+        _ => Exit::Internal,
     }
 }
 
@@ -122,14 +159,21 @@ pub async fn run(args: DevnetArgs) -> anyhow::Result<()> {
         beacon_period: args.beacon_period_seconds,
         stake_threshold: args.stake_threshold,
         neurons: neurons(args.neurons),
+        finality_lag: args.finality_lag,
+        runtime: if args.spec == "365" { DevRuntime::Spec365 } else { DevRuntime::Spec461 },
+        state_file: args.state,
+        admin: args.admin,
         ..DevnetConfig::default()
     })
     .await?;
     println!(
-        "development chain (a model of subtensor) at {}, netuid {}, head {}",
+        "development chain (a model of subtensor) at {}, genesis {}, netuid {}, spec {}, head {}{}",
         devnet.url(),
+        devnet.genesis_hash(),
         args.netuid,
-        devnet.head().number
+        devnet.spec_version(),
+        devnet.head().number,
+        if args.admin { ", admin calls on" } else { "" }
     );
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .context("listening for SIGTERM")?;
@@ -167,6 +211,19 @@ mod tests {
         let args = parse(&["--commit-reveal", "--beacon-period-seconds", "1"]).expect("parses");
         assert!(args.commit_reveal);
         assert_eq!((args.reveal_period, args.beacon_period_seconds), (1, 1));
+        let args =
+            parse(&["--finality-lag", "3", "--state", "f", "--admin", "--spec", "365"]).expect("parses");
+        assert_eq!((args.finality_lag, args.admin, args.spec.as_str()), (3, true, "365"));
+    }
+
+    #[test]
+    fn failures_end_with_the_code_that_the_help_names() {
+        let path = PathBuf::from("f");
+        let state = DevnetError::State { path, problem: "is damaged".into() };
+        assert_eq!(exit_of(&state.into()), Exit::Unreadable);
+        let config = DevnetError::Config { field: "netuid", problem: "0".into() };
+        assert_eq!(exit_of(&config.into()), Exit::Usage);
+        assert_eq!(exit_of(&anyhow::anyhow!("else")), Exit::Internal);
     }
 
     #[test]

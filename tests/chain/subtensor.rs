@@ -15,23 +15,23 @@ use leoma::{
 
 use super::gate::Gate;
 
-const NETUID: NetUid = NetUid(99);
+pub const NETUID: NetUid = NetUid(99);
 const STAKE: u64 = 5_000_000_000_000;
 
 fn owner() -> Hotkey {
     Hotkey([10; 32])
 }
 
-fn validator() -> HotkeySigner {
+pub fn validator() -> HotkeySigner {
     HotkeySigner::from_seed([1; 32])
 }
 
-fn miner(number: u8) -> Hotkey {
+pub fn miner(number: u8) -> Hotkey {
     Hotkey([number; 32])
 }
 
 /// A subnet with its owner (uid 0), our validator (1) and two miners (2, 3); blocks on request.
-fn subnet() -> DevnetConfig {
+pub fn subnet() -> DevnetConfig {
     let first = DevNeuron::miner(miner(2)).with_revealed(999_000, b"{\"model_name\":\"a\"}");
     let first = first.with_revealed(999_500, &[b'x'; 300]);
     let mut second = DevNeuron::miner(miner(3));
@@ -46,11 +46,11 @@ fn subnet() -> DevnetConfig {
 }
 
 /// The same subnet with a block every tenth of a second.
-fn live_subnet() -> DevnetConfig {
+pub fn live_subnet() -> DevnetConfig {
     DevnetConfig { block_time: Some(Duration::from_millis(100)), ..subnet() }
 }
 
-fn options(urls: &[String]) -> SubtensorOptions {
+pub fn options(urls: &[String]) -> SubtensorOptions {
     SubtensorOptions {
         call_deadline: Duration::from_secs(20),
         signer: Some(validator()),
@@ -58,18 +58,18 @@ fn options(urls: &[String]) -> SubtensorOptions {
     }
 }
 
-async fn connect(devnet: &Devnet) -> SubtensorChain {
+pub async fn connect(devnet: &Devnet) -> SubtensorChain {
     SubtensorChain::connect(options(&[devnet.url()])).await.expect("connected")
 }
 
-fn pay(uid: u16) -> WeightsCall {
+pub fn pay(uid: u16) -> WeightsCall {
     WeightsCall { netuid: NETUID, uids: vec![Uid(uid)], values: vec![65_535], version_key: 0 }
 }
 
-type Heads = BoxStream<'static, Result<Head, ChainError>>;
+pub type Heads = BoxStream<'static, Result<Head, ChainError>>;
 
 /// The next head, passing over troubles; their number is returned too.
-async fn next_head(heads: &mut Heads) -> (Head, usize) {
+pub async fn next_head(heads: &mut Heads) -> (Head, usize) {
     let mut troubles = 0;
     loop {
         match heads.next().await.expect("the stream goes on") {
@@ -83,7 +83,7 @@ async fn next_head(heads: &mut Heads) -> (Head, usize) {
 }
 
 /// Takes heads up to a block and holds each of them against the chain. Returns the troubles met.
-async fn follow_to(heads: &mut Heads, devnet: &Devnet, from: u64, to: u64) -> usize {
+pub async fn follow_to(heads: &mut Heads, devnet: &Devnet, from: u64, to: u64) -> usize {
     let mut troubles = 0;
     for number in from..=to {
         let (head, met) = next_head(heads).await;

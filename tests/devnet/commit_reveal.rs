@@ -28,19 +28,19 @@ fn seal_for(client: &Client, round: u64, payload: &[u8]) -> Vec<u8> {
     seal(&client.devnet.beacon().public_key, round, payload).expect("sealed")
 }
 
-type CommitArgs = (u16, Vec<u8>, u64, u16);
+pub type CommitArgs = (u16, Vec<u8>, u64, u16);
 
 fn commit(sealed: Vec<u8>, round: u64) -> DynamicPayload<CommitArgs> {
     dynamic::transaction("SubtensorModule", "commit_timelocked_weights", (NETUID, sealed, round, VERSION))
 }
 
 /// Weights of //Bob's for //Dave, sealed to a round.
-fn bobs_commit(client: &Client, round: u64) -> DynamicPayload<CommitArgs> {
+pub fn bobs_commit(client: &Client, round: u64) -> DynamicPayload<CommitArgs> {
     commit(seal_for(client, round, &payload(&dev::bob(), &[3], &[65535])), round)
 }
 
 /// A round that is not published in the next block yet (a block of twelve seconds has four).
-fn coming_round(client: &Client) -> u64 {
+pub fn coming_round(client: &Client) -> u64 {
     client.devnet.last_pulse_round() + 5
 }
 

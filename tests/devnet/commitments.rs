@@ -69,7 +69,7 @@ struct Registration {
     block: u32,
 }
 
-fn commit(variant: &str, bytes: &[u8]) -> subxt::tx::DynamicPayload<(u16, Value)> {
+pub fn commit(variant: &str, bytes: &[u8]) -> subxt::tx::DynamicPayload<(u16, Value)> {
     let field = Value::unnamed_variant(variant, [Value::from_bytes(bytes)]);
     let info =
         Value::named_composite([("fields", Value::unnamed_composite([Value::unnamed_composite([field])]))]);

@@ -87,10 +87,19 @@ impl Block {
 
 /// Digest item of the slot in which a block was authored (`PreRuntime(aura, slot)`).
 pub fn aura_slot(slot: u64) -> Vec<u8> {
+    pre_runtime(b"aura", slot)
+}
+
+/// Digest item of a fork's blocks, so that they differ from those that they replace.
+pub fn fork_mark(fork: u64) -> Vec<u8> {
+    pre_runtime(b"fork", fork)
+}
+
+fn pre_runtime(engine: &[u8; 4], number: u64) -> Vec<u8> {
     const PRE_RUNTIME: u8 = 6;
     let mut item = vec![PRE_RUNTIME];
-    item.extend(b"aura");
-    slot.to_le_bytes().to_vec().encode_to(&mut item);
+    item.extend(engine);
+    number.to_le_bytes().to_vec().encode_to(&mut item);
     item
 }
 

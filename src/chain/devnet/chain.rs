@@ -1,7 +1,7 @@
 //! The chain: blocks, their execution, the pool and what the host of the chain asks for.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -11,19 +11,23 @@ use sp_crypto_hashing::blake2_256;
 
 use super::{
     beacon::{BeaconSwitch, DevBeacon},
-    block::{Block, Header, aura_slot},
+    block::{Block, Header, aura_slot, fork_mark},
     config::{ChainClock, DevNeuron, DevnetConfig},
-    error::ModelError,
+    error::{DevnetError, ModelError},
     extrinsic::{Extrinsic, ExtrinsicError, timestamp_inherent},
+    faults::{Fault, Faults},
+    forks::{Imports, Replaced, Unfinalized},
     pallets::{
         self, DispatchFailure, PaysFee, commitments, drand, epochs, neurons,
         parameters::{self, NeuronChange, SubnetParameter},
-        system, weights,
+        system, upgrade, weights,
     },
     pool::{Pool, PoolError, Status, Waiting, Watch},
     runtime::Runtime,
-    state::{Changes, VersionedState},
+    runtimes::{CODE_KEY, DevRuntime, Runtimes, runtime_of_code},
+    state::{Changes, VersionedState, View},
     storage::{Phase, Storage},
+    store::{Origin, Store, StoredBlock},
     validity::{self, ChainContext, Invalid, ValidityError},
 };
 use crate::domain::ids::{BlockHash, BlockRef, Hotkey, Uid};
@@ -40,6 +44,8 @@ const EPOCH_OFFSET: u64 = 37;
 const SLOT_MS: u64 = 12_000;
 /// Time of block zero on the slot clock: 2025-09-01T00:00:00Z.
 const SLOT_CLOCK_START_MS: u64 = 1_756_684_800_000;
+/// Watchers of swallowed transactions that are kept waiting; older ones see their stream end.
+const KEPT_SWALLOWED: usize = 256;
 /// Most transactions of a block; the rest wait for the next one.
 const MAX_BLOCK_TRANSACTIONS: u32 = 512;
 
@@ -55,6 +61,14 @@ pub enum SubmitError {
     /// Refused by the pool.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// Refused by an injected fault.
+    #[error("refused by an injected fault")]
+    Injected {
+        /// JSON-RPC error code.
+        code: i32,
+        /// Number of a custom error.
+        custom: Option<u8>,
+    },
 }
 
 /// Something that the host of the chain asks for; happens at the start of the next block.
@@ -74,38 +88,82 @@ pub enum HostAction {
     SwitchBeacon(BeaconSwitch),
     /// A pulse of any beacon is stored: round and signature.
     PublishPulse(u64, Vec<u8>),
+    /// The code of another runtime is stored; it runs from the block after that one.
+    Upgrade(DevRuntime),
+}
+
+/// A block that is kept, with its state and the runtime that reads it.
+pub struct Located<'a> {
+    /// The block.
+    pub block: &'a Arc<Block>,
+    /// The runtime whose code stands in its state.
+    pub runtime: &'a Arc<Runtime>,
+    /// Its state; `None` when it is no longer kept.
+    pub view: Option<View<'a>>,
+}
+
+impl<'a> Located<'a> {
+    /// Typed state, `None` when it is no longer kept.
+    pub fn storage(&self) -> Option<Storage<'a>> {
+        self.view.clone().map(|view| Storage::on(self.runtime, view))
+    }
 }
 
 /// The chain and its pool.
 pub struct Chain {
-    runtime: Arc<Runtime>,
+    runtimes: Runtimes,
     config: DevnetConfig,
     genesis: Arc<Block>,
-    blocks: BTreeMap<u64, Arc<Block>>,
-    numbers: HashMap<BlockHash, u64>,
-    state: VersionedState,
+    /// The best chain.
+    pub(super) blocks: BTreeMap<u64, Arc<Block>>,
+    pub(super) numbers: HashMap<BlockHash, u64>,
+    pub(super) state: VersionedState,
     beacon: DevBeacon,
-    pool: Pool,
-    actions: Vec<HostAction>,
+    pub(super) finalized: u64,
+    pub(super) unfinalized: BTreeMap<u64, Unfinalized>,
+    pub(super) replaced: VecDeque<Replaced>,
+    pub(super) imports: Imports,
+    /// Forks so far; tells a fork's blocks from those that they replace.
+    pub(super) forks: u64,
+    pub(super) faults: Arc<Faults>,
+    pub(super) pool: Pool,
+    /// Transactions that a fault swallowed, kept so that their watchers hear nothing.
+    swallowed: VecDeque<Waiting>,
+    pub(super) actions: Vec<HostAction>,
     started_at_ms: u64,
     last_time_ms: u64,
+    pub(super) store: Option<Store>,
 }
 
 impl Chain {
+    /// A new chain, or the one in the state file.
+    pub fn start(config: DevnetConfig, faults: Arc<Faults>) -> Result<Self, DevnetError> {
+        let Some(path) = config.state_file.clone() else { return Ok(Self::begin(config, faults)?) };
+        let origin = Origin {
+            seed: config.seed,
+            netuid: config.netuid.0,
+            start_block: config.start_block,
+            beacon_period: config.beacon_period,
+        };
+        let (store, stored) = Store::open(&path, origin)?;
+        if stored.is_empty() {
+            let mut chain = Self::begin(config, faults)?;
+            chain.store = Some(store);
+            chain.rewrite_store()?;
+            return Ok(chain);
+        }
+        let mut chain = Self::resume(config, faults, stored)?;
+        chain.store = Some(store);
+        Ok(chain)
+    }
+
     /// The chain at its start block.
-    pub fn new(runtime: Arc<Runtime>, config: DevnetConfig) -> Result<Self, ModelError> {
+    fn begin(config: DevnetConfig, faults: Arc<Faults>) -> Result<Self, ModelError> {
+        let mut runtimes = Runtimes::new(config.runtime.clone())?;
+        let runtime = runtimes.load(&config.runtime)?;
         let base = config.start_block.saturating_sub(HISTORY);
-        let seed = blake2_256(&(b"leoma devnet", config.seed, config.netuid.0).encode());
-        let genesis = Arc::new(Block::new(
-            Header {
-                parent: [0; 32],
-                number: 0,
-                state_root: seed,
-                extrinsics_root: extrinsics_root(&[]),
-                digest: Vec::new(),
-            },
-            Vec::new(),
-        ));
+        let seed = seed_of(&config);
+        let genesis = genesis_of(seed);
         let beacon = DevBeacon::new(seed, config.beacon_period)?;
         let mut state = VersionedState::default();
         let changes = {
@@ -114,8 +172,14 @@ impl Chain {
             let blocks = neurons::GenesisBlocks {
                 number: base,
                 registered_at: base.saturating_sub(REGISTERED_BEFORE).max(1),
-                last_epoch: base.saturating_sub(EPOCH_OFFSET % tempo),
+                last_epoch: if runtime.epochs_are_stateful() {
+                    base.saturating_sub(EPOCH_OFFSET % tempo)
+                } else {
+                    epochs::last_by_modulo(base, config.netuid.0, config.tempo)
+                },
             };
+            upgrade::set_code(&mut storage, &config.runtime);
+            upgrade::note_runtime(&mut storage)?;
             neurons::write_genesis(&mut storage, &config, blocks)?;
             drand::write_genesis(&mut storage, beacon.public())?;
             storage.discard_events();
@@ -139,23 +203,72 @@ impl Chain {
             ))
         };
         state.commit(base, changes);
-        let mut chain = Self {
-            runtime,
-            genesis: genesis.clone(),
-            blocks: BTreeMap::from([(base, first.clone())]),
-            numbers: HashMap::from([(genesis.hash, 0), (first.hash, base)]),
-            state,
-            beacon,
-            pool: Pool::default(),
-            actions: Vec::new(),
-            started_at_ms: unix_ms(),
-            last_time_ms: 0,
-            config,
-        };
+        let mut chain = Self::assemble(config, faults, runtimes, beacon, first, state);
         while chain.head().number.0 < chain.config.start_block {
             chain.produce()?;
         }
         Ok(chain)
+    }
+
+    /// The chain whose final blocks these are, oldest first and at least one.
+    fn resume(
+        config: DevnetConfig,
+        faults: Arc<Faults>,
+        stored: Vec<StoredBlock>,
+    ) -> Result<Self, ModelError> {
+        let mut blocks = stored.into_iter().map(StoredBlock::into_parts);
+        let missing = || ModelError::Missing("a first block with code in the state file".into());
+        let (first, state_there) = blocks.next().ok_or_else(missing)?;
+        let code = state_there.get(CODE_KEY).cloned().flatten().ok_or_else(missing)?;
+        let runtimes = Runtimes::new(runtime_of_code(&code)?)?;
+        let mut state = VersionedState::default();
+        state.commit(first.header.number, state_there);
+        let beacon = DevBeacon::new(seed_of(&config), config.beacon_period)?;
+        let mut chain = Self::assemble(config, faults, runtimes, beacon, first, state);
+        for (block, changes) in blocks {
+            if let Some(Some(code)) = changes.get(CODE_KEY) {
+                chain.runtimes.load(&runtime_of_code(code)?)?;
+            }
+            chain.finalized = block.header.number;
+            chain.import(block, changes);
+        }
+        let head = chain.storage_at(chain.finalized).ok_or_else(missing)?;
+        chain.last_time_ms = head.value(super::items::TIMESTAMP_NOW, ())?;
+        Ok(chain)
+    }
+
+    /// A chain of one block.
+    fn assemble(
+        config: DevnetConfig,
+        faults: Arc<Faults>,
+        runtimes: Runtimes,
+        beacon: DevBeacon,
+        first: Arc<Block>,
+        state: VersionedState,
+    ) -> Self {
+        let genesis = genesis_of(seed_of(&config));
+        let base = first.header.number;
+        Self {
+            runtimes,
+            blocks: BTreeMap::from([(base, first.clone())]),
+            numbers: HashMap::from([(genesis.hash, 0), (first.hash, base)]),
+            genesis,
+            state,
+            beacon,
+            finalized: base,
+            unfinalized: BTreeMap::new(),
+            replaced: VecDeque::new(),
+            imports: Imports::default(),
+            forks: 0,
+            faults,
+            pool: Pool::default(),
+            swallowed: VecDeque::new(),
+            actions: Vec::new(),
+            started_at_ms: unix_ms(),
+            last_time_ms: 0,
+            store: None,
+            config,
+        }
     }
 
     fn head_block(&self) -> &Arc<Block> {
@@ -163,7 +276,7 @@ impl Chain {
         self.blocks.last_key_value().map_or(&self.genesis, |(_, block)| block)
     }
 
-    /// The newest block, which is final.
+    /// The best block.
     pub fn head(&self) -> BlockRef {
         self.head_block().reference()
     }
@@ -178,19 +291,55 @@ impl Chain {
         if number == 0 { Some(&self.genesis) } else { self.blocks.get(&number) }
     }
 
-    /// Number of a kept block.
-    pub fn number_of(&self, hash: BlockHash) -> Option<u64> {
-        self.numbers.get(&hash).copied()
+    /// A kept block with its state, the best when no hash is given.
+    pub fn locate(&self, hash: Option<BlockHash>) -> Option<Located<'_>> {
+        let number = match hash {
+            None => self.head().number.0,
+            Some(hash) => match self.numbers.get(&hash) {
+                Some(number) => *number,
+                None => return self.locate_replaced(hash),
+            },
+        };
+        let view = View::best(&self.state, number);
+        Some(Located {
+            block: self.block(number)?,
+            runtime: self.runtimes.at(&view),
+            view: self.blocks.contains_key(&number).then_some(view),
+        })
+    }
+
+    fn locate_replaced(&self, hash: BlockHash) -> Option<Located<'_>> {
+        let replaced = self.replaced.iter().find(|replaced| replaced.block.hash == hash)?;
+        let view = replaced.view(self);
+        Some(Located { block: &replaced.block, runtime: self.runtimes.at(&view), view: Some(view) })
+    }
+
+    /// The runtime whose code stands in the state of the best chain's block `number`.
+    fn runtime_at(&self, number: u64) -> &Arc<Runtime> {
+        self.runtimes.at(&View::best(&self.state, number))
+    }
+
+    /// The runtime that the next block runs by.
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        self.runtime_at(self.head().number.0)
     }
 
     /// State after a block, for reading. `None` when it is not kept.
     pub fn storage_at(&self, number: u64) -> Option<Storage<'_>> {
-        self.blocks.contains_key(&number).then(|| Storage::at(&self.runtime, &self.state, number))
+        let storage = || Storage::at(self.runtime_at(number), &self.state, number);
+        self.blocks.contains_key(&number).then(storage)
     }
 
-    /// Raw state, for reading by key.
-    pub fn state(&self) -> &VersionedState {
-        &self.state
+    /// Asks for another runtime: its code is stored in the next block.
+    pub fn ask_upgrade(&mut self, runtime: DevRuntime) -> Result<(), ModelError> {
+        self.runtimes.load(&runtime)?;
+        self.ask(HostAction::Upgrade(runtime));
+        Ok(())
+    }
+
+    /// Blocks in the order of their import.
+    pub fn imports(&self) -> &Imports {
+        &self.imports
     }
 
     /// Settings.
@@ -218,22 +367,44 @@ impl Chain {
 
     /// Checks a transaction and puts it into the pool.
     pub fn submit(&mut self, bytes: Vec<u8>) -> Result<(BlockHash, Watch), SubmitError> {
-        let extrinsic = Extrinsic::decode(&self.runtime, bytes)?;
-        pallets::check_bounds(&self.runtime, &extrinsic)?;
+        let rejection = |fault: &Fault| match fault {
+            Fault::RejectSubmissions { code, custom, .. } => Some((*code, *custom)),
+            _ => None,
+        };
+        if let Some((code, custom)) = self.faults.take(rejection) {
+            return Err(SubmitError::Injected { code, custom });
+        }
+        let runtime = self.runtime().clone();
+        let extrinsic = Extrinsic::decode(&runtime, bytes)?;
+        pallets::check_bounds(&runtime, &extrinsic)?;
         let context = self.context();
         let (account, nonce, chain_nonce) = {
-            let mut storage = Storage::at(&self.runtime, &self.state, context.number - 1);
+            let mut storage = Storage::at(&runtime, &self.state, context.number - 1);
             let model = ValidityError::Model;
             system::initialize(&mut storage, context.number, self.head().hash).map_err(model)?;
             let signed = validity::check(&storage, &extrinsic, &context)?;
             (signed.account, signed.nonce, system::nonce(&storage, signed.account).map_err(model)?)
         };
+        if self.faults.take(|fault| matches!(fault, Fault::Swallow { .. }).then_some(())).is_some() {
+            return Ok(self.swallow(extrinsic, account, nonce));
+        }
         Ok(self.pool.insert(extrinsic, account, nonce, chain_nonce)?)
+    }
+
+    fn swallow(&mut self, extrinsic: Extrinsic, account: Hotkey, nonce: u64) -> (BlockHash, Watch) {
+        let (waiting, watch) = Waiting::new(extrinsic, account, nonce);
+        waiting.report(Status::Ready);
+        let hash = waiting.hash;
+        self.swallowed.push_back(waiting);
+        if self.swallowed.len() > KEPT_SWALLOWED {
+            self.swallowed.pop_front();
+        }
+        (hash, watch)
     }
 
     /// Nonce that an account's next transaction should carry, the pool's ones counted.
     pub fn next_nonce(&self, account: Hotkey) -> Result<u64, ModelError> {
-        let storage = Storage::at(&self.runtime, &self.state, self.head().number.0);
+        let storage = Storage::at(self.runtime(), &self.state, self.head().number.0);
         Ok(self.pool.next_nonce(account, system::nonce(&storage, account)?))
     }
 
@@ -255,24 +426,29 @@ impl Chain {
         }
     }
 
-    /// Produces the next block. On a fault of the model the chain stays as it was, except that
-    /// transactions taken from the pool are gone (their watchers see the end of the stream).
-    pub fn produce(&mut self) -> Result<Arc<Block>, ModelError> {
+    /// Produces a block on the best one; `fork` marks the blocks of a fork, which is `best` when it
+    /// has grown longer than what it replaces. On a fault of the model the chain stays as it was,
+    /// except that transactions taken from the pool are gone (their watchers see the end of the
+    /// stream).
+    pub(super) fn produce_on(&mut self, fork: Option<u64>, best: bool) -> Result<Arc<Block>, ModelError> {
         let parent = self.head_block().clone();
         let context = self.context();
         let number = context.number;
         let time_ms = self.block_time(number);
-        let digest = vec![aura_slot(time_ms / SLOT_MS)];
-        let inherent = timestamp_inherent(&self.runtime, time_ms)?;
+        let mut digest = vec![aura_slot(time_ms / SLOT_MS)];
+        digest.extend(fork.map(fork_mark));
+        let runtime = self.runtime().clone();
+        let inherent = timestamp_inherent(&runtime, time_ms)?;
         let actions = std::mem::take(&mut self.actions);
 
-        let mut storage = Storage::at(&self.runtime, &self.state, number - 1);
+        let mut storage = Storage::at(&runtime, &self.state, number - 1);
         system::initialize(&mut storage, number, parent.hash)?;
         let netuid = self.config.netuid.0;
+        upgrade::migrate(&mut storage, netuid, number)?;
         weights::commits::reveal_due(&mut storage, netuid, number)?;
         epochs::on_initialize(&mut storage, netuid, number)?;
         commitments::on_initialize(&mut storage, number)?;
-        for action in actions {
+        for action in actions.iter().cloned() {
             let moment = Moment { netuid, number, time_ms };
             apply_action(&mut storage, &mut self.beacon, moment, action)?;
         }
@@ -284,7 +460,7 @@ impl Chain {
         system::set_timestamp(&mut storage, time_ms)?;
         system::report_outcome(&mut storage, system::Class::Mandatory, PaysFee::Yes, &Ok(()))?;
         let mut extrinsics = vec![inherent];
-        let included = apply_pool(&mut storage, &mut self.pool, &context, &mut extrinsics)?;
+        let included = apply_pool(&mut storage, &mut self.pool, &self.faults, &context, &mut extrinsics)?;
         storage.set_phase(Phase::Initialization);
         let mut header = Header {
             parent: parent.hash.0,
@@ -298,11 +474,10 @@ impl Chain {
         header.state_root = state_root(&parent.header.state_root, &changes);
         let block = Arc::new(Block::new(header, extrinsics));
         self.import(block.clone(), changes);
+        self.imports.push(block.clone(), best);
         self.last_time_ms = time_ms;
-        for waiting in included {
-            waiting.report(Status::InBlock(block.hash));
-            waiting.report(Status::Finalized(block.hash));
-        }
+        included.iter().for_each(|waiting| waiting.report(Status::InBlock(block.hash)));
+        self.unfinalized.insert(number, Unfinalized { included, actions });
         Ok(block)
     }
 
@@ -311,7 +486,8 @@ impl Chain {
         self.state.commit(number, changes);
         self.numbers.insert(block.hash, number);
         self.blocks.insert(number, block);
-        let floor = number.saturating_sub(KEPT_BLOCKS);
+        // What may be taken back is kept, however long finality stands still.
+        let floor = number.saturating_sub(KEPT_BLOCKS).min(self.finalized);
         while let Some((&oldest, _)) = self.blocks.first_key_value() {
             if oldest >= floor {
                 break;
@@ -322,6 +498,7 @@ impl Chain {
         }
         self.numbers.insert(self.genesis.hash, 0);
         self.state.prune(floor);
+        self.forget_replaced(floor);
     }
 }
 
@@ -364,6 +541,10 @@ fn apply_action(
             beacon.switch(switch, time_ms);
             Ok(())
         }
+        HostAction::Upgrade(runtime) => {
+            upgrade::set_code(storage, &runtime);
+            Ok(())
+        }
     }
 }
 
@@ -371,6 +552,7 @@ fn apply_action(
 fn apply_pool(
     storage: &mut Storage<'_>,
     pool: &mut Pool,
+    faults: &Faults,
     context: &ChainContext,
     extrinsics: &mut Vec<Vec<u8>>,
 ) -> Result<Vec<Waiting>, ModelError> {
@@ -390,7 +572,10 @@ fn apply_pool(
         storage.set_phase(Phase::ApplyExtrinsic(extrinsics.len() as u32));
         system::count_nonce(storage, waiting.account)?;
         let checkpoint = storage.checkpoint();
-        let (pays, outcome) = pallets::dispatch(storage, waiting.account, &waiting.extrinsic, context.number);
+        let (pays, outcome) = match injected_failure(storage, faults)? {
+            Some(failure) => (PaysFee::No, Err(failure)),
+            None => pallets::dispatch(storage, waiting.account, &waiting.extrinsic, context.number),
+        };
         if let Err(failure) = &outcome {
             storage.roll_back(checkpoint);
             if let DispatchFailure::Model(error) = failure {
@@ -402,6 +587,33 @@ fn apply_pool(
         included.push(waiting);
     }
     Ok(included)
+}
+
+/// The failure that a fault has in store for the next transaction.
+fn injected_failure(storage: &Storage<'_>, faults: &Faults) -> Result<Option<DispatchFailure>, ModelError> {
+    let failure = |fault: &Fault| match fault {
+        Fault::FailInBlock { pallet, error, .. } => Some((pallet.clone(), error.clone())),
+        _ => None,
+    };
+    let Some((pallet, error)) = faults.take(failure) else { return Ok(None) };
+    let (pallet, error) = storage.runtime().module_error(&pallet, &error)?;
+    Ok(Some(DispatchFailure::Injected { pallet, error }))
+}
+
+/// What makes the hashes of this chain its own.
+fn seed_of(config: &DevnetConfig) -> [u8; 32] {
+    blake2_256(&(b"leoma devnet", config.seed, config.netuid.0).encode())
+}
+
+fn genesis_of(seed: [u8; 32]) -> Arc<Block> {
+    let header = Header {
+        parent: [0; 32],
+        number: 0,
+        state_root: seed,
+        extrinsics_root: extrinsics_root(&[]),
+        digest: Vec::new(),
+    };
+    Arc::new(Block::new(header, Vec::new()))
 }
 
 /// The model's stand-in for the extrinsics trie root.
@@ -432,6 +644,10 @@ impl SubmitError {
             }
             SubmitError::Validity(ValidityError::Model(error)) => {
                 (1002, "Verification Error".into(), Some(error.to_string()))
+            }
+            SubmitError::Injected { code, custom } => {
+                let message = if *code == 1010 { "Invalid Transaction".into() } else { self.to_string() };
+                (*code, message, custom.map(|number| Invalid::Custom(number).to_string()))
             }
             SubmitError::Pool(PoolError::AlreadyImported) => (1013, self.to_string(), None),
             SubmitError::Pool(PoolError::TooLowPriority) => (

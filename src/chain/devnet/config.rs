@@ -1,12 +1,14 @@
 //! What a development chain is made of.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{error::DevnetError, pallets::neurons::MAX_NEURONS};
+use super::{error::DevnetError, pallets::neurons::MAX_NEURONS, runtimes::DevRuntime};
 use crate::domain::ids::{Hotkey, NetUid};
 
 /// Most epochs between a commit of weights and its reveal, as on chain.
 const MAX_REVEAL_PERIOD: u64 = 100;
+/// Most blocks between the best and the newest final block.
+const MAX_FINALITY_LAG: u32 = 256;
 
 /// Settings of a development chain.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +43,15 @@ pub struct DevnetConfig {
     pub stake_threshold: u64,
     /// Neurons by uid; uid 0 is the owner's hotkey.
     pub neurons: Vec<DevNeuron>,
+    /// Blocks between the best block and the newest final one; zero makes every block final.
+    pub finality_lag: u32,
+    /// Whether the admin calls (`dev_*`) are served; only on loopback.
+    pub admin: bool,
+    /// File that keeps the chain over restarts (`store.rs` says how). Of a chain that is in it, all
+    /// that stands in the state comes from there: neurons, parameters, runtime.
+    pub state_file: Option<PathBuf>,
+    /// The runtime at the start.
+    pub runtime: DevRuntime,
     /// Fault switch: leaves the weights rate limit to the block (`SettingWeightsTooFast`), as older
     /// runtimes did, instead of refusing in the pool (`Custom error: 6`).
     pub rate_limit_in_block: bool,
@@ -74,6 +85,10 @@ impl Default for DevnetConfig {
             beacon_period: 3,
             stake_threshold: 0,
             neurons: Vec::new(),
+            finality_lag: 0,
+            admin: false,
+            state_file: None,
+            runtime: DevRuntime::default(),
             rate_limit_in_block: false,
         }
     }
@@ -100,6 +115,16 @@ impl DevnetConfig {
         }
         if self.beacon_period == 0 {
             return refuse("beacon_period", "rounds are at least a second apart".into());
+        }
+        if self.finality_lag > MAX_FINALITY_LAG {
+            return refuse(
+                "finality_lag",
+                format!("{} blocks: at most {MAX_FINALITY_LAG}", self.finality_lag),
+            );
+        }
+        if self.admin && !self.listen.ip().is_loopback() {
+            let problem = format!("admin calls are served on loopback only, not on {}", self.listen);
+            return refuse("admin", problem);
         }
         if self.neurons.len() > usize::from(MAX_NEURONS) {
             return refuse("neurons", format!("{} neurons: at most {MAX_NEURONS}", self.neurons.len()));

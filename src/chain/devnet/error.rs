@@ -1,6 +1,6 @@
 //! What can go wrong in the development chain itself.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use jsonrpsee::core::RegisterMethodError;
 
@@ -25,9 +25,27 @@ pub enum DevnetError {
         /// What is wrong and what would be right.
         problem: String,
     },
-    /// The model does not fit the vendored metadata.
+    /// The model does not fit the metadata, or the metadata was asked to change in a way it cannot.
     #[error("development chain: {0}")]
     Model(#[from] ModelError),
+    /// A fork cannot replace so many blocks.
+    #[error(
+        "development chain: a fork of {depth} blocks: {unfinalized} blocks are not final, so 1 to {unfinalized} can be replaced (see finality_lag)"
+    )]
+    Reorg {
+        /// Blocks asked for.
+        depth: u64,
+        /// Blocks that are not final.
+        unfinalized: u64,
+    },
+    /// The state file cannot be used.
+    #[error("development chain: state file {path}: {problem}")]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// Two RPC methods share a name.
     #[error("development chain: registering RPC methods: {0}")]
     Methods(#[from] RegisterMethodError),
@@ -42,6 +60,9 @@ pub enum ModelError {
     /// A pallet, storage entry, event, error or runtime call is not in the metadata.
     #[error("{0} is not in the metadata of this runtime")]
     Missing(String),
+    /// Another runtime has this spec version.
+    #[error("spec version {0} is another runtime on this chain: choose a number that was not used")]
+    SpecVersionTaken(u32),
     /// A value could not be encoded as the type that the metadata gives it.
     #[error("{what} cannot be encoded by the metadata: {detail}")]
     Encode {

@@ -30,6 +30,7 @@ macro_rules! items {
 
 items! {
     ACCOUNT = "System"."Account";
+    LAST_RUNTIME_UPGRADE = "System"."LastRuntimeUpgrade";
     BLOCK_HASH = "System"."BlockHash";
     NUMBER = "System"."Number";
     PARENT_HASH = "System"."ParentHash";

@@ -26,6 +26,8 @@ mod chain;
 mod config;
 mod error;
 mod extrinsic;
+mod faults;
+mod forks;
 mod items;
 mod node;
 mod pallets;
@@ -33,13 +35,14 @@ mod pool;
 mod rpc;
 mod runtime;
 mod runtime_api;
+mod runtimes;
 mod state;
 mod storage;
+mod store;
 mod validity;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use jsonrpsee::server::ServerHandle;
 use parity_scale_codec::{Compact, Encode};
 use subxt::ext::scale_decode::DecodeAsType;
 use tokio::{
@@ -51,17 +54,20 @@ use tokio::{
 pub use beacon::{BeaconSwitch, Missed};
 pub use config::{ChainClock, DevNeuron, DevnetConfig};
 pub use error::{DevnetError, ModelError};
+pub use faults::Fault;
+pub use forks::ReplacedTransactions;
 pub use pallets::{
     parameters::{NeuronChange, SubnetParameter},
     weights::commits::PendingCommit,
 };
+pub use runtimes::{DevRuntime, MetadataChange};
 
 use self::{
-    chain::{Chain, HostAction},
+    chain::HostAction,
     items::Item,
     node::Node,
-    pallets::{drand, weights::commits},
-    runtime::Runtime,
+    pallets::{drand, epochs, weights::commits},
+    rpc::Door,
     storage::Storage,
 };
 use crate::{
@@ -72,9 +78,8 @@ use crate::{
 /// A running development chain; dropping it stops it.
 pub struct Devnet {
     node: Arc<Node>,
-    server: ServerHandle,
+    door: Door,
     timer: Option<JoinHandle<()>>,
-    address: SocketAddr,
 }
 
 impl Devnet {
@@ -82,10 +87,8 @@ impl Devnet {
     pub async fn start(config: DevnetConfig) -> Result<Devnet, DevnetError> {
         config.check()?;
         let (listen, block_time) = (config.listen, config.block_time);
-        let runtime = Runtime::load()?;
-        let chain = Chain::new(runtime.clone(), config)?;
-        let node = Node::new(runtime, chain);
-        let (server, address) = rpc::serve(node.clone(), listen).await?;
+        let node = Node::new(config)?;
+        let door = rpc::serve(node.clone(), listen).await?;
         let timer = block_time.map(|time| {
             let node = node.clone();
             tokio::spawn(async move {
@@ -93,16 +96,18 @@ impl Devnet {
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 loop {
                     ticks.tick().await;
-                    produce(&node);
+                    if let Err(error) = node.tick() {
+                        tracing::error!(%error, "development chain: no block: the model failed");
+                    }
                 }
             })
         });
-        Ok(Devnet { node, server, timer, address })
+        Ok(Devnet { node, door, timer })
     }
 
     /// WebSocket URL; the same address answers HTTP.
     pub fn url(&self) -> String {
-        format!("ws://{}", self.address)
+        format!("ws://{}", self.door.address())
     }
 
     /// Produces a block now and returns it. With a block time it comes on top of the timed ones.
@@ -110,9 +115,52 @@ impl Devnet {
         produce(&self.node)
     }
 
-    /// The newest block, which is final.
+    /// The best block; final when there is no finality lag.
     pub fn head(&self) -> BlockRef {
         self.node.chain().head()
+    }
+
+    /// The newest final block.
+    pub fn finalized_head(&self) -> BlockRef {
+        self.node.chain().finalized()
+    }
+
+    /// Replaces the last `depth` blocks by a fork that is one block longer and returns its head. The
+    /// replaced blocks stay readable by their hashes (the last 256 of them).
+    ///
+    /// # Errors
+    /// When one of them is final, or `depth` is zero.
+    pub fn reorg(&self, depth: u64, transactions: ReplacedTransactions) -> Result<BlockRef, DevnetError> {
+        self.node.reorg(depth, transactions)
+    }
+
+    /// Puts a fault into force; one of the same kind is replaced. It holds when this returns.
+    ///
+    /// # Errors
+    /// When it names an error that the runtime has not.
+    pub async fn inject(&self, fault: Fault) -> Result<(), DevnetError> {
+        let closes = matches!(fault, Fault::NotListening { .. });
+        self.node.inject(fault)?;
+        if closes {
+            self.door.until_listening(false).await;
+        }
+        Ok(())
+    }
+
+    /// The faults in force.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.node.faults().list()
+    }
+
+    /// Ends all faults; when this returns, the port is open.
+    pub async fn heal(&self) {
+        self.node.faults().heal(None);
+        self.door.until_listening(true).await;
+    }
+
+    /// Cuts every connection; new ones are accepted.
+    pub fn drop_connections(&self) {
+        self.node.cut_connections();
     }
 
     /// Hash of a block by number: block zero, the last few hundred blocks before the start, and
@@ -126,7 +174,7 @@ impl Devnet {
         self.node.chain().genesis_hash()
     }
 
-    /// The newest block, with notice of every new one.
+    /// The best block, with notice of every new one.
     pub fn subscribe_heads(&self) -> watch::Receiver<BlockRef> {
         self.node.heads()
     }
@@ -189,6 +237,20 @@ impl Devnet {
         self.at_head(|storage| commits::pending_of(storage, netuid, hotkey)).unwrap_or_default()
     }
 
+    /// Switches to another runtime: the next block stores its code, and from the block after that
+    /// one everything runs by it.
+    ///
+    /// # Errors
+    /// When its changes name what the metadata has not, or its spec version is another runtime's.
+    pub fn upgrade(&self, runtime: DevRuntime) -> Result<(), DevnetError> {
+        Ok(self.node.chain().ask_upgrade(runtime)?)
+    }
+
+    /// Spec version of the runtime that the next block runs by.
+    pub fn spec_version(&self) -> u32 {
+        self.node.chain().runtime().version().spec_version
+    }
+
     /// Weight rows at the head by validator; validators without a row are left out.
     pub fn weights(&self) -> BTreeMap<Uid, Vec<(Uid, u16)>> {
         let count: u16 = self.read(items::SUBNETWORK_N).unwrap_or(0);
@@ -219,7 +281,8 @@ impl Devnet {
 
     /// Epochs that ran since the initial state's count.
     pub fn epoch_index(&self) -> u64 {
-        self.read(items::SUBNET_EPOCH_INDEX).unwrap_or(0)
+        let (netuid, head) = (self.node.chain().config().netuid.0, self.head().number.0);
+        self.at_head(|storage| epochs::index(storage, netuid, head)).unwrap_or(0)
     }
 
     /// A value that the subnet keeps under its number, at the head.
@@ -247,8 +310,8 @@ impl Drop for Devnet {
         if let Some(timer) = &self.timer {
             timer.abort();
         }
-        // Fails only when the server stopped already.
-        let _ = self.server.stop();
+        // Connections that are being cut still hold the node; the file is free at once.
+        self.node.chain().close_store();
     }
 }
 

@@ -21,14 +21,26 @@ pub enum Status {
     Ready,
     /// Is in this block.
     InBlock(BlockHash),
+    /// A fork replaced its block.
+    Retracted(BlockHash),
     /// Its block is final: the last status.
     Finalized(BlockHash),
+    /// A fork replaced its block and it does not wait again: the last status.
+    Dropped,
     /// Became invalid while waiting: the last status.
     Invalid,
 }
 
-/// Receiver of a watched transaction's progress. Five statuses at most, so it never fills.
-pub type Watch = mpsc::Receiver<Status>;
+impl Status {
+    /// Whether no other status follows.
+    pub fn is_last(self) -> bool {
+        matches!(self, Status::Finalized(_) | Status::Dropped | Status::Invalid)
+    }
+}
+
+/// Receiver of a watched transaction's progress. A few statuses, and two more for each fork that the
+/// host makes.
+pub type Watch = mpsc::UnboundedReceiver<Status>;
 
 /// Why the pool does not take a valid transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,13 +66,19 @@ pub struct Waiting {
     pub account: Hotkey,
     /// Its nonce.
     pub nonce: u64,
-    watcher: mpsc::Sender<Status>,
+    watcher: mpsc::UnboundedSender<Status>,
 }
 
 impl Waiting {
+    /// A transaction that waits, and its watcher's end.
+    pub fn new(extrinsic: Extrinsic, account: Hotkey, nonce: u64) -> (Self, Watch) {
+        let (watcher, watch) = mpsc::unbounded_channel();
+        (Self { hash: extrinsic.hash(), extrinsic, account, nonce, watcher }, watch)
+    }
+
     /// Reports progress; nobody listening is fine.
     pub fn report(&self, status: Status) {
-        let _ = self.watcher.try_send(status);
+        let _ = self.watcher.send(status);
     }
 }
 
@@ -96,8 +114,7 @@ impl Pool {
             return Err(PoolError::ImmediatelyDropped);
         }
         let ready = nonce == self.next_nonce(account, chain_nonce);
-        let (watcher, watch) = mpsc::channel(8);
-        let waiting = Waiting { extrinsic, hash, account, nonce, watcher };
+        let (waiting, watch) = Waiting::new(extrinsic, account, nonce);
         waiting.report(if ready { Status::Ready } else { Status::Future });
         self.bytes += size;
         self.waiting.push(waiting);
@@ -122,6 +139,13 @@ impl Pool {
             next += 1;
         }
         next
+    }
+
+    /// Puts transactions of replaced blocks back, before all others: the pool had taken them once, so
+    /// its bounds do not turn them away.
+    pub fn put_back(&mut self, waiting: Vec<Waiting>) {
+        self.bytes += waiting.iter().map(|waiting| waiting.extrinsic.bytes().len()).sum::<usize>();
+        self.waiting.splice(0..0, waiting);
     }
 
     /// Removes the earliest transaction for which `eligible(account, nonce)` holds.

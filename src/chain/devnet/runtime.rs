@@ -1,4 +1,4 @@
-//! The vendored runtime metadata and everything that is encoded or decoded by it.
+//! One runtime: its metadata, and everything that is encoded or decoded by it.
 
 use std::sync::Arc;
 
@@ -13,12 +13,11 @@ use subxt::{
     },
 };
 
-use super::{error::ModelError, items::Item};
-
-/// Metadata of spec 461 in format V15: what a current client asks for.
-pub const METADATA_V15: &[u8] = include_bytes!("metadata/subtensor-461-v15.scale");
-/// The same metadata in format V14: what `state_getMetadata` returns.
-pub const METADATA_V14: &[u8] = include_bytes!("metadata/subtensor-461-v14.scale");
+use super::{
+    error::ModelError,
+    items::{self, Item},
+    runtimes::{DevRuntime, Format},
+};
 
 /// `System.Version` of the metadata, which is also the answer to `Core_version`.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -43,24 +42,58 @@ pub struct RuntimeVersion {
 
 /// The runtime as far as the model needs it: types, names and numbers of the metadata.
 pub struct Runtime {
+    which: DevRuntime,
     metadata: Metadata,
     version: RuntimeVersion,
     version_bytes: Vec<u8>,
+    served: Vec<Format>,
 }
 
 impl Runtime {
-    /// Reads the vendored metadata.
-    pub fn load() -> Result<Arc<Self>, ModelError> {
+    /// Reads the vendored metadata of a runtime.
+    pub fn of(which: DevRuntime) -> Result<Arc<Self>, ModelError> {
         let metadata =
-            Metadata::decode_from(METADATA_V15).map_err(|e| ModelError::Metadata(e.to_string()))?;
+            Metadata::decode_from(which.own_metadata()).map_err(|e| ModelError::Metadata(e.to_string()))?;
         let constant = metadata
             .pallet_by_name("System")
             .and_then(|pallet| pallet.constant_by_name("Version"))
             .ok_or_else(|| ModelError::Missing("System.Version".into()))?;
-        let version_bytes = constant.value().to_vec();
-        let version = RuntimeVersion::decode(&mut &version_bytes[..])
+        let mut version = RuntimeVersion::decode(&mut constant.value())
             .map_err(|e| ModelError::Decode { what: "System.Version".into(), detail: e.to_string() })?;
-        Ok(Arc::new(Self { metadata, version, version_bytes }))
+        version.spec_version = which.spec_version();
+        let (version_bytes, served) = (version.encode(), which.served_metadata()?);
+        Ok(Arc::new(Self { which, metadata, version, version_bytes, served }))
+    }
+
+    /// The runtime of spec 461.
+    #[cfg(test)]
+    pub fn load() -> Result<Arc<Self>, ModelError> {
+        Self::of(DevRuntime::Spec461)
+    }
+
+    /// Which runtime this is.
+    pub fn which(&self) -> &DevRuntime {
+        &self.which
+    }
+
+    /// The metadata that clients get, in every known format, oldest first.
+    pub fn served(&self) -> &[Format] {
+        &self.served
+    }
+
+    /// Whether the metadata has a storage entry.
+    pub fn has(&self, item: Item) -> bool {
+        self.value_type(item).is_ok()
+    }
+
+    /// Whether epochs are due by counters in the state; by block number modulo tempo otherwise.
+    pub fn epochs_are_stateful(&self) -> bool {
+        self.has(items::LAST_EPOCH_BLOCK)
+    }
+
+    /// Whether the metadata has a runtime call, named as `state_call` names it: `Api_method`.
+    pub fn has_call(&self, name: &str) -> bool {
+        name.split_once('_').is_some_and(|(api, method)| self.api_output(api, method).is_ok())
     }
 
     /// The metadata.
@@ -313,8 +346,16 @@ mod tests {
     fn every_name_of_the_model_is_in_the_metadata() {
         let runtime = Runtime::load().expect("vendored metadata");
         for item in items::ALL {
-            assert!(runtime.value_type(*item).is_ok(), "{item}");
+            assert!(runtime.has(*item), "{item}");
         }
+        assert!(runtime.epochs_are_stateful());
+        // Of spec 365 exactly the counters of stateful epochs are missing.
+        let old = Runtime::of(DevRuntime::Spec365).expect("vendored metadata");
+        let missing: Vec<&str> = items::ALL.iter().filter(|item| !old.has(**item)).map(|i| i.entry).collect();
+        assert_eq!(missing, ["LastEpochBlock", "PendingEpochAt", "SubnetEpochIndex"]);
+        assert!(!old.epochs_are_stateful());
+        let call = "SubnetInfoRuntimeApi_get_next_epoch_start_block";
+        assert!(runtime.has_call(call) && !old.has_call(call));
     }
 
     #[test]
@@ -324,7 +365,14 @@ mod tests {
         assert_eq!((version.spec_version, version.transaction_version), (461, 1));
         assert_eq!(version.spec_name, "node-subtensor");
         assert_eq!(version.encode(), runtime.version_bytes());
-        Metadata::decode_from(METADATA_V14).expect("V14 decodes too");
+        for runtime in [DevRuntime::Spec365, DevRuntime::Spec461].map(Runtime::of) {
+            let runtime = runtime.expect("vendored metadata");
+            assert_eq!(runtime.version().spec_version, runtime.which().spec_version());
+            for (format, bytes) in runtime.served() {
+                assert_eq!(u32::from(bytes[4]), *format, "the byte after the magic");
+                Metadata::decode_from(bytes).expect("every format decodes");
+            }
+        }
     }
 
     #[test]

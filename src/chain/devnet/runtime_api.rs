@@ -4,7 +4,7 @@ use parity_scale_codec::{Decode, Encode};
 use subxt::ext::scale_value::{Composite, Primitive, Value, ValueDef};
 
 use super::{
-    chain::Chain,
+    chain::Located,
     error::ModelError,
     items::{self, Item},
     pallets::{
@@ -12,7 +12,7 @@ use super::{
         neurons::{self, coldkey_of},
         system,
     },
-    runtime::{METADATA_V14, METADATA_V15, Runtime},
+    runtime::Runtime,
     storage::Storage,
 };
 use crate::domain::ids::Hotkey;
@@ -37,30 +37,26 @@ pub enum CallError {
     Model(#[from] ModelError),
 }
 
-/// Answers a runtime call at a block.
-pub fn call(
-    runtime: &Runtime,
-    chain: &Chain,
-    method: &str,
-    mut arguments: &[u8],
-    at: u64,
-) -> Result<Vec<u8>, CallError> {
-    // Metadata and version are those of every block, kept or not (block zero included).
+/// Answers a runtime call at a block, by the runtime in that block's state.
+pub fn call(located: &Located<'_>, method: &str, mut arguments: &[u8]) -> Result<Vec<u8>, CallError> {
+    let runtime: &Runtime = located.runtime;
+    let served = runtime.served();
+    // Metadata and version are told of blocks without state too (block zero).
     match method {
         "Core_version" => return Ok(runtime.version_bytes().to_vec()),
-        "Metadata_metadata" => return Ok(METADATA_V14.encode()),
-        "Metadata_metadata_versions" => return Ok(vec![14u32, 15].encode()),
-        "Metadata_metadata_at_version" => {
-            return Ok(match argument::<u32>(method, &mut arguments)? {
-                14 => Some(METADATA_V14),
-                15 => Some(METADATA_V15),
-                _ => None,
-            }
-            .encode());
+        "Metadata_metadata" => return Ok(legacy_metadata(runtime).encode()),
+        "Metadata_metadata_versions" => {
+            return Ok(served.iter().map(|(format, _)| *format).collect::<Vec<u32>>().encode());
         }
+        "Metadata_metadata_at_version" => {
+            let asked: u32 = argument(method, &mut arguments)?;
+            return Ok(served.iter().find(|(format, _)| *format == asked).map(|(_, bytes)| bytes).encode());
+        }
+        _ if !runtime.has_call(method) => return Err(unknown(method)),
         _ => {}
     }
-    let storage = chain.storage_at(at).ok_or(CallError::Discarded)?;
+    let storage = located.storage().ok_or(CallError::Discarded)?;
+    let at = located.block.header.number;
     let netuid = |arguments: &mut &[u8]| argument::<u16>(method, arguments);
     Ok(match method {
         "AccountNonceApi_account_nonce" => {
@@ -109,8 +105,17 @@ pub fn call(
             runtime.encode_output("TransactionPaymentApi", "query_info", &info)?
         }
         "NeuronInfoRuntimeApi_get_neurons_lite" => neurons_lite(runtime, &storage, netuid(&mut arguments)?)?,
-        _ => return Err(CallError::Unknown(method.chars().take(100).collect())),
+        _ => return Err(unknown(method)),
     })
+}
+
+/// The metadata in the oldest known format, which is what calls without a choice answer.
+pub fn legacy_metadata(runtime: &Runtime) -> &[u8] {
+    runtime.served().first().map_or(&[], |(_, bytes)| bytes)
+}
+
+fn unknown(method: &str) -> CallError {
+    CallError::Unknown(method.chars().take(100).collect())
 }
 
 fn argument<T: Decode>(method: &str, arguments: &mut &[u8]) -> Result<T, CallError> {

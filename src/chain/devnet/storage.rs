@@ -13,7 +13,7 @@ use super::{
     error::ModelError,
     items::{self, Item},
     runtime::Runtime,
-    state::{Changes, VersionedState},
+    state::{Changes, VersionedState, View},
 };
 
 /// When in a block an event was emitted.
@@ -28,8 +28,7 @@ pub enum Phase {
 /// State after a block, plus the changes of the block being built on it.
 pub struct Storage<'a> {
     runtime: &'a Runtime,
-    state: &'a VersionedState,
-    at: u64,
+    view: View<'a>,
     changes: Changes,
     events: Vec<Value>,
     phase: Phase,
@@ -44,7 +43,12 @@ pub struct Checkpoint {
 impl<'a> Storage<'a> {
     /// View of the state after block `at`.
     pub fn at(runtime: &'a Runtime, state: &'a VersionedState, at: u64) -> Self {
-        Self { runtime, state, at, changes: Changes::new(), events: Vec::new(), phase: Phase::Initialization }
+        Self::on(runtime, View::best(state, at))
+    }
+
+    /// The same on any view.
+    pub fn on(runtime: &'a Runtime, view: View<'a>) -> Self {
+        Self { runtime, view, changes: Changes::new(), events: Vec::new(), phase: Phase::Initialization }
     }
 
     /// The runtime whose types are used.
@@ -55,8 +59,13 @@ impl<'a> Storage<'a> {
     fn raw(&self, key: &[u8]) -> Option<&[u8]> {
         match self.changes.get(key) {
             Some(value) => value.as_deref(),
-            None => self.state.get(key, self.at),
+            None => self.view.get(key),
         }
+    }
+
+    /// Stores a value under one of substrate's well-known keys, which are outside the metadata.
+    pub fn put_raw(&mut self, key: &[u8], value: Vec<u8>) {
+        self.changes.insert(key.to_vec(), Some(value));
     }
 
     /// Value of an entry, if it is stored.
@@ -71,7 +80,7 @@ impl<'a> Storage<'a> {
 
     /// Keys below a prefix that hold a value, in order.
     pub fn keys_below(&self, prefix: &[u8]) -> Vec<Vec<u8>> {
-        let stored = self.state.keys(prefix, None, usize::MAX, self.at);
+        let stored = self.view.keys(prefix, None, usize::MAX);
         let mut keys: BTreeSet<Vec<u8>> = stored.iter().map(|key| key.to_vec()).collect();
         for (key, value) in self.changes.range(prefix.to_vec()..) {
             if !key.starts_with(prefix) {

@@ -7,14 +7,14 @@ use parity_scale_codec::Encode as _;
 use serde::Serialize;
 
 use super::{
-    ChainTime, chain_failure, confirm, connect, refuse_faults, usage, utc,
+    ChainTime, chain_failure, confirm, connect, refuse_faults, services, usage, utc,
     watch::{Visible, watch},
 };
 use crate::{
     chain::{
         port::{
-            Chain as _, ChainError, CommitmentCall, CommitmentData, CommitmentField, Head, Receipt,
-            UnsignedExtrinsic,
+            Chain as _, ChainError, CommitmentCall, CommitmentData, CommitmentField, Head, LiveCommitment,
+            Receipt, UnsignedExtrinsic,
         },
         subtensor::SubtensorChain,
         timelock,
@@ -25,22 +25,28 @@ use crate::{
         exit::{Exit, Failure, after_help},
         hotkey,
     },
+    config::Config,
     domain::{
         commitment::{Commitment, MAX_COMMITMENTS},
         ids::{Hotkey, NetUid},
+        outcome::Fault,
+        roster::Lookup,
     },
+    miners::port::MinerServices as _,
 };
 
 /// Most bytes of a plain commitment on chain (`BigRaw`).
 const MAX_PLAIN: usize = 512;
 /// Most bytes of a sealed one.
 const MAX_SEALED: usize = 1024;
+/// Reason of a chute without a running instance, which may run again when a round asks.
+const CHUTE_SLEEPS: &str = "chute_not_running";
 /// Space that the smallest commitment takes, in bytes.
 const LEAST_SPACE: u64 = 100;
 
 /// Commit a model on chain: its repository, revision and chute
 ///
-/// Every naming rule is checked before anything is signed. The commitment is sealed to a round of
+/// Every naming rule is checked before anything is signed, and that Chutes and Hugging Face know chute and repository. The commitment is sealed to a round of
 /// the chain's beacon, as the official client does, and the chain opens it by itself; validators
 /// read it from then on. Only 2 commitments of a hotkey may ever be revealed. Nothing is paid for it.
 #[derive(Args)]
@@ -66,6 +72,9 @@ pub struct CommitArgs {
     /// Blocks from now until the chain may open the commitment
     #[arg(long, value_name = "BLOCKS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50_400))]
     reveal_in: u32,
+    /// Ask neither Chutes nor Hugging Face whether chute and repository are there
+    #[arg(long)]
+    offline: bool,
     /// Do not ask
     #[arg(long, short = 'y')]
     yes: bool,
@@ -126,6 +135,9 @@ impl CommitArgs {
             chute_id: self.chute.clone(),
         };
         refuse_faults(&commitment, &hotkey)?;
+        if !self.offline {
+            check_services(config, &commitment).await?;
+        }
         let chain = connect(config, Some(signer)).await?;
         let head = chain.head().await.map_err(chain_failure)?;
         let netuid = config.chain.netuid;
@@ -161,29 +173,21 @@ impl CommitArgs {
                 "{hotkey} is not registered on subnet {netuid}: register it first (`btcli subnet register --netuid {netuid}`)"
             )));
         }
-        if let Some(live) = chain.commitment_of(netuid, hotkey, at).await.map_err(chain_failure)? {
-            let sealed = live.fields.iter().any(|field| matches!(field, CommitmentField::Timelocked { .. }));
-            if sealed {
-                eprintln!(
-                    "the commitment of block {}, still sealed, is replaced by this one and never opens",
-                    live.block
-                );
-            }
-        }
+        let live = chain.commitment_of(netuid, hotkey, at).await.map_err(chain_failure)?;
+        let is_sealed = |field: &CommitmentField| matches!(field, CommitmentField::Timelocked { .. });
+        let sealed = live.filter(|live| live.fields.iter().any(is_sealed));
         if self.plain {
             eprintln!("note: validators read only what was revealed: a plain commitment enters no round");
-            return Ok(());
+        } else {
+            let all = chain.commitments(netuid, at).await.map_err(chain_failure)?;
+            let revealed = all.iter().find(|of| of.hotkey == hotkey).map_or(0, |of| of.revealed.len());
+            refuse_one_too_many(hotkey, revealed, sealed.as_ref())?;
         }
-        let revealed = chain.commitments(netuid, at).await.map_err(chain_failure)?;
-        let revealed = revealed.iter().find(|of| of.hotkey == hotkey).map_or(0, |of| of.revealed.len());
-        if revealed >= MAX_COMMITMENTS {
-            return Err(usage(format_args!(
-                "{hotkey} has {revealed} revealed commitments, and more than {MAX_COMMITMENTS} make it invalid for good \
-                 (max_commits_exceeded_2): keep the newest, or register another hotkey"
-            )));
-        }
-        if revealed + 1 == MAX_COMMITMENTS {
-            eprintln!("note: this is the last commitment of {hotkey} that validators accept");
+        if let Some(sealed) = sealed {
+            eprintln!(
+                "note: the commitment of block {}, still sealed, is replaced by this one, unless it opens first",
+                sealed.block
+            );
         }
         Ok(())
     }
@@ -294,6 +298,50 @@ impl Plan {
     }
 }
 
+/// Refuses a commitment that Chutes or Hugging Face contradict; a chute that sleeps is no reason.
+async fn check_services(config: &Config, commitment: &Commitment) -> Result<(), Failure> {
+    match services(config)?.look_up(commitment).await {
+        Lookup::Failed { fault: Fault::Miner, reason, .. } if reason != CHUTE_SLEEPS => {
+            Err(usage(format_args!(
+                "validators would find {reason} (docs/miners.md says what it means; a chute must be public or shared with them): \
+                 nothing was committed. --offline commits all the same"
+            )))
+        }
+        Lookup::Failed { reason, .. } => {
+            eprintln!("note: Chutes and Hugging Face could not confirm all of it: {reason}");
+            Ok(())
+        }
+        Lookup::Found { .. } => Ok(()),
+    }
+}
+
+/// More than [`MAX_COMMITMENTS`] reveals put a hotkey out for good. A sealed commitment counts too: it
+/// may open before the new one replaces it.
+fn refuse_one_too_many(
+    hotkey: Hotkey,
+    revealed: usize,
+    sealed: Option<&LiveCommitment>,
+) -> Result<(), Failure> {
+    let for_good = format!("more than {MAX_COMMITMENTS} make it invalid for good (max_commits_exceeded_2)");
+    if revealed >= MAX_COMMITMENTS {
+        return Err(usage(format_args!(
+            "{hotkey} has {revealed} revealed commitments, and {for_good}: keep the newest, or register another hotkey"
+        )));
+    }
+    match sealed {
+        Some(sealed) if revealed + 1 >= MAX_COMMITMENTS => Err(usage(format_args!(
+            "{hotkey} has {revealed} revealed commitment and one of block {} that is still sealed, and {for_good}: \
+             it may open before it is replaced; wait until it is open (`leoma miner status`)",
+            sealed.block
+        ))),
+        _ if revealed + 1 == MAX_COMMITMENTS => {
+            eprintln!("note: this is the last commitment of {hotkey} that validators accept");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn check_space(chain: &SubtensorChain, plan: &Plan, head: Head) -> Result<(), Failure> {
     let at = head.block.hash;
     let space = chain.commitment_space(plan.netuid, plan.hotkey, at).await.map_err(chain_failure)?;
@@ -319,4 +367,21 @@ fn refused(error: ChainError) -> Failure {
         _ => "nothing was submitted: try again",
     };
     Failure::new(Exit::Internal, anyhow::Error::from(error).context(advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::BlockNumber;
+
+    #[test]
+    fn a_commitment_that_could_become_the_third_reveal_is_refused() {
+        let sealed = LiveCommitment {
+            block: BlockNumber(7),
+            fields: vec![CommitmentField::Timelocked { reveal_round: 9 }],
+        };
+        let allowed = |revealed, sealed| refuse_one_too_many(Hotkey([7; 32]), revealed, sealed).is_ok();
+        assert_eq!([0, 1, 2, 3].map(|revealed| allowed(revealed, None)), [true, true, false, false]);
+        assert_eq!([0, 1, 2].map(|revealed| allowed(revealed, Some(&sealed))), [true, false, false]);
+    }
 }

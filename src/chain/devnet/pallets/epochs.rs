@@ -1,4 +1,7 @@
-//! Stateful epochs, and an emission that is plain on purpose: **this is not Yuma consensus**.
+//! Epochs, and an emission that is plain on purpose: **this is not Yuma consensus**.
+//!
+//! Epochs are due by counters in the state where the runtime has them (spec 461), and by block
+//! number modulo tempo where it has not (spec 365).
 //!
 //! At an epoch the pot of the blocks since the last one is split in halves. One half goes to the
 //! miners by the stake-weighted mean of the validators' latest weight rows (each row normalised to
@@ -51,6 +54,55 @@ impl Schedule {
     }
 }
 
+/// Blocks since the last epoch under the rule without counters: a subnet's epoch runs where
+/// `(block + netuid + 1) % (tempo + 1)` equals tempo (`blocks_until_next_epoch` of the older
+/// runtimes).
+fn since_by_modulo(number: u64, netuid: u16, tempo: u16) -> u64 {
+    (number + u64::from(netuid) + 2) % (u64::from(tempo) + 1)
+}
+
+/// Newest block up to `number` at which an epoch fell under the rule without counters.
+pub fn last_by_modulo(number: u64, netuid: u16, tempo: u16) -> u64 {
+    number.saturating_sub(since_by_modulo(number, netuid, tempo))
+}
+
+/// Epoch that a block belongs to under the rule without counters: it changes with the block after
+/// an epoch.
+fn index_by_modulo(number: u64, netuid: u16, tempo: u16) -> u64 {
+    (number + u64::from(netuid) + 1) / (u64::from(tempo) + 1)
+}
+
+/// Epoch that a block belongs to, by the counter or by its number.
+pub fn index(storage: &Storage<'_>, netuid: u16, number: u64) -> Result<u64, ModelError> {
+    if storage.runtime().epochs_are_stateful() {
+        return storage.value(items::SUBNET_EPOCH_INDEX, (netuid,));
+    }
+    Ok(index_by_modulo(number, netuid, storage.value(items::TEMPO, (netuid,))?))
+}
+
+fn due_by_modulo(number: u64, netuid: u16, tempo: u16) -> bool {
+    tempo > 0 && since_by_modulo(number, netuid, tempo) == 0
+}
+
+/// The migration to stateful epochs: the counters go on from the last epoch before this block.
+pub fn begin_counting(storage: &mut Storage<'_>, netuid: u16, number: u64) -> Result<(), ModelError> {
+    let tempo: u16 = storage.value(items::TEMPO, (netuid,))?;
+    let last = last_by_modulo(number - 1, netuid, tempo);
+    write_counters(storage, netuid, last, index_by_modulo(number, netuid, tempo))
+}
+
+/// Writes the counters of stateful epochs: the last one's block and index, none pending.
+pub fn write_counters(
+    storage: &mut Storage<'_>,
+    netuid: u16,
+    last: u64,
+    index: u64,
+) -> Result<(), ModelError> {
+    storage.put(items::LAST_EPOCH_BLOCK, (netuid,), last)?;
+    storage.put(items::PENDING_EPOCH_AT, (netuid,), 0u64)?;
+    storage.put(items::SUBNET_EPOCH_INDEX, (netuid,), index)
+}
+
 /// Answer of `SubnetInfoRuntimeApi.get_next_epoch_start_block` at block `head`.
 pub fn next_epoch_start(storage: &Storage<'_>, netuid: u16, head: u64) -> Result<Option<u64>, ModelError> {
     if !storage.value::<bool>(items::NETWORKS_ADDED, (netuid,))? {
@@ -62,21 +114,35 @@ pub fn next_epoch_start(storage: &Storage<'_>, netuid: u16, head: u64) -> Result
 /// Epoch that a block belongs to: the one that begins with it, where an epoch is due that has not
 /// run yet.
 pub fn epoch_with_lookahead(storage: &Storage<'_>, netuid: u16, number: u64) -> Result<u64, ModelError> {
-    let index: u64 = storage.value(items::SUBNET_EPOCH_INDEX, (netuid,))?;
+    let index = index(storage, netuid, number)?;
+    if !storage.runtime().epochs_are_stateful() {
+        return Ok(index);
+    }
     Ok(index + u64::from(Schedule::read(storage, netuid)?.due_at(number)))
 }
 
 /// Runs the epoch if one is due at this block, else counts the block.
 pub fn on_initialize(storage: &mut Storage<'_>, netuid: u16, number: u64) -> Result<(), ModelError> {
+    if !storage.runtime().epochs_are_stateful() {
+        return on_initialize_by_modulo(storage, netuid, number);
+    }
     let schedule = Schedule::read(storage, netuid)?;
     if !schedule.due_at(number) {
         return storage.put(items::BLOCKS_SINCE_LAST_STEP, (netuid,), schedule.since_last_step + 1);
     }
     let index: u64 = storage.value(items::SUBNET_EPOCH_INDEX, (netuid,))?;
     emit(storage, netuid, number - schedule.last_epoch)?;
-    storage.put(items::LAST_EPOCH_BLOCK, (netuid,), number)?;
-    storage.put(items::SUBNET_EPOCH_INDEX, (netuid,), index + 1)?;
-    storage.put(items::PENDING_EPOCH_AT, (netuid,), 0u64)?;
+    write_counters(storage, netuid, number, index + 1)?;
+    storage.put(items::BLOCKS_SINCE_LAST_STEP, (netuid,), 0u64)?;
+    storage.put(items::LAST_MECHANISM_STEP_BLOCK, (netuid,), number)
+}
+
+fn on_initialize_by_modulo(storage: &mut Storage<'_>, netuid: u16, number: u64) -> Result<(), ModelError> {
+    let since: u64 = storage.value(items::BLOCKS_SINCE_LAST_STEP, (netuid,))?;
+    if !due_by_modulo(number, netuid, storage.value(items::TEMPO, (netuid,))?) {
+        return storage.put(items::BLOCKS_SINCE_LAST_STEP, (netuid,), since + 1);
+    }
+    emit(storage, netuid, since + 1)?;
     storage.put(items::BLOCKS_SINCE_LAST_STEP, (netuid,), 0u64)?;
     storage.put(items::LAST_MECHANISM_STEP_BLOCK, (netuid,), number)
 }
@@ -179,6 +245,19 @@ mod tests {
         assert!(!schedule(100, 1000, 1050, 48).due_at(1049));
         assert!(schedule(60_000, 1000, 0, 50_401).due_at(51_402));
         assert!(!schedule(0, 0, 5, 60_000).due_at(1_000_000));
+    }
+
+    /// The table in the older runtimes' source: first epoch block by tempo and netuid.
+    #[test]
+    fn epochs_without_counters_fall_where_the_older_runtimes_had_them() {
+        for (tempo, netuid, first) in [(1, 0, 0), (1, 1, 1), (2, 0, 1), (2, 1, 0), (100, 0, 99), (100, 1, 98)]
+        {
+            assert_eq!((0..200).find(|number| due_by_modulo(*number, netuid, tempo)), Some(first));
+        }
+        assert!((0..200).all(|number| !due_by_modulo(number, 99, 0)));
+        assert_eq!(last_by_modulo(199, 0, 100), 99);
+        assert_eq!(last_by_modulo(200, 0, 100), 200);
+        assert_eq!((index_by_modulo(200, 0, 100), index_by_modulo(201, 0, 100)), (1, 2));
     }
 
     proptest! {

@@ -7,6 +7,7 @@ pub mod guard;
 pub mod neurons;
 pub mod parameters;
 pub mod system;
+pub mod upgrade;
 pub mod weights;
 
 use super::{
@@ -26,6 +27,13 @@ pub enum DispatchFailure {
         pallet: &'static str,
         /// Error.
         error: &'static str,
+    },
+    /// An error that a fault asked for, as `ModuleError` numbers it.
+    Injected {
+        /// Pallet index.
+        pallet: u8,
+        /// Error index.
+        error: u8,
     },
     /// The origin may not make this call.
     BadOrigin,

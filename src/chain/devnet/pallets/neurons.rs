@@ -7,7 +7,7 @@ use subxt::ext::{
     scale_value::{Composite, Value},
 };
 
-use super::commitments;
+use super::{commitments, epochs};
 use crate::{
     chain::devnet::{
         config::{DevNeuron, DevnetConfig},
@@ -63,9 +63,10 @@ pub fn write_genesis(
     storage.put(items::REVEAL_PERIOD_EPOCHS, (netuid,), config.reveal_period)?;
     storage.put(items::COMMIT_REVEAL_VERSION, (), 4u16)?;
     storage.put(items::TEMPO, (netuid,), config.tempo)?;
-    storage.put(items::LAST_EPOCH_BLOCK, (netuid,), blocks.last_epoch)?;
-    storage.put(items::PENDING_EPOCH_AT, (netuid,), 0u64)?;
-    storage.put(items::SUBNET_EPOCH_INDEX, (netuid,), blocks.last_epoch / u64::from(config.tempo.max(1)))?;
+    if storage.runtime().epochs_are_stateful() {
+        let index = blocks.last_epoch / u64::from(config.tempo.max(1));
+        epochs::write_counters(storage, netuid, blocks.last_epoch, index)?;
+    }
     storage.put(items::BLOCKS_SINCE_LAST_STEP, (netuid,), blocks.number - blocks.last_epoch)?;
     storage.put(items::LAST_MECHANISM_STEP_BLOCK, (netuid,), blocks.last_epoch)?;
     if let Some(owner) = config.neurons.first() {

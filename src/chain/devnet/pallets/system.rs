@@ -130,16 +130,21 @@ fn unit(name: &str) -> Value {
     Value::unnamed_variant(name, [])
 }
 
+fn module_error(pallet: u8, error: u8) -> Value {
+    let module = Value::named_composite([
+        ("index", Value::u128(pallet.into())),
+        ("error", Value::from_bytes([error, 0, 0, 0])),
+    ]);
+    Value::unnamed_variant("Module", [module])
+}
+
 fn dispatch_error(runtime: &Runtime, failure: &DispatchFailure) -> Result<Value, ModelError> {
     Ok(match failure {
         DispatchFailure::Module { pallet, error } => {
             let (pallet, error) = runtime.module_error(pallet, error)?;
-            let module = Value::named_composite([
-                ("index", Value::u128(pallet.into())),
-                ("error", Value::from_bytes([error, 0, 0, 0])),
-            ]);
-            Value::unnamed_variant("Module", [module])
+            module_error(pallet, error)
         }
+        DispatchFailure::Injected { pallet, error } => module_error(*pallet, *error),
         DispatchFailure::BadOrigin => unit("BadOrigin"),
         DispatchFailure::Model(_) => unit("Corruption"),
     })

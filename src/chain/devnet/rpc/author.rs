@@ -9,7 +9,7 @@ use jsonrpsee::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{RpcResult, bytes_of, chain::send, first_text};
+use super::{RpcResult, bytes_of, first_text, send};
 use crate::{
     chain::devnet::{
         block::to_hex,
@@ -61,10 +61,10 @@ async fn watch(params: Params<'static>, pending: PendingSubscriptionSink, node: 
                 // The chain dropped the transaction without an outcome: a fault of the model.
                 None => return,
                 Some(status) => {
-                    if !send(&sink, &status_json(status)).await {
+                    if !send(node.faults(), &sink, &status_json(status)).await {
                         return;
                     }
-                    if matches!(status, Status::Finalized(_) | Status::Invalid) {
+                    if status.is_last() {
                         return;
                     }
                 }
@@ -78,6 +78,8 @@ fn status_json(status: Status) -> Json {
         Status::Future => json!("future"),
         Status::Ready => json!("ready"),
         Status::InBlock(hash) => json!({ "inBlock": hash }),
+        Status::Retracted(hash) => json!({ "retracted": hash }),
+        Status::Dropped => json!("dropped"),
         Status::Finalized(hash) => json!({ "finalized": hash }),
         Status::Invalid => json!("invalid"),
     }

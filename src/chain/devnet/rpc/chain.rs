@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use jsonrpsee::{
-    PendingSubscriptionSink, RpcModule, SubscriptionSink,
-    core::{RegisterMethodError, to_json_raw_value},
-    types::Params,
-};
+use jsonrpsee::{PendingSubscriptionSink, RpcModule, core::RegisterMethodError, types::Params};
 use serde_json::{Value as Json, json};
+use sp_crypto_hashing::blake2_256;
 
-use super::{RpcResult, invalid_params, optional_hash};
+use super::{RpcResult, invalid_params, optional_hash, send};
 use crate::{
-    chain::devnet::{block::to_hex, node::Node},
+    chain::devnet::{block::to_hex, chain::Chain, faults::Fault, node::Node},
     domain::ids::BlockHash,
 };
 
@@ -20,19 +17,24 @@ const MAX_HASHES: usize = 1024;
 
 pub(super) fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMethodError> {
     module.register_method("chain_getBlockHash", |params, node, _| block_hash(&params, node))?;
-    module.register_method("chain_getFinalizedHead", |_, node, _| node.chain().head().hash.to_string())?;
+    module
+        .register_method("chain_getFinalizedHead", |_, node, _| node.chain().finalized().hash.to_string())?;
     module.register_method("chain_getHeader", |params, node, _| header(&params, node))?;
     module.register_method("chain_getBlock", |params, node, _| block(&params, node))?;
     module.register_alias("chain_getHead", "chain_getBlockHash")?;
     module.register_alias("chain_getFinalisedHead", "chain_getFinalizedHead")?;
-    // What is produced is final, so the three streams carry the same headers.
-    for (subscribe, notification, unsubscribe) in [
-        ("chain_subscribeFinalizedHeads", "chain_finalizedHead", "chain_unsubscribeFinalizedHeads"),
-        ("chain_subscribeNewHeads", "chain_newHead", "chain_unsubscribeNewHeads"),
-        ("chain_subscribeAllHeads", "chain_allHead", "chain_unsubscribeAllHeads"),
+    for (subscribe, notification, unsubscribe, heads) in [
+        (
+            "chain_subscribeFinalizedHeads",
+            "chain_finalizedHead",
+            "chain_unsubscribeFinalizedHeads",
+            Heads::Finalized,
+        ),
+        ("chain_subscribeNewHeads", "chain_newHead", "chain_unsubscribeNewHeads", Heads::Best),
+        ("chain_subscribeAllHeads", "chain_allHead", "chain_unsubscribeAllHeads", Heads::All),
     ] {
-        module.register_subscription(subscribe, notification, unsubscribe, |_, pending, node, _| {
-            stream_heads(pending, node)
+        module.register_subscription(subscribe, notification, unsubscribe, move |_, pending, node, _| {
+            stream_heads(pending, node, heads)
         })?;
     }
     Ok(())
@@ -48,6 +50,9 @@ fn block_hash(params: &Params<'_>, node: &Node) -> RpcResult {
             _ => None,
         };
         let number = number.ok_or_else(|| invalid_params("a block number is a number or 0x-hexadecimal"))?;
+        if number == 0 && node.faults().any(|fault| matches!(fault, Fault::WrongGenesis {})) {
+            return Ok(json!(BlockHash(blake2_256(&chain.genesis_hash().0))));
+        }
         Ok(json!(chain.block(number).map(|block| block.hash)))
     };
     match params.sequence().optional_next::<Json>()? {
@@ -60,23 +65,16 @@ fn block_hash(params: &Params<'_>, node: &Node) -> RpcResult {
     }
 }
 
-fn asked_hash(params: &Params<'_>, node: &Node) -> Result<BlockHash, jsonrpsee::types::ErrorObjectOwned> {
-    Ok(optional_hash(&mut params.sequence())?.unwrap_or_else(|| node.chain().head().hash))
-}
-
 fn header(params: &Params<'_>, node: &Node) -> RpcResult {
-    let hash = asked_hash(params, node)?;
-    let chain = node.chain();
-    let block = chain.number_of(hash).and_then(|number| chain.block(number));
-    Ok(block.map_or(Json::Null, |block| block.header.to_json()))
+    let hash = optional_hash(&mut params.sequence())?;
+    Ok(node.chain().locate(hash).map_or(Json::Null, |located| located.block.header.to_json()))
 }
 
 fn block(params: &Params<'_>, node: &Node) -> RpcResult {
-    let hash = asked_hash(params, node)?;
+    let hash = optional_hash(&mut params.sequence())?;
     let chain = node.chain();
-    let Some(block) = chain.number_of(hash).and_then(|number| chain.block(number)) else {
-        return Ok(Json::Null);
-    };
+    let Some(located) = chain.locate(hash) else { return Ok(Json::Null) };
+    let block = located.block;
     let extrinsics: Vec<String> = block.extrinsics.iter().map(|bytes| to_hex(bytes)).collect();
     Ok(json!({
         "block": { "header": block.header.to_json(), "extrinsics": extrinsics },
@@ -84,35 +82,73 @@ fn block(params: &Params<'_>, node: &Node) -> RpcResult {
     }))
 }
 
-/// Sends the head, then every later block without a gap.
-async fn stream_heads(pending: PendingSubscriptionSink, node: Arc<Node>) {
+/// What a subscription is told of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heads {
+    /// Every block that becomes final.
+    Finalized,
+    /// Every block that becomes the best one; of a fork only the last.
+    Best,
+    /// Every block that is imported.
+    All,
+}
+
+impl Heads {
+    /// Where a subscription begins: before the newest block.
+    fn begin(self, chain: &Chain) -> u64 {
+        match self {
+            Heads::Finalized => chain.finalized().number.0,
+            Heads::Best | Heads::All => chain.imports().next(),
+        }
+    }
+
+    /// The next header at or after `position`, and the position after it. What is no longer kept is
+    /// passed over: the client was thousands of blocks slow.
+    fn next(self, chain: &Chain, position: u64) -> Option<(Json, u64)> {
+        if self == Heads::Finalized {
+            let last = chain.finalized().number.0;
+            let number = (position..=last).find(|number| chain.block(*number).is_some())?;
+            return Some((chain.block(number)?.header.to_json(), number + 1));
+        }
+        let mut position = position;
+        loop {
+            let (number, block, best) = chain.imports().from(position)?;
+            if best || self == Heads::All {
+                return Some((block.header.to_json(), number + 1));
+            }
+            position = number + 1;
+        }
+    }
+}
+
+/// Sends the newest head, then every later one without a gap.
+async fn stream_heads(pending: PendingSubscriptionSink, node: Arc<Node>, kind: Heads) {
     let mut heads = node.heads();
     // Before the client hears of its subscription, so that no block after that can be missed.
-    let mut next = heads.borrow_and_update().number.0;
+    let (mut position, first) = {
+        let chain = node.chain();
+        let best = || chain.locate(None).map(|located| located.block.header.to_json());
+        (kind.begin(&chain), if kind == Heads::Finalized { None } else { best() })
+    };
     let Ok(sink) = pending.accept().await else { return };
+    if let Some(header) = first
+        && !send(node.faults(), &sink, &header).await
+    {
+        return;
+    }
     loop {
-        let head = heads.borrow_and_update().number.0;
-        while next <= head {
-            let header = node.chain().block(next).map(|block| block.header.to_json());
-            // A block that is no longer kept is skipped: the client was thousands of blocks slow.
-            if let Some(header) = header
-                && !send(&sink, &header).await
-            {
+        heads.mark_unchanged();
+        loop {
+            let next = kind.next(&node.chain(), position);
+            let Some((header, after)) = next else { break };
+            if !send(node.faults(), &sink, &header).await {
                 return;
             }
-            next += 1;
+            position = after;
         }
         tokio::select! {
             () = sink.closed() => return,
             changed = heads.changed() => if changed.is_err() { return },
         }
-    }
-}
-
-/// Sends one notification; false when the client is gone.
-pub(super) async fn send(sink: &SubscriptionSink, value: &Json) -> bool {
-    match to_json_raw_value(value) {
-        Ok(message) => sink.send(message).await.is_ok(),
-        Err(_) => false,
     }
 }

@@ -2,63 +2,55 @@
 
 mod author;
 mod chain;
+mod dev;
+mod server;
 mod state;
 mod system;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use jsonrpsee::{
-    RpcModule,
-    server::{BatchRequestConfig, Server, ServerConfig, ServerHandle},
+    RpcModule, SubscriptionSink,
+    core::to_json_raw_value,
     types::{ErrorObjectOwned, Params, error::INVALID_PARAMS_CODE},
 };
 use serde_json::{Value as Json, json};
 
-use super::{error::DevnetError, node::Node};
+pub use self::server::Door;
+use super::{error::DevnetError, faults::Faults, node::Node};
 use crate::domain::ids::{BlockHash, Hotkey};
-
-/// Largest request, in bytes.
-const MAX_REQUEST_BYTES: u32 = 2 * 1024 * 1024;
-/// Largest response, in bytes: the metadata as hexadecimal is under 1 MiB.
-const MAX_RESPONSE_BYTES: u32 = 16 * 1024 * 1024;
-/// Most connections at once.
-const MAX_CONNECTIONS: u32 = 128;
-/// Most subscriptions of one connection.
-const MAX_SUBSCRIPTIONS: u32 = 64;
-/// Most calls in one batch.
-const MAX_BATCH: u32 = 64;
-/// Messages that wait for a slow client before its subscriptions wait too.
-const MESSAGE_BUFFER: u32 = 256;
 
 type RpcResult = Result<Json, ErrorObjectOwned>;
 
-/// Starts the server; returns its handle and the address it listens on.
-pub async fn serve(node: Arc<Node>, listen: SocketAddr) -> Result<(ServerHandle, SocketAddr), DevnetError> {
-    let config = ServerConfig::builder()
-        .max_request_body_size(MAX_REQUEST_BYTES)
-        .max_response_body_size(MAX_RESPONSE_BYTES)
-        .max_connections(MAX_CONNECTIONS)
-        .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS)
-        .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH))
-        .set_message_buffer_capacity(MESSAGE_BUFFER)
-        .set_tcp_no_delay(true)
-        .build();
-    let refused = |source| DevnetError::Listen { address: listen, source };
-    let server = Server::builder().set_config(config).build(listen).await.map_err(refused)?;
-    let address = server.local_addr().map_err(refused)?;
-    Ok((server.start(methods(node)?), address))
+/// Starts the server.
+pub async fn serve(node: Arc<Node>, listen: SocketAddr) -> Result<Door, DevnetError> {
+    let (faults, cuts) = (node.faults().clone(), node.cuts());
+    Door::open(listen, methods(node)?.into(), faults, cuts).await
 }
 
 fn methods(node: Arc<Node>) -> Result<RpcModule<Node>, DevnetError> {
+    let admin = node.chain().config().admin;
     let mut module = RpcModule::from_arc(node);
     chain::register(&mut module)?;
     state::register(&mut module)?;
     author::register(&mut module)?;
     system::register(&mut module)?;
+    if admin {
+        dev::register(&mut module)?;
+    }
     let mut names: Vec<&'static str> = module.method_names().chain(["rpc_methods"]).collect();
     names.sort_unstable();
     module.register_method("rpc_methods", move |_, _, _| json!({ "methods": names }))?;
     Ok(module)
+}
+
+/// Sends one notification, when faults let it; false when the client is gone.
+async fn send(faults: &Faults, sink: &SubscriptionSink, value: &Json) -> bool {
+    let Ok(message) = to_json_raw_value(value) else { return false };
+    tokio::select! {
+        () = sink.closed() => false,
+        () = faults.hold_message() => sink.send(message).await.is_ok(),
+    }
 }
 
 /// Parameters are wrong.
@@ -95,14 +87,15 @@ fn account_of(text: &str) -> Result<Hotkey, ErrorObjectOwned> {
     text.parse().map_err(|error| invalid_params(format!("{error}")))
 }
 
-/// Number of the block with this hash, the head's when none is given.
-fn number_at(chain: &super::chain::Chain, at: Option<BlockHash>) -> Result<u64, ErrorObjectOwned> {
-    match at {
-        None => Ok(chain.head().number.0),
-        Some(hash) => chain.number_of(hash).ok_or_else(|| {
-            client_error(format!("UnknownBlock: Header was not found in the database: {hash}"))
-        }),
-    }
+/// The block with this hash, the newest when none is given.
+fn located(
+    chain: &super::chain::Chain,
+    at: Option<BlockHash>,
+) -> Result<super::chain::Located<'_>, ErrorObjectOwned> {
+    chain.locate(at).ok_or_else(|| {
+        let hash = at.map_or_else(|| "the head".to_string(), |hash| hash.to_string());
+        client_error(format!("UnknownBlock: Header was not found in the database: {hash}"))
+    })
 }
 
 fn first_text(params: &Params<'_>) -> Result<String, ErrorObjectOwned> {

@@ -1,15 +1,19 @@
 //! `state_*`: storage, metadata, runtime version and runtime calls at any kept block.
 
+use std::sync::Arc;
+
 use jsonrpsee::{
-    RpcModule,
+    PendingSubscriptionSink, RpcModule,
     core::RegisterMethodError,
     types::{ErrorObjectOwned, Params},
 };
 use serde_json::{Value as Json, json};
 use sp_crypto_hashing::blake2_256;
 
-use super::{RpcResult, bytes_of, chain::send, client_error, invalid_params, number_at, optional_hash};
-use crate::chain::devnet::{block::to_hex, chain::Chain, node::Node, runtime_api};
+use super::{RpcResult, bytes_of, client_error, invalid_params, located, optional_hash, send};
+use crate::chain::devnet::{
+    block::to_hex, chain::Located, node::Node, runtime::Runtime, runtime_api, state::View,
+};
 
 /// Most keys of one page.
 const MAX_PAGE: usize = 1000;
@@ -32,36 +36,54 @@ pub(super) fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMetho
     module.register_method("state_queryStorageAt", |params, node, _| query_storage(&params, node))?;
     module.register_method("state_call", |params, node, _| call(&params, node))?;
     module.register_method("state_getMetadata", |params, node, _| {
-        known_block(&params, node).map(|()| json!(node.metadata_hex()))
+        at_block(&params, node, |located| json!(to_hex(runtime_api::legacy_metadata(located.runtime))))
     })?;
     module.register_method("state_getRuntimeVersion", |params, node, _| {
-        known_block(&params, node).map(|()| runtime_version(node))
+        at_block(&params, node, |located| runtime_version(located.runtime))
     })?;
     module.register_alias("chain_getRuntimeVersion", "state_getRuntimeVersion")?;
     module.register_subscription(
         "state_subscribeRuntimeVersion",
         "state_runtimeVersion",
         "state_unsubscribeRuntimeVersion",
-        |_, pending, node, _| async move {
-            let Ok(sink) = pending.accept().await else { return };
-            if send(&sink, &runtime_version(&node)).await {
-                sink.closed().await;
-            }
-        },
+        |_, pending, node, _| stream_versions(pending, node),
     )?;
     Ok(())
 }
 
-fn known_block(params: &Params<'_>, node: &Node) -> Result<(), ErrorObjectOwned> {
+fn at_block(params: &Params<'_>, node: &Node, show: impl Fn(&Located<'_>) -> Json) -> RpcResult {
     let at = optional_hash(&mut params.sequence())?;
-    number_at(&node.chain(), at).map(|_| ())
+    located(&node.chain(), at).map(|located| show(&located))
 }
 
-/// Number of a block whose state can be read.
-fn readable(chain: &Chain, number: u64) -> Result<u64, ErrorObjectOwned> {
-    match chain.storage_at(number) {
-        Some(_) => Ok(number),
-        None => Err(client_error(format!("UnknownBlock: State already discarded for block {number}"))),
+/// State of a block, which may be known while its state is not kept.
+fn readable<'a>(located: &Located<'a>) -> Result<View<'a>, ErrorObjectOwned> {
+    located.view.clone().ok_or_else(|| {
+        let number = located.block.header.number;
+        client_error(format!("UnknownBlock: State already discarded for block {number}"))
+    })
+}
+
+/// Sends the runtime's version, and again whenever the head's is another.
+async fn stream_versions(pending: PendingSubscriptionSink, node: Arc<Node>) {
+    let mut heads = node.heads();
+    let Ok(sink) = pending.accept().await else { return };
+    let mut told = None;
+    loop {
+        heads.mark_unchanged();
+        let runtime = node.chain().locate(None).map(|located| located.runtime.clone());
+        let spec_version = runtime.as_ref().map(|runtime| runtime.version().spec_version);
+        if let Some(runtime) = runtime
+            && spec_version != told
+            && !send(node.faults(), &sink, &runtime_version(&runtime)).await
+        {
+            return;
+        }
+        told = spec_version;
+        tokio::select! {
+            () = sink.closed() => return,
+            changed = heads.changed() => if changed.is_err() { return },
+        }
     }
 }
 
@@ -70,8 +92,8 @@ fn storage(params: &Params<'_>, node: &Node, show: impl Fn(&[u8]) -> Json) -> Rp
     let key = bytes_of(&params.next::<String>()?)?;
     let at = optional_hash(&mut params)?;
     let chain = node.chain();
-    let number = readable(&chain, number_at(&chain, at)?)?;
-    Ok(chain.state().get(&key, number).map_or(Json::Null, show))
+    let view = readable(&located(&chain, at)?)?;
+    Ok(view.get(&key).map_or(Json::Null, show))
 }
 
 fn keys_paged(params: &Params<'_>, node: &Node) -> RpcResult {
@@ -85,8 +107,7 @@ fn keys_paged(params: &Params<'_>, node: &Node) -> RpcResult {
     let start = params.optional_next::<String>()?.map(|text| bytes_of(&text)).transpose()?;
     let at = optional_hash(&mut params)?;
     let chain = node.chain();
-    let number = readable(&chain, number_at(&chain, at)?)?;
-    let keys = chain.state().keys(&prefix, start.as_deref(), count, number);
+    let keys = readable(&located(&chain, at)?)?.keys(&prefix, start.as_deref(), count);
     Ok(json!(keys.iter().map(|key| to_hex(key)).collect::<Vec<_>>()))
 }
 
@@ -98,13 +119,13 @@ fn query_storage(params: &Params<'_>, node: &Node) -> RpcResult {
     }
     let at = optional_hash(&mut params)?;
     let chain = node.chain();
-    let number = readable(&chain, number_at(&chain, at)?)?;
-    let hash = chain.block(number).map(|block| block.hash);
+    let located = located(&chain, at)?;
+    let view = readable(&located)?;
     let changes = keys
         .iter()
-        .map(|key| Ok(json!([key, chain.state().get(&bytes_of(key)?, number).map(to_hex)])))
+        .map(|key| Ok(json!([key, view.get(&bytes_of(key)?).map(to_hex)])))
         .collect::<Result<Vec<Json>, ErrorObjectOwned>>()?;
-    Ok(json!([{ "block": hash, "changes": changes }]))
+    Ok(json!([{ "block": located.block.hash, "changes": changes }]))
 }
 
 fn call(params: &Params<'_>, node: &Node) -> RpcResult {
@@ -113,15 +134,14 @@ fn call(params: &Params<'_>, node: &Node) -> RpcResult {
     let arguments = bytes_of(&params.next::<String>()?)?;
     let at = optional_hash(&mut params)?;
     let chain = node.chain();
-    let number = number_at(&chain, at)?;
-    runtime_api::call(node.runtime(), &chain, &method, &arguments, number)
+    runtime_api::call(&located(&chain, at)?, &method, &arguments)
         .map(|answer| json!(to_hex(&answer)))
         .map_err(|error| client_error(format!("Execution failed: {error}")))
 }
 
 /// The runtime version as JSON.
-pub(super) fn runtime_version(node: &Node) -> Json {
-    let version = node.runtime().version();
+fn runtime_version(runtime: &Runtime) -> Json {
+    let version = runtime.version();
     let apis: Vec<Json> = version.apis.iter().map(|(api, number)| json!([to_hex(api), number])).collect();
     json!({
         "specName": version.spec_name,

@@ -7,7 +7,7 @@ use subxt::ext::scale_value::{Composite, Value};
 
 use self::fields::Field;
 pub use self::timelocked::{awaited_rounds, on_initialize};
-use super::{DispatchFailure, weights};
+use super::{DispatchFailure, epochs, weights};
 use crate::{
     chain::devnet::{error::ModelError, extrinsic::Extrinsic, items, runtime::Runtime, storage::Storage},
     domain::ids::Hotkey,
@@ -69,7 +69,7 @@ pub fn set_commitment(
         return fail("AccountNotAllowedCommit");
     }
     let size: u64 = fields.iter().map(Field::space).sum();
-    if !take_space(storage, netuid, who, size.max(LEAST_SPACE))? {
+    if !take_space(storage, netuid, who, number, size.max(LEAST_SPACE))? {
         return fail("SpaceLimitExceeded");
     }
     if fields.contains(&Field::ResetBonds) {
@@ -104,8 +104,14 @@ pub fn set_commitment(
 }
 
 /// Books space in this epoch's budget; false when it would exceed the limit.
-fn take_space(storage: &mut Storage<'_>, netuid: u16, who: Hotkey, size: u64) -> Result<bool, ModelError> {
-    let epoch: u64 = storage.value(items::SUBNET_EPOCH_INDEX, (netuid,))?;
+fn take_space(
+    storage: &mut Storage<'_>,
+    netuid: u16,
+    who: Hotkey,
+    number: u64,
+    size: u64,
+) -> Result<bool, ModelError> {
+    let epoch = epochs::index(storage, netuid, number)?;
     let mut space = storage
         .get::<UsedSpace>(items::USED_SPACE_OF, (netuid, who.0))?
         .filter(|space| space.last_epoch == epoch)
