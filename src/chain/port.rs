@@ -7,6 +7,7 @@ use super::timelock::Beacon;
 use crate::domain::{
     epochs::{BlockTime, EpochState},
     ids::{BlockHash, BlockNumber, BlockRef, Digest, Hotkey, NetUid, Uid},
+    weights::OwnNeuron,
 };
 
 /// A finalized block.
@@ -120,6 +121,20 @@ pub struct MinerCommitments {
     pub hotkey: Hotkey,
     /// Revealed entries, oldest first.
     pub revealed: Vec<RevealedCommitment>,
+}
+
+impl OwnWeights {
+    /// What the checks before a submission ask of us.
+    pub fn of_neuron(&self, neuron: &Neuron, is_owner: bool) -> OwnNeuron {
+        OwnNeuron {
+            validator_permit: neuron.validator_permit,
+            last_update: neuron.last_update,
+            registered_at: self.registered_at,
+            stake: neuron.stake,
+            is_owner,
+            has_weights: !self.weights.is_empty() || !self.commits.is_empty(),
+        }
+    }
 }
 
 /// A weights vector to submit: uids and values of equal length, the largest value 65535.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod calibrate;
+pub mod chain;
 pub mod config;
 pub mod corpus;
 pub mod decode_worker;
@@ -65,6 +66,7 @@ macro_rules! commands {
 commands! {
     Run(run::RunCommand),
     Config(config::ConfigCommand),
+    Chain(chain::ChainCommand),
     Miner(miner::MinerCommand),
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),

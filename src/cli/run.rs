@@ -322,7 +322,10 @@ fn decoder_options(limits: &LimitRules) -> Result<DecoderOptions, Failure> {
     Ok(DecoderOptions::with_worker(worker).under(limits))
 }
 
-pub(super) async fn connect(config: &Config, signer: Option<HotkeySigner>) -> Result<SubtensorChain, Failure> {
+pub(super) async fn connect(
+    config: &Config,
+    signer: Option<HotkeySigner>,
+) -> Result<SubtensorChain, Failure> {
     let urls = config.chain.endpoints.iter().map(|endpoint| Url::parse(endpoint.as_str()));
     let endpoints = urls.collect::<Result<Vec<_>, _>>().context("chain.endpoints")?;
     if let Some(signer) = &signer {

@@ -10,7 +10,7 @@ use crate::{
         event::{PayTarget, WeightsIntent},
         ids::{BlockHash, BlockNumber, Digest, Hotkey, Uid},
         payments::Payments,
-        weights::{OwnNeuron, Preflight, Refusal, preflight},
+        weights::{Preflight, Refusal, preflight},
     },
     telemetry::ChainStanding,
 };
@@ -112,20 +112,11 @@ impl View {
 
     /// Our `LastUpdate`; `Err` says why nothing is submitted now.
     pub(super) fn preflight(&self, parts: &SetterParts, payments: &Payments) -> Result<BlockNumber, Refusal> {
-        let own = |neuron: &Neuron| {
-            let own = self.own.as_ref();
-            OwnNeuron {
-                validator_permit: neuron.validator_permit,
-                last_update: neuron.last_update,
-                registered_at: own.map_or(BlockNumber(0), |own| own.registered_at),
-                stake: neuron.stake,
-                is_owner: self.subnet.owner_hotkey == Some(self.me),
-                has_weights: own.is_some_and(|own| !own.weights.is_empty() || !own.commits.is_empty()),
-            }
-        };
+        let is_owner = self.subnet.owner_hotkey == Some(self.me);
+        let me = self.my_neuron().zip(self.own.as_ref()).map(|(neuron, own)| own.of_neuron(neuron, is_owner));
         preflight(&Preflight {
             now: self.number(),
-            me: self.my_neuron().map(own),
+            me,
             known_update: payments.known_update(),
             rules_active_from: parts.rules_active_from,
             stake_threshold: self.subnet.stake_threshold,

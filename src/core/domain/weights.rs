@@ -29,6 +29,14 @@ pub struct OwnNeuron {
     pub has_weights: bool,
 }
 
+impl OwnNeuron {
+    /// Whether the chain holds weights of ours that a journal with this highest known `LastUpdate` knows
+    /// nothing of.
+    pub fn was_set_elsewhere(&self, known_update: BlockNumber) -> bool {
+        self.has_weights && self.last_update > known_update && self.last_update > self.registered_at
+    }
+}
+
 /// What is known before a submission, at one block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Preflight {
@@ -136,7 +144,7 @@ pub fn preflight(check: &Preflight) -> Result<BlockNumber, Refusal> {
     if check.now < check.rules_active_from {
         return Err(Refusal::RulesNotActive { from: check.rules_active_from });
     }
-    if me.has_weights && last_update > check.known_update && last_update > me.registered_at {
+    if me.was_set_elsewhere(check.known_update) {
         return Err(Refusal::OtherInstance { last_update });
     }
     if me.stake < check.stake_threshold && !me.is_owner {
