@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::{
     ChainTime, chain_failure, confirm, connect, refuse_faults, services, usage, utc,
-    watch::{Visible, watch},
+    watch::{Visible, find, watch},
 };
 use crate::{
     chain::{
         port::{
             Chain as _, ChainError, CommitmentCall, CommitmentData, CommitmentField, Head, LiveCommitment,
-            Receipt, UnsignedExtrinsic,
+            UnsignedExtrinsic,
         },
         subtensor::SubtensorChain,
         timelock,
@@ -28,7 +28,7 @@ use crate::{
     config::Config,
     domain::{
         commitment::{Commitment, MAX_COMMITMENTS},
-        ids::{Hotkey, NetUid},
+        ids::{BlockHash, BlockRef, Hotkey, NetUid},
         outcome::Fault,
         roster::Lookup,
     },
@@ -101,6 +101,12 @@ pub(super) struct Plan {
     pub(super) opens_at: Option<u64>,
 }
 
+/// Where the commitment came to be.
+struct Made {
+    block: BlockRef,
+    extrinsic: BlockHash,
+}
+
 #[derive(Serialize)]
 struct Report<'a> {
     netuid: NetUid,
@@ -152,10 +158,19 @@ impl CommitArgs {
             return Ok(());
         }
         confirm(self.yes, "Sign and submit?")?;
-        let receipt = chain.set_commitment(&call).await.map_err(refused)?;
-        eprintln!("committed in block {}, extrinsic {}", receipt.block.number, receipt.extrinsic);
-        let visible = if self.no_wait { Visible::NotAwaited } else { watch(&chain, &plan, &receipt).await? };
-        self.print(&plan, &commitment, &receipt, visible)
+        let before = chain.head().await.map_err(chain_failure)?;
+        let made = match chain.set_commitment(&call).await {
+            Ok(receipt) => Made { block: receipt.block, extrinsic: receipt.extrinsic },
+            Err(ChainError::Unknown { extrinsic, detail }) => {
+                eprintln!("it may or may not be on chain ({detail}): looking there");
+                Made { block: find(&chain, &plan, before.block.number).await?, extrinsic }
+            }
+            Err(error) => return Err(refused(error)),
+        };
+        eprintln!("committed in block {}, extrinsic {}", made.block.number, made.extrinsic);
+        let visible =
+            if self.no_wait { Visible::NotAwaited } else { watch(&chain, &plan, made.block.number).await? };
+        self.print(&plan, &commitment, &made, visible)
     }
 
     /// The hotkey can commit, and the commitment would count.
@@ -249,7 +264,7 @@ impl CommitArgs {
         &self,
         plan: &Plan,
         commitment: &Commitment,
-        receipt: &Receipt,
+        made: &Made,
         visible: Visible,
     ) -> Result<(), Failure> {
         if !self.json {
@@ -262,9 +277,9 @@ impl CommitArgs {
             commitment,
             reveal_round: plan.reveal_round(),
             opens_about: plan.opens_at,
-            block: receipt.block.number.0,
-            block_hash: receipt.block.hash.to_string(),
-            extrinsic: receipt.extrinsic.to_string(),
+            block: made.block.number.0,
+            block_hash: made.block.hash.to_string(),
+            extrinsic: made.extrinsic.to_string(),
             visible,
         };
         let text = serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?;
