@@ -376,6 +376,7 @@ impl Chain {
         }
         let runtime = self.runtime().clone();
         let extrinsic = Extrinsic::decode(&runtime, bytes)?;
+        pallets::check_bounds(&runtime, &extrinsic)?;
         let context = self.context();
         let (account, nonce, chain_nonce) = {
             let mut storage = Storage::at(&runtime, &self.state, context.number - 1);
