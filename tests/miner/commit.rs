@@ -2,7 +2,7 @@
 
 use leoma::{
     chain::{
-        devnet::BeaconSwitch,
+        devnet::{BeaconSwitch, Fault},
         port::{Chain as _, CommitmentCall, CommitmentData, CommitmentField},
         subtensor::{SubtensorChain, SubtensorOptions},
         wallet::HotkeySigner,
@@ -203,4 +203,33 @@ async fn what_chutes_or_hugging_face_contradict_is_not_committed() {
     let other = Commitment { model_revision: "f".repeat(40), ..right };
     let other = commit(&other).await.refused();
     assert!(other.contains("revision_mismatch"), "{other}");
+}
+
+#[tokio::test]
+async fn a_submission_without_an_answer_is_looked_for_and_never_made_twice() {
+    let world = World::start(&[]).await;
+    let hang = || Fault::Hang { method: Some("author_submitAndWatchExtrinsic".into()) };
+    let commit = || world.commit().with(&["--yes", "--json", "--set", "chain.call_deadline_s=1"]);
+    let looking = "may or may not be on chain";
+
+    // The node takes it after all, when nobody listens to its answer any more.
+    world.devnet.inject(hang()).await.expect("a fault");
+    let late = commit().ended_after(looking, || world.devnet.heal()).await;
+    assert!(late.stderr.contains(looking), "{late:?}");
+    assert_eq!(late.json()["state"], "revealed");
+    let chain = reader(&world).await;
+    let head = chain.head().await.expect("head").block.hash;
+    let all = chain.commitments(NetUid(99), head).await.expect("commitments");
+    assert_eq!(all.iter().map(|of| of.revealed.len()).collect::<Vec<_>>(), [1]);
+
+    // The node never takes it: no block of its time holds it.
+    world.devnet.inject(hang()).await.expect("a fault");
+    let never = commit().ended_after(looking, || async {
+        for _ in 0..80 {
+            world.devnet.produce_block().await;
+        }
+    });
+    let never = never.await;
+    assert_eq!(never.code, Some(1), "{never:?}");
+    assert!(never.stderr.contains("nothing was committed"), "{never:?}");
 }

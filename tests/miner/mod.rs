@@ -21,7 +21,11 @@ use leoma::{
     sim::services::{ClipMaker, StandInAnswer, StandInMiner, StandIns},
 };
 use serde_json::Value;
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+    time::timeout,
+};
 
 pub const LEOMA: &str = env!("CARGO_BIN_EXE_leoma");
 pub const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -141,6 +145,28 @@ impl Run {
     pub fn commitment(self, of: &Commitment) -> Self {
         let (model, revision) = (&of.model_name, &of.model_revision);
         self.with(&["--model", model, "--revision", revision, "--chute", &of.chute_id])
+    }
+
+    /// Runs it, and does something once it says a text on standard error.
+    pub async fn ended_after<F: Future<Output = ()>>(mut self, text: &str, act: impl FnOnce() -> F) -> Ended {
+        let mut child = self.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
+        let mut said = String::new();
+        let mut act = Some(act);
+        let reading = async {
+            while let Some(line) = lines.next_line().await.expect("stderr") {
+                said += &format!("{line}\n");
+                if line.contains(text)
+                    && let Some(act) = act.take()
+                {
+                    act().await;
+                }
+            }
+            child.wait_with_output().await.expect("it ends")
+        };
+        let output = timeout(PATIENCE, reading).await.expect("it ends");
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ended { code: output.status.code(), stdout, stderr: said }
     }
 
     pub async fn ended(mut self) -> Ended {

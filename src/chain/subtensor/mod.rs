@@ -46,6 +46,9 @@ use crate::domain::{
     ids::{BlockHash, BlockNumber, BlockRef, Hotkey, NetUid, Uid},
 };
 
+/// Blocks for which an extrinsic stays valid after it was signed: one that is in none of them never will be.
+pub const ERA_BLOCKS: u64 = submit::ERA_BLOCKS;
+
 /// How to reach and use a chain.
 #[derive(Clone, Debug)]
 pub struct SubtensorOptions {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Blocks for which a signed extrinsic stays valid.
-const ERA_BLOCKS: u64 = 64;
+pub(super) const ERA_BLOCKS: u64 = 64;
 
 type Online = OnlineClientAtBlockImpl<SubstrateConfig>;
 

@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::{
     ChainTime, chain_failure, confirm, connect, refuse_faults, services, usage, utc,
-    watch::{Visible, watch},
+    watch::{Visible, find, watch},
 };
 use crate::{
     chain::{
         port::{
             Chain as _, ChainError, CommitmentCall, CommitmentData, CommitmentField, Head, LiveCommitment,
-            Receipt, UnsignedExtrinsic,
+            UnsignedExtrinsic,
         },
         subtensor::SubtensorChain,
         timelock,
@@ -28,7 +28,7 @@ use crate::{
     config::Config,
     domain::{
         commitment::{Commitment, MAX_COMMITMENTS},
-        ids::{Hotkey, NetUid},
+        ids::{BlockHash, BlockNumber, BlockRef, Hotkey, NetUid},
         outcome::Fault,
         roster::Lookup,
     },
@@ -101,6 +101,12 @@ pub(super) struct Plan {
     pub(super) opens_at: Option<u64>,
 }
 
+/// Where the commitment came to be.
+struct Made {
+    block: BlockRef,
+    extrinsic: BlockHash,
+}
+
 #[derive(Serialize)]
 struct Report<'a> {
     netuid: NetUid,
@@ -139,23 +145,48 @@ impl CommitArgs {
             check_services(config, &commitment).await?;
         }
         let chain = connect(config, Some(signer)).await?;
-        let head = chain.head().await.map_err(chain_failure)?;
         let netuid = config.chain.netuid;
-        self.check_standing(&chain, netuid, hotkey, head).await?;
-        let plan = self.plan(&chain, netuid, hotkey, head, commitment.to_json()).await?;
-        let call = CommitmentCall { netuid, data: plan.data.clone() };
-        check_space(&chain, &plan, head).await?;
-        plan.announce();
+        let (mut before, mut plan) = self.prepare(&chain, netuid, hotkey, &commitment).await?;
+        eprintln!("{hotkey} commits on subnet {netuid}:\n{}", plan.text);
         if self.dry_run {
-            let unsigned = chain.preview_commitment(hotkey, &call).await.map_err(chain_failure)?;
+            plan.announce_round();
+            let unsigned = chain.preview_commitment(hotkey, &plan.call()).await.map_err(chain_failure)?;
             self.print_unsigned(&plan, &unsigned);
             return Ok(());
         }
-        confirm(self.yes, "Sign and submit?")?;
-        let receipt = chain.set_commitment(&call).await.map_err(refused)?;
-        eprintln!("committed in block {}, extrinsic {}", receipt.block.number, receipt.extrinsic);
-        let visible = if self.no_wait { Visible::NotAwaited } else { watch(&chain, &plan, &receipt).await? };
-        self.print(&plan, &commitment, &receipt, visible)
+        if !self.yes {
+            confirm("Sign and submit?")?;
+            // Whoever answered may have taken their time: rounds and reveals do not wait.
+            (before, plan) = self.prepare(&chain, netuid, hotkey, &commitment).await?;
+        }
+        plan.announce_round();
+        let made = match chain.set_commitment(&plan.call()).await {
+            Ok(receipt) => Made { block: receipt.block, extrinsic: receipt.extrinsic },
+            Err(ChainError::Unknown { extrinsic, detail }) => {
+                eprintln!("it may or may not be on chain ({detail}): looking there");
+                Made { block: find(&chain, &plan, before).await?, extrinsic }
+            }
+            Err(error) => return Err(refused(error)),
+        };
+        eprintln!("committed in block {}, extrinsic {}", made.block.number, made.extrinsic);
+        let visible =
+            if self.no_wait { Visible::NotAwaited } else { watch(&chain, &plan, made.block.number).await? };
+        self.print(&plan, &commitment, &made, visible)
+    }
+
+    /// Checks all that the chain knows at its head, and seals; the head's number with it.
+    async fn prepare(
+        &self,
+        chain: &SubtensorChain,
+        netuid: NetUid,
+        hotkey: Hotkey,
+        commitment: &Commitment,
+    ) -> Result<(BlockNumber, Plan), Failure> {
+        let head = chain.head().await.map_err(chain_failure)?;
+        self.check_standing(chain, netuid, hotkey, head).await?;
+        let plan = self.plan(chain, netuid, hotkey, head, commitment.to_json()).await?;
+        check_space(chain, &plan, head).await?;
+        Ok((head.block.number, plan))
     }
 
     /// The hotkey can commit, and the commitment would count.
@@ -249,7 +280,7 @@ impl CommitArgs {
         &self,
         plan: &Plan,
         commitment: &Commitment,
-        receipt: &Receipt,
+        made: &Made,
         visible: Visible,
     ) -> Result<(), Failure> {
         if !self.json {
@@ -262,9 +293,9 @@ impl CommitArgs {
             commitment,
             reveal_round: plan.reveal_round(),
             opens_about: plan.opens_at,
-            block: receipt.block.number.0,
-            block_hash: receipt.block.hash.to_string(),
-            extrinsic: receipt.extrinsic.to_string(),
+            block: made.block.number.0,
+            block_hash: made.block.hash.to_string(),
+            extrinsic: made.extrinsic.to_string(),
             visible,
         };
         let text = serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?;
@@ -290,8 +321,11 @@ impl Plan {
         (bytes.len() as u64).max(LEAST_SPACE)
     }
 
-    fn announce(&self) {
-        eprintln!("{} commits on subnet {}:\n{}", self.hotkey, self.netuid, self.text);
+    fn call(&self) -> CommitmentCall {
+        CommitmentCall { netuid: self.netuid, data: self.data.clone() }
+    }
+
+    fn announce_round(&self) {
         if let (Some(round), Some(opens_at)) = (self.reveal_round(), self.opens_at) {
             eprintln!("sealed to round {round}, which opens about {}", utc(opens_at));
         }

@@ -172,11 +172,8 @@ fn utc(unix_seconds: u64) -> String {
     time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{unix_seconds} s"))
 }
 
-/// Asks whoever sits at the terminal; without one, only `yes` goes on.
-fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
+/// Asks whoever sits at the terminal.
+fn confirm(question: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(usage(format_args!("{question} Nobody is here to answer: pass --yes")));
     }

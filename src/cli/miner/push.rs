@@ -92,7 +92,9 @@ impl PushArgs {
     }
 
     fn deploy(&self, tool: &Path) -> Result<(), Failure> {
-        confirm(self.yes, "Build and deploy it on Chutes, which charges your account?")?;
+        if !self.yes {
+            confirm("Build and deploy it on Chutes, which charges your account?")?;
+        }
         for arguments in steps() {
             println!("{TOOL} {}", arguments.join(" "));
             let ended = Command::new(tool).args(&arguments).current_dir(&self.out).status();

@@ -8,18 +8,18 @@ use serde::Serialize;
 use super::{chain_failure, commit::Plan, utc};
 use crate::{
     chain::{
-        port::{
-            Chain as _, ChainError, CommitmentData, CommitmentField, Head, LiveCommitment, Receipt,
-            RevealedCommitment,
-        },
-        subtensor::SubtensorChain,
+        port::{Chain as _, ChainError, CommitmentData, CommitmentField, Head, LiveCommitment},
+        subtensor::{ERA_BLOCKS, SubtensorChain},
     },
     cli::exit::{Exit, Failure},
-    domain::ids::BlockNumber,
+    domain::ids::{BlockNumber, BlockRef},
 };
 
 /// Blocks after its round's time for which a sealed commitment is still waited for.
 const PATIENCE: u32 = 50;
+/// Blocks that may pass between a look at the head and the signature, which names a head of its own.
+const SIGNING_BLOCKS: u64 = 4;
+const ENDED: &str = "the chain's blocks ended: look with `leoma miner status`";
 
 /// What is seen of a commitment.
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,21 +55,21 @@ enum Step {
     Lost(String),
 }
 
-/// Follows finalized blocks until the commitment is visible; tells of progress on standard error.
+/// Follows finalized blocks from the one that the commitment was made in until it is visible; tells of progress on standard error.
 ///
 /// # Errors
 /// When the chain could not open it, lost it, or does not open it though its time has come.
 pub(super) async fn watch(
     chain: &SubtensorChain,
     plan: &Plan,
-    receipt: &Receipt,
+    made: BlockNumber,
 ) -> Result<Visible, Failure> {
     let lost = |text: String| Failure::new(Exit::Internal, anyhow::anyhow!(text));
     let mut heads = chain.finalized_heads().await.map_err(chain_failure)?;
     let (mut said_sealed, mut overdue) = (false, 0);
     while let Some(head) = heads.next().await {
         let head = match head {
-            Ok(head) if head.block.number >= receipt.block.number => head,
+            Ok(head) if head.block.number >= made => head,
             Ok(_) => continue,
             Err(error @ ChainError::WrongGenesis { .. }) => return Err(chain_failure(error)),
             Err(error) => {
@@ -78,7 +78,7 @@ pub(super) async fn watch(
             }
         };
         // One failed look is no end: the next block brings another.
-        let step = match look(chain, plan, receipt, head).await {
+        let step = match look(chain, plan, made, head).await {
             Ok(step) => step,
             Err(error) => {
                 eprintln!("block {}: {error}; looking again", head.block.number);
@@ -105,18 +105,83 @@ pub(super) async fn watch(
             )));
         }
     }
-    Err(lost("the chain's blocks ended: look with `leoma miner status`".to_owned()))
+    Err(lost(ENDED.to_owned()))
+}
+
+/// Looks for a commitment whose submission had no known end, in the blocks after `before`, until
+/// its extrinsic can come into none any more.
+///
+/// # Errors
+/// When it is in none of them.
+pub(super) async fn find(
+    chain: &SubtensorChain,
+    plan: &Plan,
+    before: BlockNumber,
+) -> Result<BlockRef, Failure> {
+    let mut heads = chain.finalized_heads().await.map_err(chain_failure)?;
+    while let Some(head) = heads.next().await {
+        let head = match head {
+            Ok(head) => head,
+            Err(error @ ChainError::WrongGenesis { .. }) => return Err(chain_failure(error)),
+            Err(error) => {
+                eprintln!("waiting on: {error}");
+                continue;
+            }
+        };
+        match made_in(chain, plan, before, head).await {
+            Ok(Some(block)) => return Ok(block),
+            Ok(None) if head.block.number.0 > before.0 + ERA_BLOCKS + SIGNING_BLOCKS => {
+                let text = "it is in no block, and its time is over: nothing was committed; try again";
+                return Err(Failure::new(Exit::Internal, anyhow::anyhow!(text)));
+            }
+            Ok(None) => {}
+            Err(error) => eprintln!("block {}: {error}; looking again", head.block.number),
+        }
+    }
+    Err(Failure::new(Exit::Internal, anyhow::anyhow!("{ENDED}")))
+}
+
+/// The block after `before` in which the commitment was made, as seen from a head; the block of its
+/// reveal where only that is left.
+async fn made_in(
+    chain: &SubtensorChain,
+    plan: &Plan,
+    before: BlockNumber,
+    head: Head,
+) -> Result<Option<BlockRef>, ChainError> {
+    let live = chain.commitment_of(plan.netuid, plan.hotkey, head.block.hash).await?;
+    let live = live.filter(|live| live.block > before && of_field(plan, live).is_some());
+    let number = match live {
+        Some(live) => Some(live.block),
+        None => revealed(chain, plan, head).await?.filter(|block| *block > before),
+    };
+    match number {
+        Some(number) => Ok(Some(BlockRef { number, hash: chain.block_hash(number).await? })),
+        None => Ok(None),
+    }
+}
+
+/// Block of the newest reveal of these bytes.
+async fn revealed(
+    chain: &SubtensorChain,
+    plan: &Plan,
+    head: Head,
+) -> Result<Option<BlockNumber>, ChainError> {
+    let all = chain.commitments(plan.netuid, head.block.hash).await?;
+    let mut ours = all.iter().filter(|of| of.hotkey == plan.hotkey).flat_map(|of| &of.revealed);
+    let newest = ours.rfind(|entry| entry.data == plan.text.as_bytes());
+    Ok(newest.map(|entry| entry.reveal_block))
 }
 
 async fn look(
     chain: &SubtensorChain,
     plan: &Plan,
-    receipt: &Receipt,
+    made: BlockNumber,
     head: Head,
 ) -> Result<Step, ChainError> {
     let live = chain.commitment_of(plan.netuid, plan.hotkey, head.block.hash).await?;
     if let Some(live) = &live {
-        if live.block > receipt.block.number {
+        if live.block > made {
             return Ok(Step::Lost(format!(
                 "another commitment of {} replaced it in block {}",
                 plan.hotkey, live.block
@@ -126,14 +191,8 @@ async fn look(
             return Ok(step);
         }
     }
-    let all = chain.commitments(plan.netuid, head.block.hash).await?;
-    let mut ours = all.iter().filter(|of| of.hotkey == plan.hotkey).flat_map(|of| &of.revealed);
-    let is_it = |entry: &&RevealedCommitment| {
-        entry.reveal_block >= receipt.block.number && entry.data == plan.text.as_bytes()
-    };
-    let found = ours.rfind(is_it);
-    Ok(match found {
-        Some(entry) => Step::Done(Visible::Revealed { reveal_block: entry.reveal_block }),
+    Ok(match revealed(chain, plan, head).await?.filter(|block| *block >= made) {
+        Some(reveal_block) => Step::Done(Visible::Revealed { reveal_block }),
         None => Step::Lost(
             "it is neither sealed nor revealed any more: commit again (was the hotkey deregistered?)"
                 .to_owned(),
