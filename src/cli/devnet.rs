@@ -40,6 +40,7 @@ use crate::{
 #[command(verbatim_doc_comment)]
 #[command(after_help = after_help!(
     "leoma devnet --port 9944 --block-time-ms 1000 --tempo 20",
+    "leoma devnet --block-time-ms 1000 --tempo 20 --commit-reveal --beacon-period-seconds 1",
     "leoma devnet --block-time-ms 1000 --finality-lag 3 --state chain.state --admin",
     "leoma devnet --neuron 5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty=1000000000000",
 ))]
@@ -71,6 +72,18 @@ pub struct DevnetArgs {
     /// Version key that weights must carry; 0 accepts any.
     #[arg(long, default_value_t = 0)]
     pub weights_version_key: u64,
+    /// Whether weights are committed and revealed an epoch later instead of set plainly.
+    #[arg(long)]
+    pub commit_reveal: bool,
+    /// Epochs between a commit of weights and its reveal.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub reveal_period: u64,
+    /// Seconds between rounds of the development beacon, which opens commits and timelocks.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub beacon_period_seconds: u32,
+    /// Stake below which a hotkey may not set weights, in rao; the owner's may always.
+    #[arg(long, default_value_t = 0)]
+    pub stake_threshold: u64,
     /// Blocks between the best block and the newest final one.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=256))]
     pub finality_lag: u32,
@@ -141,6 +154,10 @@ pub async fn run(args: DevnetArgs) -> anyhow::Result<()> {
         weights_rate_limit: args.weights_rate_limit,
         min_allowed_weights: args.min_allowed_weights,
         weights_version_key: args.weights_version_key,
+        commit_reveal: args.commit_reveal,
+        reveal_period: args.reveal_period,
+        beacon_period: args.beacon_period_seconds,
+        stake_threshold: args.stake_threshold,
         neurons: neurons(args.neurons),
         finality_lag: args.finality_lag,
         runtime: if args.spec == "365" { DevRuntime::Spec365 } else { DevRuntime::Spec461 },
@@ -191,6 +208,9 @@ mod tests {
         assert_eq!(all[1].hotkey.to_string(), bob);
         assert!(all[1].validator_permit);
         assert_eq!(neurons(Vec::new()).len(), 6);
+        let args = parse(&["--commit-reveal", "--beacon-period-seconds", "1"]).expect("parses");
+        assert!(args.commit_reveal);
+        assert_eq!((args.reveal_period, args.beacon_period_seconds), (1, 1));
         let args =
             parse(&["--finality-lag", "3", "--state", "f", "--admin", "--spec", "365"]).expect("parses");
         assert_eq!((args.finality_lag, args.admin, args.spec.as_str()), (3, true, "365"));
@@ -208,9 +228,13 @@ mod tests {
 
     #[test]
     fn wrong_arguments_are_refused_with_their_text() {
-        for (flag, value) in
-            [("--neuron", "nobody"), ("--neuron", "5FHneW=x"), ("--netuid", "4096"), ("--block-time-ms", "1")]
-        {
+        for (flag, value) in [
+            ("--neuron", "nobody"),
+            ("--neuron", "5FHneW=x"),
+            ("--netuid", "4096"),
+            ("--block-time-ms", "1"),
+            ("--reveal-period", "101"),
+        ] {
             let error = parse(&[flag, value]).map(drop).expect_err(value).to_string();
             assert!(error.contains(value), "{error}");
         }

@@ -2,8 +2,10 @@
 
 use leoma::{
     chain::{
-        port::{Chain as _, CommitmentField},
+        devnet::BeaconSwitch,
+        port::{Chain as _, CommitmentCall, CommitmentData, CommitmentField},
         subtensor::{SubtensorChain, SubtensorOptions},
+        wallet::HotkeySigner,
     },
     domain::{commitment::Commitment, ids::NetUid},
 };
@@ -11,8 +13,13 @@ use leoma::{
 use super::{Run, World, commitment};
 
 async fn reader(world: &World) -> SubtensorChain {
+    client(world, None).await
+}
+
+async fn client(world: &World, signer: Option<HotkeySigner>) -> SubtensorChain {
     let url = world.devnet.url().parse().expect("a URL");
-    SubtensorChain::connect(SubtensorOptions::new(vec![url])).await.expect("connected")
+    let options = SubtensorOptions { signer, ..SubtensorOptions::new(vec![url]) };
+    SubtensorChain::connect(options).await.expect("connected")
 }
 
 #[tokio::test]
@@ -100,7 +107,7 @@ async fn what_can_not_count_is_refused_with_what_to_do() {
     let refusal = other.ended().await.refused();
     assert!(refusal.contains("no subnet 7"), "{refusal}");
 
-    let stranger = leoma::chain::wallet::HotkeySigner::from_seed([6; 32]);
+    let stranger = HotkeySigner::from_seed([6; 32]);
     let file = full.folder.path().join("stranger");
     stranger.write_file(&file).expect("a key");
     let refusal = Run::of("commit")
@@ -111,4 +118,69 @@ async fn what_can_not_count_is_refused_with_what_to_do() {
         .await
         .refused();
     assert!(refusal.contains("not registered"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_sealed_commitment_is_followed_until_the_chain_opens_it() {
+    let world = World::start(&[]).await;
+    let ended = world.commit().with(&["--yes", "--json"]).ended().await;
+    // The story's chain has a clock of its own.
+    for said in ["going by the chain's", "sealed to round", "sealed; waiting for about"] {
+        assert!(ended.stderr.contains(said), "{said} not in {ended:#?}");
+    }
+    let report = ended.json();
+    assert_eq!(report["state"], "revealed", "{report:#}");
+    let (made, revealed) = (report["block"].as_u64(), report["reveal_block"].as_u64());
+    assert!(made < revealed, "{report:#}");
+
+    let chain = reader(&world).await;
+    let head = chain.head().await.expect("head").block.hash;
+    let all = chain.commitments(NetUid(99), head).await.expect("commitments");
+    let ours = all.iter().find(|of| of.hotkey == world.hotkey).expect("revealed");
+    assert_eq!(ours.revealed[0].data, commitment(world.hotkey).to_json().into_bytes());
+    assert_eq!(Some(ours.revealed[0].reveal_block.0), revealed);
+    assert_eq!(chain.commitment_of(NetUid(99), world.hotkey, head).await, Ok(None), "nothing is left");
+
+    let second = world.commit().with(&["--yes"]).ended().await;
+    assert!(second.stderr.contains("the last commitment"), "{second:?}");
+    assert!(second.succeeded().contains("revealed in block"));
+    let third = world.commit().with(&["--yes"]).ended().await.refused();
+    assert!(third.contains("max_commits_exceeded_2"), "{third}");
+}
+
+#[tokio::test]
+async fn a_pulse_that_does_not_open_it_is_told() {
+    let world = World::start(&[]).await;
+    world.devnet.switch_beacon(BeaconSwitch::Stop);
+    let report = world.commit().with(&["--yes", "--no-wait", "--json"]).ended().await.json();
+    assert_eq!(report["state"], "not_awaited");
+    let round = report["reveal_round"].as_u64().expect("a round");
+    let again = world.commit().with(&["--dry-run"]).ended().await;
+    assert!(again.stderr.contains("still sealed, is replaced"), "{again:?}");
+    let status = world.miner("status").with(&["--offline", "--json"]).ended().await.json();
+    let sealed = &status["live"][0];
+    assert_eq!((sealed["state"].as_str(), sealed["reveal_round"].as_u64()), (Some("sealed"), Some(round)));
+    assert_eq!(sealed["opens_about"], report["opens_about"]);
+
+    // Quicknet's published signature of another round: a point, but not this beacon's.
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../golden/timelock/golden.json")).expect("golden.json");
+    let other = hex::decode(golden["signature"].as_str().expect("text")).expect("hexadecimal");
+    world.devnet.publish_pulse(round, other);
+    world.devnet.produce_block().await;
+    world.devnet.produce_block().await;
+    let text = world.miner("status").with(&["--offline"]).ended().await.succeeded();
+    assert!(text.contains("reveal failed") && text.contains("commit again"), "{text}");
+}
+
+#[tokio::test]
+async fn space_that_is_used_up_is_said_before_anything_is_signed() {
+    let world = World::start(&[]).await;
+    let chain = client(&world, Some(HotkeySigner::from_seed([5; 32]))).await;
+    for _ in 0..6 {
+        let data = CommitmentData::Plain(vec![b'x'; 512]);
+        chain.set_commitment(&CommitmentCall { netuid: NetUid(99), data }).await.expect("committed");
+    }
+    let refusal = world.commit().with(&["--plain", "--yes"]).ended().await.refused();
+    assert!(refusal.contains("used 3072 of 3100 bytes"), "{refusal}");
 }

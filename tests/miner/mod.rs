@@ -53,9 +53,12 @@ impl World {
         });
         let owner = DevNeuron::validator(HotkeySigner::from_seed([1; 32]).hotkey(), 1_000_000_000_000);
         let config = DevnetConfig {
-            // Time passes by itself, since the binary waits for blocks while nobody else acts.
+            // Time passes by itself, since the binary waits for blocks while nobody else acts: twelve
+            // seconds of the chain's own clock in each tenth of a second.
             block_time: Some(Duration::from_millis(100)),
-            clock: ChainClock::Wall,
+            clock: ChainClock::Slots,
+            // No epoch gives back the space of commitments while a story runs.
+            tempo: 0,
             neurons: vec![owner, miner],
             ..DevnetConfig::default()
         };

@@ -1,7 +1,7 @@
 //! `state_call`: the runtime calls that clients of this subnet make.
 
 use parity_scale_codec::{Decode, Encode};
-use subxt::ext::scale_value::{Composite, Value};
+use subxt::ext::scale_value::{Composite, Primitive, Value, ValueDef};
 
 use super::{
     chain::Located,
@@ -16,6 +16,9 @@ use super::{
     storage::Storage,
 };
 use crate::domain::ids::Hotkey;
+
+/// The runtime API of most calls.
+const API: &str = "SubnetInfoRuntimeApi";
 
 /// Why a runtime call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,12 +70,39 @@ pub fn call(located: &Located<'_>, method: &str, mut arguments: &[u8]) -> Result
             let name = method.trim_start_matches("SubnetInfoRuntimeApi_");
             optional(runtime, &storage, name, netuid(&mut arguments)?, hyperparameters)?
         }
-        "SubnetInfoRuntimeApi_get_metagraph" => {
-            optional(runtime, &storage, "get_metagraph", netuid(&mut arguments)?, |storage, netuid| {
-                let mut fields = hyperparameters(storage, netuid)?;
-                fields.extend(metagraph(storage, netuid, at)?);
-                Ok(fields)
+        "SubnetInfoRuntimeApi_get_subnet_hyperparams_v3" => {
+            hyperparameter_entries(runtime, &storage, netuid(&mut arguments)?)?
+        }
+        "SubnetInfoRuntimeApi_get_metagraph" | "SubnetInfoRuntimeApi_get_subnet_state" => {
+            let name = method.trim_start_matches("SubnetInfoRuntimeApi_");
+            optional(runtime, &storage, name, netuid(&mut arguments)?, |storage, netuid| {
+                subnet(storage, netuid, at)
             })?
+        }
+        "SubnetInfoRuntimeApi_get_mechagraph" => {
+            let (netuid, mechanism): (u16, u8) = argument(method, &mut arguments)?;
+            let netuid = mechanism_of(&storage, netuid, mechanism)?;
+            optional(runtime, &storage, "get_mechagraph", netuid, |storage, netuid| {
+                subnet(storage, netuid, at)
+            })?
+        }
+        "SubnetInfoRuntimeApi_get_selective_metagraph" => {
+            let (netuid, indexes): (u16, Vec<u16>) = argument(method, &mut arguments)?;
+            selective(runtime, &storage, "get_selective_metagraph", (netuid, &indexes), at)?
+        }
+        "SubnetInfoRuntimeApi_get_selective_mechagraph" => {
+            let (netuid, mechanism, indexes): (u16, u8, Vec<u16>) = argument(method, &mut arguments)?;
+            let netuid = mechanism_of(&storage, netuid, mechanism)?;
+            selective(runtime, &storage, "get_selective_mechagraph", (netuid, &indexes), at)?
+        }
+        // The arguments, an extrinsic and its length, do not matter: nothing costs anything here.
+        "TransactionPaymentApi_query_info" => {
+            let info = Value::named_composite([
+                ("weight", system::nominal_weight()),
+                ("class", Value::unnamed_variant("Normal", [])),
+                ("partial_fee", number(0u8)),
+            ]);
+            runtime.encode_output("TransactionPaymentApi", "query_info", &info)?
         }
         "NeuronInfoRuntimeApi_get_neurons_lite" => neurons_lite(runtime, &storage, netuid(&mut arguments)?)?,
         _ => return Err(unknown(method)),
@@ -110,6 +140,77 @@ fn repeated(count: usize, value: impl Fn() -> Value) -> Value {
     Value::unnamed_composite((0..count).map(|_| value()))
 }
 
+/// Whether there is a subnet of this number, root aside.
+fn exists(storage: &Storage<'_>, netuid: u16) -> Result<bool, ModelError> {
+    Ok(netuid != 0 && storage.value::<bool>(items::NETWORKS_ADDED, (netuid,))?)
+}
+
+/// The subnet of a mechanism, or root (which answers nothing) where there is no such mechanism.
+fn mechanism_of(storage: &Storage<'_>, netuid: u16, mechanism: u8) -> Result<u16, ModelError> {
+    let count: u8 = storage.value(items::MECHANISM_COUNT, (netuid,))?;
+    Ok(if mechanism < count { netuid } else { 0 })
+}
+
+/// A struct of the answer's type with every field zero or empty, but for those that are given.
+fn filled(runtime: &Runtime, method: &str, fields: Fields) -> Result<Vec<(String, Value)>, ModelError> {
+    let Composite::Named(mut named) = runtime.blank_some(API, method)? else {
+        return Err(ModelError::Missing(format!("names of the fields of {method}'s answer")));
+    };
+    for (name, value) in fields {
+        if let Some(slot) = named.iter_mut().find(|(field, _)| field == name) {
+            slot.1 = value;
+        }
+    }
+    Ok(named)
+}
+
+/// A metagraph of chosen fields, each by its place in the answer; `netuid` always.
+fn selective(
+    runtime: &Runtime,
+    storage: &Storage<'_>,
+    method: &str,
+    (netuid, indexes): (u16, &[u16]),
+    at: u64,
+) -> Result<Vec<u8>, ModelError> {
+    if !exists(storage, netuid)? {
+        return runtime.encode_output(API, method, &Value::unnamed_variant("None", []));
+    }
+    let known = filled(runtime, "get_metagraph", subnet(storage, netuid, at)?)?;
+    let mut chosen = filled(runtime, method, vec![("netuid", number(netuid))])?;
+    for index in indexes.iter().filter(|index| **index > 0) {
+        let Some((name, slot)) = chosen.get_mut(usize::from(*index)) else { continue };
+        if let Some((_, value)) = known.iter().find(|(field, _)| field == name) {
+            *slot = Value::unnamed_variant("Some", [value.clone()]);
+        }
+    }
+    runtime.encode_output(API, method, &Value::unnamed_variant("Some", [Composite::Named(chosen).into()]))
+}
+
+/// Parameters as a list of names with typed values, which is how the newest call gives them.
+fn hyperparameter_entries(
+    runtime: &Runtime,
+    storage: &Storage<'_>,
+    netuid: u16,
+) -> Result<Vec<u8>, ModelError> {
+    const METHOD: &str = "get_subnet_hyperparams_v3";
+    if !exists(storage, netuid)? {
+        return runtime.encode_output(API, METHOD, &Value::unnamed_variant("None", []));
+    }
+    let entries = hyperparameters(storage, netuid)?.into_iter().map(|(name, value)| {
+        let kind = match (&value.value, name) {
+            (ValueDef::Primitive(Primitive::Bool(_)), _) => "Bool",
+            (_, "weights_version" | "weights_rate_limit" | "activity_cutoff" | "commit_reveal_period") => {
+                "U64"
+            }
+            _ => "U16",
+        };
+        let value = Value::unnamed_variant(kind, [value]);
+        Value::named_composite([("name", Value::from_bytes(name)), ("value", value)])
+    });
+    let list = Value::unnamed_composite(entries);
+    runtime.encode_output(API, METHOD, &Value::unnamed_variant("Some", [list]))
+}
+
 /// `None` for an unknown subnet, else a blank struct with the given fields filled in.
 fn optional(
     runtime: &Runtime,
@@ -118,19 +219,18 @@ fn optional(
     netuid: u16,
     fields: impl Fn(&Storage<'_>, u16) -> Result<Fields, ModelError>,
 ) -> Result<Vec<u8>, ModelError> {
-    const API: &str = "SubnetInfoRuntimeApi";
-    if !storage.value::<bool>(items::NETWORKS_ADDED, (netuid,))? || netuid == 0 {
+    if !exists(storage, netuid)? {
         return runtime.encode_output(API, method, &Value::unnamed_variant("None", []));
     }
-    let mut blank = runtime.blank_some(API, method)?;
-    if let Composite::Named(blank) = &mut blank {
-        for (name, value) in fields(storage, netuid)? {
-            if let Some(slot) = blank.iter_mut().find(|(field, _)| field == name) {
-                slot.1 = value;
-            }
-        }
-    }
-    runtime.encode_output(API, method, &Value::unnamed_variant("Some", [blank.into()]))
+    let filled = Composite::Named(filled(runtime, method, fields(storage, netuid)?)?);
+    runtime.encode_output(API, method, &Value::unnamed_variant("Some", [filled.into()]))
+}
+
+/// Everything that the model knows of a subnet, under the names of `Metagraph`.
+fn subnet(storage: &Storage<'_>, netuid: u16, at: u64) -> Result<Fields, ModelError> {
+    let mut fields = hyperparameters(storage, netuid)?;
+    fields.extend(metagraph(storage, netuid, at)?);
+    Ok(fields)
 }
 
 /// Subnet parameters that the model keeps, under the names of `SubnetHyperparams` and `Metagraph`.

@@ -4,7 +4,7 @@ use super::{
     error::ModelError,
     extrinsic::{Era, Extrinsic, Implicit, Signed},
     items,
-    pallets::{system, weights::guard},
+    pallets::{guard, system},
     storage::Storage,
 };
 use crate::domain::ids::BlockHash;

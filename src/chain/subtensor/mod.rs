@@ -150,10 +150,19 @@ impl SubtensorChain {
         hotkey: Hotkey,
         call: &CommitmentCall,
     ) -> Result<UnsignedExtrinsic, ChainError> {
-        let call = commitments::set_commitment(call);
+        self.preview(hotkey, "set_commitment", &commitments::set_commitment(call)).await
+    }
+
+    /// What [`Self::submit`] would sign now for an account.
+    async fn preview(
+        &self,
+        account: Hotkey,
+        what: &'static str,
+        call: &impl subxt::transactions::Payload,
+    ) -> Result<UnsignedExtrinsic, ChainError> {
         let head = self.head().await?;
         self.pinned("the extrinsic's parts", head.block.hash, |pinned| async move {
-            submit::preview(&pinned.connection, &pinned.block, hotkey, "set_commitment", &call).await
+            submit::preview(&pinned.connection, &pinned.block, account, what, call).await
         })
         .await
     }

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     chain::{
         port::{
-            Chain as _, ChainError, CommitmentCall, CommitmentData, CommitmentField, Head, Receipt,
-            UnsignedExtrinsic,
+            Chain as _, ChainError, CommitmentCall, CommitmentData, CommitmentField, Head, LiveCommitment,
+            Receipt, UnsignedExtrinsic,
         },
         subtensor::SubtensorChain,
         timelock,
@@ -161,29 +161,21 @@ impl CommitArgs {
                 "{hotkey} is not registered on subnet {netuid}: register it first (`btcli subnet register --netuid {netuid}`)"
             )));
         }
-        if let Some(live) = chain.commitment_of(netuid, hotkey, at).await.map_err(chain_failure)? {
-            let sealed = live.fields.iter().any(|field| matches!(field, CommitmentField::Timelocked { .. }));
-            if sealed {
-                eprintln!(
-                    "the commitment of block {}, still sealed, is replaced by this one and never opens",
-                    live.block
-                );
-            }
-        }
+        let live = chain.commitment_of(netuid, hotkey, at).await.map_err(chain_failure)?;
+        let is_sealed = |field: &CommitmentField| matches!(field, CommitmentField::Timelocked { .. });
+        let sealed = live.filter(|live| live.fields.iter().any(is_sealed));
         if self.plain {
             eprintln!("note: validators read only what was revealed: a plain commitment enters no round");
-            return Ok(());
+        } else {
+            let all = chain.commitments(netuid, at).await.map_err(chain_failure)?;
+            let revealed = all.iter().find(|of| of.hotkey == hotkey).map_or(0, |of| of.revealed.len());
+            refuse_one_too_many(hotkey, revealed, sealed.as_ref())?;
         }
-        let revealed = chain.commitments(netuid, at).await.map_err(chain_failure)?;
-        let revealed = revealed.iter().find(|of| of.hotkey == hotkey).map_or(0, |of| of.revealed.len());
-        if revealed >= MAX_COMMITMENTS {
-            return Err(usage(format_args!(
-                "{hotkey} has {revealed} revealed commitments, and more than {MAX_COMMITMENTS} make it invalid for good \
-                 (max_commits_exceeded_2): keep the newest, or register another hotkey"
-            )));
-        }
-        if revealed + 1 == MAX_COMMITMENTS {
-            eprintln!("note: this is the last commitment of {hotkey} that validators accept");
+        if let Some(sealed) = sealed {
+            eprintln!(
+                "note: the commitment of block {}, still sealed, is replaced by this one, unless it opens first",
+                sealed.block
+            );
         }
         Ok(())
     }
@@ -294,6 +286,33 @@ impl Plan {
     }
 }
 
+/// More than [`MAX_COMMITMENTS`] reveals put a hotkey out for good. A sealed commitment counts too: it
+/// may open before the new one replaces it.
+fn refuse_one_too_many(
+    hotkey: Hotkey,
+    revealed: usize,
+    sealed: Option<&LiveCommitment>,
+) -> Result<(), Failure> {
+    let for_good = format!("more than {MAX_COMMITMENTS} make it invalid for good (max_commits_exceeded_2)");
+    if revealed >= MAX_COMMITMENTS {
+        return Err(usage(format_args!(
+            "{hotkey} has {revealed} revealed commitments, and {for_good}: keep the newest, or register another hotkey"
+        )));
+    }
+    match sealed {
+        Some(sealed) if revealed + 1 >= MAX_COMMITMENTS => Err(usage(format_args!(
+            "{hotkey} has {revealed} revealed commitment and one of block {} that is still sealed, and {for_good}: \
+             it may open before it is replaced; wait until it is open (`leoma miner status`)",
+            sealed.block
+        ))),
+        _ if revealed + 1 == MAX_COMMITMENTS => {
+            eprintln!("note: this is the last commitment of {hotkey} that validators accept");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn check_space(chain: &SubtensorChain, plan: &Plan, head: Head) -> Result<(), Failure> {
     let at = head.block.hash;
     let space = chain.commitment_space(plan.netuid, plan.hotkey, at).await.map_err(chain_failure)?;
@@ -319,4 +338,21 @@ fn refused(error: ChainError) -> Failure {
         _ => "nothing was submitted: try again",
     };
     Failure::new(Exit::Internal, anyhow::Error::from(error).context(advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::BlockNumber;
+
+    #[test]
+    fn a_commitment_that_could_become_the_third_reveal_is_refused() {
+        let sealed = LiveCommitment {
+            block: BlockNumber(7),
+            fields: vec![CommitmentField::Timelocked { reveal_round: 9 }],
+        };
+        let allowed = |revealed, sealed| refuse_one_too_many(Hotkey([7; 32]), revealed, sealed).is_ok();
+        assert_eq!([0, 1, 2, 3].map(|revealed| allowed(revealed, None)), [true, true, false, false]);
+        assert_eq!([0, 1, 2].map(|revealed| allowed(revealed, Some(&sealed))), [true, false, false]);
+    }
 }

@@ -33,7 +33,8 @@ use crate::{
 /// Show how a miner's commitment stands: sealed, revealed, and valid or why not
 ///
 /// Validity is found by the same code that makes a validator's roster: the naming rules, the chute,
-/// the repository, and whether an earlier miner committed the same weights.
+/// the repository, and whether an earlier miner committed the same weights. For that every miner's
+/// chute and repository are looked up.
 #[derive(Args)]
 #[command(after_help = after_help!(
     "leoma miner status --wallet.name miner",

@@ -8,7 +8,10 @@ use serde::Serialize;
 use super::{chain_failure, commit::Plan, utc};
 use crate::{
     chain::{
-        port::{Chain as _, ChainError, CommitmentData, CommitmentField, Head, LiveCommitment, Receipt},
+        port::{
+            Chain as _, ChainError, CommitmentData, CommitmentField, Head, LiveCommitment, Receipt,
+            RevealedCommitment,
+        },
         subtensor::SubtensorChain,
     },
     cli::exit::{Exit, Failure},
@@ -124,9 +127,11 @@ async fn look(
         }
     }
     let all = chain.commitments(plan.netuid, head.block.hash).await?;
-    let ours = all.iter().filter(|of| of.hotkey == plan.hotkey).flat_map(|of| &of.revealed);
-    let found = ours.filter(|entry| entry.reveal_block >= receipt.block.number);
-    let found = found.filter(|entry| entry.data == plan.text.as_bytes()).next_back();
+    let mut ours = all.iter().filter(|of| of.hotkey == plan.hotkey).flat_map(|of| &of.revealed);
+    let is_it = |entry: &&RevealedCommitment| {
+        entry.reveal_block >= receipt.block.number && entry.data == plan.text.as_bytes()
+    };
+    let found = ours.rfind(is_it);
     Ok(match found {
         Some(entry) => Step::Done(Visible::Revealed { reveal_block: entry.reveal_block }),
         None => Step::Lost(

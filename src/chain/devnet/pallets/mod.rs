@@ -3,13 +3,19 @@
 pub mod commitments;
 pub mod drand;
 pub mod epochs;
+pub mod guard;
 pub mod neurons;
 pub mod parameters;
 pub mod system;
 pub mod upgrade;
 pub mod weights;
 
-use super::{error::ModelError, extrinsic::Extrinsic, storage::Storage};
+use super::{
+    error::ModelError,
+    extrinsic::{Extrinsic, ExtrinsicError},
+    runtime::Runtime,
+    storage::Storage,
+};
 use crate::domain::ids::Hotkey;
 
 /// Why a call failed inside a block.
@@ -60,6 +66,19 @@ pub const KNOWN_CALLS: &[(&str, &str)] = &[
     ("System", "remark"),
     ("Timestamp", "set"),
 ];
+
+/// Refuses arguments that are longer than the runtime's types hold: the metadata does not tell
+/// these bounds, and a real node cannot decode such a call.
+pub fn check_bounds(runtime: &Runtime, extrinsic: &Extrinsic) -> Result<(), ExtrinsicError> {
+    let undecodable = |error: ModelError| ExtrinsicError::Undecodable(error.to_string());
+    let too_long = weights::commits::is_too_long(runtime, extrinsic).map_err(undecodable)?
+        || commitments::is_too_long(runtime, extrinsic).map_err(undecodable)?;
+    if too_long {
+        let what = "an argument is longer than the runtime's type holds";
+        return Err(ExtrinsicError::Undecodable(what.into()));
+    }
+    Ok(())
+}
 
 /// Runs a signed call. Calls that the model does not know fail with `System.CallFiltered`.
 pub fn dispatch(

@@ -9,12 +9,16 @@ use self::fields::Field;
 pub use self::timelocked::{awaited_rounds, on_initialize};
 use super::{DispatchFailure, epochs, weights};
 use crate::{
-    chain::devnet::{error::ModelError, extrinsic::Extrinsic, items, storage::Storage},
+    chain::devnet::{error::ModelError, extrinsic::Extrinsic, items, runtime::Runtime, storage::Storage},
     domain::ids::Hotkey,
 };
 
 /// Most fields of a commitment (`MaxFields`).
 const MAX_FIELDS: usize = 3;
+/// Longest sealed field, in bytes.
+const MAX_SEALED_BYTES: usize = 1024;
+/// Longest plain field (`BigRaw`), in bytes.
+const MAX_PLAIN_BYTES: usize = 512;
 /// Space that the smallest commitment takes, in bytes.
 const LEAST_SPACE: u64 = 100;
 /// Revealed entries that the chain keeps per hotkey.
@@ -26,6 +30,20 @@ const KEPT_REVEALS: usize = 10;
 struct UsedSpace {
     last_epoch: u64,
     used_space: u64,
+}
+
+/// Whether an extrinsic carries a commitment with a longer field than the runtime takes.
+pub fn is_too_long(runtime: &Runtime, extrinsic: &Extrinsic) -> Result<bool, ModelError> {
+    if (extrinsic.pallet.as_str(), extrinsic.call.as_str()) != ("Commitments", "set_commitment") {
+        return Ok(false);
+    }
+    let mut info = extrinsic.argument_value(runtime, "info")?;
+    let fields = fields::list(&mut info)?.iter().map(Field::of).collect::<Result<Vec<_>, _>>()?;
+    Ok(fields.iter().any(|field| match field {
+        Field::Timelocked { sealed, .. } => sealed.len() > MAX_SEALED_BYTES,
+        Field::Plain(bytes) => *bytes > MAX_PLAIN_BYTES,
+        Field::RevealFailed | Field::ResetBonds => false,
+    }))
 }
 
 /// Runs `Commitments.set_commitment`.

@@ -20,6 +20,8 @@ use crate::{
     domain::ids::Hotkey,
 };
 
+/// Longest sealed weights, in bytes.
+const MAX_COMMIT_BYTES: usize = 5000;
 /// Most open commits of a hotkey in one epoch.
 const MAX_OPEN_COMMITS: usize = 10;
 
@@ -64,6 +66,11 @@ impl CommitCall {
     pub fn reveal_round(&self) -> u64 {
         self.reveal_round
     }
+}
+
+/// Whether an extrinsic carries a commit that is longer than the runtime takes.
+pub fn is_too_long(runtime: &Runtime, extrinsic: &Extrinsic) -> Result<bool, ModelError> {
+    Ok(CommitCall::of(runtime, extrinsic)?.is_some_and(|call| call.sealed.len() > MAX_COMMIT_BYTES))
 }
 
 /// Runs the call of an extrinsic.

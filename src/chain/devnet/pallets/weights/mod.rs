@@ -1,8 +1,6 @@
-//! Weights: the checks inside the block in subtensor's order, commits (`commits`) and the pool's
-//! guards (`guard`).
+//! Weights: the checks inside the block in subtensor's order, and commits (`commits`).
 
 pub mod commits;
-pub mod guard;
 
 use std::collections::BTreeSet;
 
@@ -48,7 +46,13 @@ impl WeightsCall {
         }))
     }
 
-    fn index(&self) -> u16 {
+    /// Subnet of the call.
+    pub fn netuid(&self) -> u16 {
+        self.netuid
+    }
+
+    /// Storage index of its mechanism.
+    pub fn index(&self) -> u16 {
         storage_index(self.netuid, self.mechanism)
     }
 
@@ -66,7 +70,8 @@ fn is_subnet_owner(storage: &Storage<'_>, netuid: u16, who: Hotkey) -> Result<bo
     Ok(storage.get::<[u8; 32]>(items::SUBNET_OWNER_HOTKEY, (netuid,))? == Some(who.0))
 }
 
-fn has_stake(storage: &Storage<'_>, netuid: u16, who: Hotkey) -> Result<bool, ModelError> {
+/// Whether a hotkey has the stake that weights need; the owner's hotkey needs none.
+pub fn has_stake(storage: &Storage<'_>, netuid: u16, who: Hotkey) -> Result<bool, ModelError> {
     if is_subnet_owner(storage, netuid, who)? && uid_of(storage, netuid, who)?.is_some() {
         return Ok(true);
     }
@@ -74,7 +79,8 @@ fn has_stake(storage: &Storage<'_>, netuid: u16, who: Hotkey) -> Result<bool, Mo
     Ok(stake >= storage.value::<u64>(items::STAKE_THRESHOLD, ())?)
 }
 
-fn within_rate_limit(
+/// Whether a neuron's last weights or commit are long enough ago.
+pub fn within_rate_limit(
     storage: &Storage<'_>,
     netuid: u16,
     index: u16,

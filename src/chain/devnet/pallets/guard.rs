@@ -1,10 +1,12 @@
 //! The guards of `SubtensorTransactionExtension`: what is refused at submission, with a number.
 
-use super::{WeightsCall, commits::CommitCall, has_stake, uid_of, within_rate_limit};
+use super::{
+    drand,
+    weights::{WeightsCall, commits::CommitCall, has_stake, uid_of, within_rate_limit},
+};
 use crate::{
     chain::devnet::{
-        error::ModelError, extrinsic::Extrinsic, items, pallets::drand, storage::Storage,
-        validity::ChainContext,
+        error::ModelError, extrinsic::Extrinsic, items, storage::Storage, validity::ChainContext,
     },
     domain::ids::Hotkey,
 };
@@ -16,8 +18,12 @@ pub enum GuardRefusal {
     StakeAmountTooLow,
     /// The hotkey's last weights are too recent.
     RateLimitExceeded,
+    /// There is no such subnet.
+    SubnetNotExists,
     /// A commit is sealed to a round that was published already.
     InvalidRevealRound,
+    /// The hotkey has no slot.
+    UidNotFound,
 }
 
 impl GuardRefusal {
@@ -25,13 +31,15 @@ impl GuardRefusal {
     pub fn code(self) -> u8 {
         match self {
             GuardRefusal::StakeAmountTooLow => 1,
+            GuardRefusal::SubnetNotExists => 3,
             GuardRefusal::RateLimitExceeded => 6,
             GuardRefusal::InvalidRevealRound => 15,
+            GuardRefusal::UidNotFound => 19,
         }
     }
 }
 
-/// The checks that refuse at submission. An unregistered hotkey passes here and fails in the block.
+/// The checks that refuse at submission. Weights of an unregistered hotkey pass and fail in the block.
 /// The rate limit of commits is left to the block, as is that of `set_weights` where commit-reveal
 /// is on, or by the fault switch.
 pub fn check(
@@ -44,6 +52,8 @@ pub fn check(
         check_weights(storage, who, &call, context)
     } else if let Some(call) = CommitCall::of(storage.runtime(), extrinsic)? {
         check_commit(storage, who, &call)
+    } else if (extrinsic.pallet.as_str(), extrinsic.call.as_str()) == ("Commitments", "set_commitment") {
+        check_commitment(storage, who, extrinsic.argument(storage.runtime(), "netuid")?)
     } else {
         Ok(None)
     }
@@ -55,14 +65,14 @@ fn check_weights(
     call: &WeightsCall,
     context: &ChainContext,
 ) -> Result<Option<GuardRefusal>, ModelError> {
-    if !has_stake(storage, call.netuid, who)? {
+    if !has_stake(storage, call.netuid(), who)? {
         return Ok(Some(GuardRefusal::StakeAmountTooLow));
     }
-    if context.rate_limit_in_block || storage.value(items::COMMIT_REVEAL_ENABLED, (call.netuid,))? {
+    if context.rate_limit_in_block || storage.value(items::COMMIT_REVEAL_ENABLED, (call.netuid(),))? {
         return Ok(None);
     }
-    match uid_of(storage, call.netuid, who)? {
-        Some(uid) if !within_rate_limit(storage, call.netuid, call.index(), uid, context.number)? => {
+    match uid_of(storage, call.netuid(), who)? {
+        Some(uid) if !within_rate_limit(storage, call.netuid(), call.index(), uid, context.number)? => {
             Ok(Some(GuardRefusal::RateLimitExceeded))
         }
         _ => Ok(None),
@@ -79,4 +89,15 @@ fn check_commit(
     }
     let stale = call.reveal_round() < drand::last_stored_round(storage)?;
     Ok(stale.then_some(GuardRefusal::InvalidRevealRound))
+}
+
+fn check_commitment(
+    storage: &Storage<'_>,
+    who: Hotkey,
+    netuid: u16,
+) -> Result<Option<GuardRefusal>, ModelError> {
+    if !storage.value::<bool>(items::NETWORKS_ADDED, (netuid,))? {
+        return Ok(Some(GuardRefusal::SubnetNotExists));
+    }
+    Ok(uid_of(storage, netuid, who)?.is_none().then_some(GuardRefusal::UidNotFound))
 }
