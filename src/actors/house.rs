@@ -103,6 +103,8 @@ pub struct HouseParts {
     pub pays: bool,
     /// Highest version key that the operator vouches for.
     pub version_key: u64,
+    /// Whether weights are only shown, never signed.
+    pub dry_run: bool,
     /// Whether the operator vouches that no other instance runs with our hotkey.
     pub vouched: Arc<AtomicBool>,
     /// Hotkeys that the operator keeps out.
@@ -193,6 +195,7 @@ impl House {
             rules_digest: self.parts.rules.digest,
             rules_active_from: BlockNumber(self.parts.rules.rules.schedule.active_from_block),
             version_key: self.parts.version_key,
+            dry_run: self.parts.dry_run,
             vouched: Arc::clone(&self.parts.vouched),
             vitals: Arc::clone(&self.parts.vitals),
             clock: self.posts.clock.clone(),

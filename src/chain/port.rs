@@ -219,6 +219,15 @@ pub struct UnsignedExtrinsic {
     pub signer_payload: Vec<u8>,
 }
 
+/// Weights in the form in which they are submitted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WeightsExtrinsic {
+    /// In the open: `set_weights`.
+    Set(WeightsCall),
+    /// Sealed: `commit_timelocked_weights`.
+    Commit(CommitCall),
+}
+
 /// Proof that an extrinsic was included in a finalized block and succeeded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Receipt {
@@ -361,6 +370,10 @@ pub trait Chain: Send + Sync {
     async fn commit_weights(&self, call: &CommitCall) -> Result<Receipt, ChainError>;
     /// Signs and submits `set_weights` once, and waits for finalization. Never resubmits.
     async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError>;
+    /// The bytes that would be signed now for these weights; nothing is signed or sent.
+    async fn preview_weights(&self, weights: &WeightsExtrinsic) -> Result<UnsignedExtrinsic, ChainError>;
+    /// Newest round of the beacon whose pulse the chain holds, at a block.
+    async fn last_pulse(&self, at: BlockHash) -> Result<u64, ChainError>;
     /// Spec version of the runtime at a block.
     ///
     /// # Errors

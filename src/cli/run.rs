@@ -67,6 +67,7 @@ use crate::{
     "leoma run --config validator.toml --until-rounds 3",
     "leoma run --wallet.name validator --wallet.hotkey default --netuid 99 --subtensor.network finney",
     "leoma run --config validator.toml --scorer gpu:RTX",
+    "leoma run --config validator.toml --dry-run --until-rounds 1",
     "leoma run --set chain.endpoints=ws://127.0.0.1:9944 --set log.format=json",
 ))]
 pub struct RunCommand {
@@ -81,6 +82,9 @@ pub struct RunCommand {
     /// Write the rounds with their whole outcome tables to this file (JSON) before the process ends
     #[arg(long, value_name = "FILE")]
     rounds_file: Option<PathBuf>,
+    /// Show the exact extrinsic that would be signed, in the log, and sign nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Take over weights that the chain shows for our hotkey and our journal does not know. Say so once, after making
     /// sure that no other validator runs with this hotkey: two of them overwrite each other's weights
     #[arg(long)]
@@ -183,17 +187,18 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
     }
     watch_signals(stop.clone()).context("installing signal handlers")?;
     // Signals work from here on: a chain that does not answer must not make the process deaf.
-    let parts = tokio::select! {
+    let mut parts = tokio::select! {
         parts = house_parts(config, signer, &rules, &surfaces) => parts?,
         () = stop.cancelled() => return Ok(()),
     };
+    parts.dry_run = command.dry_run;
     parts.vouched.store(command.i_am_the_only_instance, Ordering::Relaxed);
     let active_from = rules.rules.schedule.active_from_block;
     if active_from > 0 {
         info!("these rules are in force from block {active_from} on");
     }
     if let Some(rounds) = command.until_rounds {
-        let pays = parts.pays;
+        let pays = parts.pays && !parts.dry_run;
         tokio::spawn(stop_after(rounds, pays, Arc::clone(&surfaces.book), stop.clone()));
     }
     let book = Arc::clone(&parts.book);
@@ -248,6 +253,7 @@ async fn house_parts(
         identity,
         pays: config.weights.submit && signer.is_some(),
         version_key: config.weights.version_key,
+        dry_run: false,
         vouched: Arc::default(),
         blacklist: Arc::new(BTreeSet::new()),
         concurrency: Concurrency {

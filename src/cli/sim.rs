@@ -115,6 +115,9 @@ pub struct StartArgs {
     /// The subnet wants weights committed first and revealed later
     #[arg(long)]
     pub commit_reveal: bool,
+    /// The chain misbehaves on request: its admin calls are served (docs/devnet.md)
+    #[arg(long)]
+    pub chain_admin: bool,
     /// Stop after this many whole rounds and one interval for the payout
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub rounds: Option<u64>,
@@ -175,6 +178,7 @@ async fn run(args: StartArgs, active: ActiveRules) -> anyhow::Result<()> {
             tempo: args.tempo,
             weights_rate_limit: args.weights_rate_limit,
             commit_reveal: args.commit_reveal,
+            chain_admin: args.chain_admin,
         },
         decoder,
     )

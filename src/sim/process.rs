@@ -65,6 +65,8 @@ pub struct SimulationOptions {
     pub weights_rate_limit: u64,
     /// Whether weights are committed first and revealed later.
     pub commit_reveal: bool,
+    /// Whether the chain serves its admin calls.
+    pub chain_admin: bool,
 }
 
 /// Why the simulation does not start.
@@ -184,6 +186,7 @@ impl Simulation {
                 tempo: options.tempo,
                 weights_rate_limit: options.weights_rate_limit,
                 commit_reveal: options.commit_reveal,
+                admin: options.chain_admin,
                 neurons: neurons(options.seed, start_block, &miners),
                 ..DevnetConfig::default()
             })

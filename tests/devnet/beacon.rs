@@ -93,18 +93,3 @@ async fn an_outage_stops_the_rounds_until_the_beacon_runs_again() {
     assert!(pulse(&client, before + 100).await.is_none());
     assert!(pulse(&client, before + 51 * 4 - 3).await.is_some());
 }
-
-#[tokio::test]
-async fn old_rounds_are_forgotten() {
-    // A round a second and twelve a block: the window is over after some hundred blocks.
-    let client = Client::start(DevnetConfig { beacon_period: 1, tempo: 0, ..config() }).await;
-    let oldest = stored(&client, "OldestStoredRound").await;
-    assert!(pulse(&client, oldest).await.is_some());
-    for _ in 0..360 {
-        client.devnet.produce_block().await;
-    }
-    let (oldest_now, last) = (stored(&client, "OldestStoredRound").await, client.devnet.last_pulse_round());
-    assert!(oldest_now > oldest);
-    assert_eq!(last - oldest_now, 4095);
-    assert!(pulse(&client, oldest).await.is_none());
-}

@@ -12,6 +12,7 @@ mod reading;
 mod refusals;
 mod restart;
 mod rpc;
+mod runtime_calls;
 mod timelocked;
 mod transactions;
 mod upgrade;

@@ -10,7 +10,7 @@ use leoma::{
     domain::{commitment::Commitment, ids::NetUid},
 };
 
-use super::{Run, World, commitment};
+use super::{Run, World, commitment, services};
 
 async fn reader(world: &World) -> SubtensorChain {
     client(world, None).await
@@ -102,8 +102,10 @@ async fn what_can_not_count_is_refused_with_what_to_do() {
     let refusal = full.commit().with(&["--yes"]).ended().await.refused();
     assert!(refusal.contains("max_commits_exceeded_2"), "{refusal}");
 
-    let other =
-        full.miner("commit").with(&["--set", "chain.netuid=7", "--yes"]).commitment(&commitment(full.hotkey));
+    let other = full
+        .miner("commit")
+        .with(&["--set", "chain.netuid=7", "--yes", "--offline"])
+        .commitment(&commitment(full.hotkey));
     let refusal = other.ended().await.refused();
     assert!(refusal.contains("no subnet 7"), "{refusal}");
 
@@ -111,7 +113,7 @@ async fn what_can_not_count_is_refused_with_what_to_do() {
     let file = full.folder.path().join("stranger");
     stranger.write_file(&file).expect("a key");
     let refusal = Run::of("commit")
-        .with(&["--subtensor.chain_endpoint", &full.devnet.url(), "--yes", "--set"])
+        .with(&["--subtensor.chain_endpoint", &full.devnet.url(), "--yes", "--offline", "--set"])
         .with(&[&format!("chain.hotkey_file={}", file.display())])
         .commitment(&commitment(stranger.hotkey()))
         .ended()
@@ -183,4 +185,22 @@ async fn space_that_is_used_up_is_said_before_anything_is_signed() {
     }
     let refusal = world.commit().with(&["--plain", "--yes"]).ended().await.refused();
     assert!(refusal.contains("used 3072 of 3100 bytes"), "{refusal}");
+}
+
+#[tokio::test]
+async fn what_chutes_or_hugging_face_contradict_is_not_committed() {
+    let world = World::start(&[]).await;
+    let (_services, flags) = services(&world, false).await;
+    let flags: Vec<&str> = flags.iter().map(String::as_str).chain(["--dry-run"]).collect();
+    let commit = |of: &Commitment| world.miner("commit").with(&flags).commitment(of).ended();
+
+    let right = commitment(world.hotkey);
+    let asleep = commit(&right).await;
+    assert!(asleep.stderr.contains("chute_not_running"), "{asleep:?}");
+    asleep.succeeded();
+    let unknown = commit(&Commitment { chute_id: "chute-2".into(), ..right.clone() }).await.refused();
+    assert!(unknown.contains("chute_fetch_failed") && unknown.contains("--offline"), "{unknown}");
+    let other = Commitment { model_revision: "f".repeat(40), ..right };
+    let other = commit(&other).await.refused();
+    assert!(other.contains("revision_mismatch"), "{other}");
 }

@@ -7,6 +7,7 @@ mod status;
 use std::{
     path::Path,
     process::{Output, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,6 +17,8 @@ use leoma::{
         wallet::{HotkeySigner, hotkey_path},
     },
     domain::{commitment::Commitment, ids::Hotkey},
+    miners::protocol::GenerateBody,
+    sim::services::{ClipMaker, StandInAnswer, StandInMiner, StandIns},
 };
 use serde_json::Value;
 use tokio::{process::Command, time::timeout};
@@ -73,11 +76,41 @@ impl World {
             .with(&["--subtensor.chain_endpoint", &self.devnet.url()])
     }
 
-    /// `leoma miner commit` of the commitment that keeps every rule.
+    /// `leoma miner commit` of the commitment that keeps every rule, on the chain's word alone.
     pub fn commit(&self) -> Run {
         let right = commitment(self.hotkey);
-        self.miner("commit").commitment(&right)
+        self.miner("commit").with(&["--offline"]).commitment(&right)
     }
+}
+
+struct Silent;
+
+#[async_trait::async_trait]
+impl ClipMaker for Silent {
+    async fn answer(&self, _: GenerateBody) -> StandInAnswer {
+        StandInAnswer::Hang
+    }
+}
+
+/// Chutes and Hugging Face that know the miner's model, and flags that point there.
+pub async fn services(world: &World, hot: bool) -> (StandIns, Vec<String>) {
+    let commitment = commitment(world.hotkey);
+    let miner = StandInMiner {
+        chute_id: commitment.chute_id,
+        slug: "someone-leoma".into(),
+        repo: commitment.model_name,
+        revision: commitment.model_revision,
+        lfs: vec![("model.safetensors".into(), "1".repeat(64))],
+        hot,
+        behaviour: Arc::new(Silent),
+    };
+    let stand_ins = StandIns::start(vec![miner]).await.expect("services");
+    let flags = vec![
+        format!("--set=services.chutes_api={}", stand_ins.base_url()),
+        format!("--set=services.huggingface={}", stand_ins.base_url()),
+        format!("--set=services.chute_url_template={}", stand_ins.chute_url_template()),
+    ];
+    (stand_ins, flags)
 }
 
 /// A command line, and then how it ended.

@@ -1,42 +1,8 @@
 //! Status: what the chain holds, and the verdict of the registry's own code.
 
-use leoma::{
-    chain::devnet::frame_revealed,
-    sim::services::{ClipMaker, StandInAnswer, StandInMiner, StandIns},
-};
-use std::sync::Arc;
+use leoma::chain::devnet::frame_revealed;
 
-use super::{World, commitment};
-
-struct Silent;
-
-#[async_trait::async_trait]
-impl ClipMaker for Silent {
-    async fn answer(&self, _: leoma::miners::protocol::GenerateBody) -> StandInAnswer {
-        StandInAnswer::Hang
-    }
-}
-
-/// Chutes and Hugging Face that know the miner's model, and flags that point there.
-async fn services(world: &World, hot: bool) -> (StandIns, Vec<String>) {
-    let commitment = commitment(world.hotkey);
-    let miner = StandInMiner {
-        chute_id: commitment.chute_id,
-        slug: "someone-leoma".into(),
-        repo: commitment.model_name,
-        revision: commitment.model_revision,
-        lfs: vec![("model.safetensors".into(), "1".repeat(64))],
-        hot,
-        behaviour: Arc::new(Silent),
-    };
-    let stand_ins = StandIns::start(vec![miner]).await.expect("services");
-    let flags = vec![
-        format!("--set=services.chutes_api={}", stand_ins.base_url()),
-        format!("--set=services.huggingface={}", stand_ins.base_url()),
-        format!("--set=services.chute_url_template={}", stand_ins.chute_url_template()),
-    ];
-    (stand_ins, flags)
-}
+use super::{World, commitment, services};
 
 #[tokio::test]
 async fn without_a_commitment_status_says_what_is_missing() {

@@ -69,6 +69,7 @@ pub async fn parts(world: &World) -> HouseParts {
         state_dir: world.state(),
         pays: true,
         version_key: 0,
+        dry_run: false,
         vouched: Arc::default(),
         blacklist: Arc::default(),
         concurrency: Concurrency { requests: 16, decoders: 2, scorers: 2 },

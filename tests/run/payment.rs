@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leoma::domain::{event::PayTarget, round::Tournament};
+use serde_json::json;
 
 use super::world::*;
 
@@ -52,4 +53,39 @@ async fn weights_that_the_journal_does_not_know_are_taken_over_only_by_word() {
     vouched.says("no other instance runs").await;
     tokio::time::timeout(Duration::from_secs(120), vouched.says("weights on chain pay")).await.expect("paid");
     vouched.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_lacks_what_we_use_is_sat_out() {
+    let world = World::start_with(&small_rules(), 250, &["--chain-admin"]).await;
+    // An old runtime, with plain netuids and without stateful epochs: the validator starts into a hold.
+    chain_call(&world, "dev_upgrade", json!([365])).await;
+    chain_call(&world, "dev_produce", json!([2])).await;
+    let mut validator = world.validator(&[]);
+    let hold = validator.says("SAFE HOLD").await;
+    for name in ["spec 365", "SubtensorModule.LastEpochBlock", "get_next_epoch_start_block"] {
+        assert!(hold.contains(name), "{name} in {hold}");
+    }
+    let (status, reasons) = page(&world, "/readyz").await;
+    assert_eq!((status, reasons.contains("safe_hold")), (503, true), "{reasons}");
+
+    chain_call(&world, "dev_upgrade", json!([461])).await;
+    validator.says("the safe hold ends").await;
+    let (_, metrics) = page(&world, "/metrics").await;
+    for line in ["leoma_chain_safe_hold 0", "leoma_chain_spec_version 461"] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+
+    // A broken upgrade in the middle of a round, and a healthy one after it.
+    validator.says("open: ").await;
+    let broken = json!([462, [["SubtensorModule", "Weights", "WeightRows"]]]);
+    chain_call(&world, "dev_upgrade", broken).await;
+    let hold = validator.says("SAFE HOLD").await;
+    assert!(hold.contains("SubtensorModule.Weights"), "{hold}");
+    chain_call(&world, "dev_upgrade", json!([463])).await;
+    validator.says("the safe hold ends").await;
+    validator.says("weights on chain pay").await;
+    validator.terminate();
+    let (status, log) = validator.ends().await;
+    assert!(status.success(), "{}", log.join("\n"));
 }

@@ -213,6 +213,15 @@ impl Validator {
     }
 }
 
+/// An admin call of the simulated chain, which must have been started with `--chain-admin`.
+pub async fn chain_call(world: &World, method: &str, params: serde_json::Value) {
+    let url = world.connections.chain.replace("ws://", "http://");
+    let call = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let answer = reqwest::Client::new().post(url).json(&call).send().await.expect("the chain answers");
+    let answer: serde_json::Value = answer.json().await.expect("JSON");
+    assert!(answer.get("error").is_none(), "{method}: {answer}");
+}
+
 pub async fn page(world: &World, path: &str) -> (u16, String) {
     let address = std::fs::read_to_string(world.path("address")).expect("address");
     let answer = reqwest::get(format!("{}{path}", address.trim())).await.expect(path);

@@ -51,6 +51,8 @@ pub struct SetterParts {
     pub rules_active_from: BlockNumber,
     /// Highest version key that the operator vouches for.
     pub version_key: u64,
+    /// Whether the extrinsic is only shown.
+    pub dry_run: bool,
     /// Whether the operator vouches, for what the chain shows at the first look, that no other
     /// instance runs. Taken back by that look: what appears later was set by somebody.
     pub vouched: Arc<AtomicBool>,
@@ -158,6 +160,9 @@ async fn run(parts: &SetterParts, message: &SubmitWeights) -> Result<WeightsEnd,
         Ok(plan) => plan,
         Err(end) => return Ok(*end),
     };
+    if parts.dry_run {
+        return submit::show(parts, &view, plan).await;
+    }
     let (written, confirmed) = oneshot::channel();
     let decided = WeightsDecided { intent: plan.intent.clone(), written };
     if parts.clock.deliver(decided).await.is_err() || confirmed.await.is_err() {

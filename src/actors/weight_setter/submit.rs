@@ -4,7 +4,7 @@ use crate::{
     actors::messages::WeightsEnd,
     chain::{
         commit_reveal::{SealedWeights, seal_weights},
-        port::{ChainError, Head, Receipt, WeightsCall},
+        port::{ChainError, Head, Receipt, WeightsCall, WeightsExtrinsic},
     },
     domain::{
         event::{WeightsForm, WeightsIntent},
@@ -17,8 +17,7 @@ use super::{SetterParts, reconcile, view::View};
 /// A decision that is ready to be submitted.
 pub(super) struct Plan {
     pub(super) intent: WeightsIntent,
-    call: WeightsCall,
-    sealed: Option<SealedWeights>,
+    extrinsic: WeightsExtrinsic,
 }
 
 /// Seals the vector when the subnet has commit-reveal on. The inner `Err` says why nothing is
@@ -32,7 +31,7 @@ pub(super) async fn seal(
     let version_key = view.subnet.weights_version_key;
     let call = WeightsCall { netuid: parts.netuid, uids, values, version_key };
     if !view.subnet.commit_reveal_enabled {
-        return Ok(Ok(Plan { intent, call, sealed: None }));
+        return Ok(Ok(Plan { intent, extrinsic: WeightsExtrinsic::Set(call) }));
     }
     let deferred = |reason: String| Ok(Err(Box::new(view.deferred(reason))));
     let Some(forecast) = view.subnet.epochs(view.number()).forecast(view.subnet.reveal_period) else {
@@ -41,7 +40,7 @@ pub(super) async fn seal(
     let beacon = parts.chain.beacon(view.head.block.hash).await?;
     let now = parts.chain.block_time(view.head.block).await?;
     let reveal_round = beacon.round_at(forecast.seal_until(&now));
-    let sealed = match seal_weights(&beacon, reveal_round, view.me, &call) {
+    let SealedWeights { call, commit } = match seal_weights(&beacon, reveal_round, view.me, &call) {
         Ok(sealed) => sealed,
         Err(cause) => return deferred(format!("the weights could not be sealed: {cause}")),
     };
@@ -51,15 +50,45 @@ pub(super) async fn seal(
         begins_at = %forecast.begins_at,
         "weights are sealed"
     );
-    intent.form = WeightsForm::Timelocked { commit: sealed.commit, reveal_round };
-    Ok(Ok(Plan { intent, call, sealed: Some(sealed) }))
+    intent.form = WeightsForm::Timelocked { commit, reveal_round };
+    Ok(Ok(Plan { intent, extrinsic: WeightsExtrinsic::Commit(call) }))
+}
+
+/// Shows what would be signed, in place of signing it.
+pub(super) async fn show(parts: &SetterParts, view: &View, plan: Plan) -> Result<WeightsEnd, ChainError> {
+    let bytes = parts.chain.preview_weights(&plan.extrinsic).await?;
+    let call = match &plan.extrinsic {
+        WeightsExtrinsic::Set(call) => {
+            format!(
+                "set_weights netuid {} weights {:?} version key {}",
+                call.netuid, plan.intent.weights, call.version_key
+            )
+        }
+        WeightsExtrinsic::Commit(call) => format!(
+            "commit_timelocked_weights netuid {} of {} bytes that hide {:?}, reveal round {}, version {}",
+            call.netuid,
+            call.sealed.len(),
+            plan.intent.weights,
+            call.reveal_round,
+            call.version
+        ),
+    };
+    tracing::info!(
+        call = %hex::encode(&bytes.call),
+        signer_payload = %hex::encode(&bytes.signer_payload),
+        "dry run: would sign for {}, round {}: {call}",
+        plan.intent.target,
+        plan.intent.round
+    );
+    let retry_at = Some(BlockNumber(view.number().0 + u64::from(view.subnet.tempo).max(1)));
+    Ok(WeightsEnd::Deferred { reason: "this is a dry run".into(), retry_at })
 }
 
 /// Submits once and reads back at the block that holds the extrinsic.
 pub(super) async fn submit(parts: &SetterParts, view: &View, plan: Plan) -> Result<WeightsEnd, ChainError> {
-    let submitted = match &plan.sealed {
-        None => parts.chain.set_weights(&plan.call).await,
-        Some(sealed) => parts.chain.commit_weights(&sealed.call).await,
+    let submitted = match &plan.extrinsic {
+        WeightsExtrinsic::Set(call) => parts.chain.set_weights(call).await,
+        WeightsExtrinsic::Commit(call) => parts.chain.commit_weights(call).await,
     };
     match submitted {
         Ok(receipt) => read_back(parts, view, receipt, &plan.intent).await,

@@ -203,7 +203,7 @@ impl Chain {
             ))
         };
         state.commit(base, changes);
-        let mut chain = Self::assemble(config, faults, runtimes, beacon, (first, state));
+        let mut chain = Self::assemble(config, faults, runtimes, beacon, first, state);
         while chain.head().number.0 < chain.config.start_block {
             chain.produce()?;
         }
@@ -224,7 +224,7 @@ impl Chain {
         let mut state = VersionedState::default();
         state.commit(first.header.number, state_there);
         let beacon = DevBeacon::new(seed_of(&config), config.beacon_period)?;
-        let mut chain = Self::assemble(config, faults, runtimes, beacon, (first, state));
+        let mut chain = Self::assemble(config, faults, runtimes, beacon, first, state);
         for (block, changes) in blocks {
             if let Some(Some(code)) = changes.get(CODE_KEY) {
                 chain.runtimes.load(&runtime_of_code(code)?)?;
@@ -243,7 +243,8 @@ impl Chain {
         faults: Arc<Faults>,
         runtimes: Runtimes,
         beacon: DevBeacon,
-        (first, state): (Arc<Block>, VersionedState),
+        first: Arc<Block>,
+        state: VersionedState,
     ) -> Self {
         let genesis = genesis_of(seed_of(&config));
         let base = first.header.number;

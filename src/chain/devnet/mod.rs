@@ -70,8 +70,10 @@ use self::{
     rpc::Door,
     storage::Storage,
 };
-use crate::chain::timelock::Beacon;
-use crate::domain::ids::{BlockHash, BlockRef, Hotkey, Uid};
+use crate::{
+    chain::timelock::Beacon,
+    domain::ids::{BlockHash, BlockRef, Hotkey, Uid},
+};
 
 /// A running development chain; dropping it stops it.
 pub struct Devnet {

@@ -140,6 +140,7 @@ impl<C: OfflineClientAtBlockT<SubstrateConfig>> Check<'_, C> {
         self.storage(names::commit_reveal_weights_version(), (), 4);
         self.storage(names::stake_threshold(), (), 1 << 40);
         self.storage(commitments::now(), (), 1 << 40);
+        self.storage(names::last_stored_round(), (), 1 << 40);
         self.storage_reads(commitments::beacon_config(), (), &commitments::samples().beacon);
         let commits = vec![(ACCOUNT, 1 << 40, vec![1, 2, 3], 1 << 41)];
         self.storage(names::timelocked_weight_commits(), (NETUID, 1 << 40), commits);

@@ -36,7 +36,7 @@ use self::{
 use super::{
     port::{
         Chain, ChainError, CommitCall, CommitmentCall, CommitmentSpace, Head, LiveCommitment,
-        MinerCommitments, Neuron, OwnWeights, Receipt, SubnetState, UnsignedExtrinsic, WeightsCall,
+        MinerCommitments, Neuron, OwnWeights, Receipt, SubnetState, UnsignedExtrinsic, WeightsCall, WeightsExtrinsic,
     },
     timelock::Beacon,
     wallet::HotkeySigner,
@@ -301,6 +301,24 @@ impl Chain for SubtensorChain {
 
     async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError> {
         self.submit("set_weights", &names::set_weights(call)).await
+    }
+
+    async fn preview_weights(&self, weights: &WeightsExtrinsic) -> Result<UnsignedExtrinsic, ChainError> {
+        let hotkey = self.signer().ok_or(ChainError::NoSigner)?;
+        match weights {
+            WeightsExtrinsic::Set(call) => {
+                self.preview(hotkey, "set_weights", &names::set_weights(call)).await
+            }
+            WeightsExtrinsic::Commit(call) => {
+                let what = "commit_timelocked_weights";
+                self.preview(hotkey, what, &names::commit_timelocked_weights(call)).await
+            }
+        }
+    }
+
+    async fn last_pulse(&self, at: BlockHash) -> Result<u64, ChainError> {
+        let read = |chain: Pinned| async move { chain.value(names::last_stored_round(), ()).await };
+        self.pinned("the last pulse", at, read).await
     }
 
     async fn time_of(&self, at: BlockHash) -> Result<u64, ChainError> {

@@ -129,6 +129,11 @@ pub(super) fn timelocked_weight_commits() -> Item<(u16, u64), Commits> {
     item("TimelockedWeightCommits")
 }
 
+/// Newest round of the beacon that the chain holds.
+pub(super) fn last_stored_round() -> Item<(), u64> {
+    dynamic("Drand", "LastStoredRound")
+}
+
 /// What one hotkey revealed: bytes and block of each reveal.
 pub(super) type Revealed = Vec<(Vec<u8>, u64)>;
 

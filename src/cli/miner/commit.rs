@@ -7,7 +7,7 @@ use parity_scale_codec::Encode as _;
 use serde::Serialize;
 
 use super::{
-    ChainTime, chain_failure, confirm, connect, refuse_faults, usage, utc,
+    ChainTime, chain_failure, confirm, connect, refuse_faults, services, usage, utc,
     watch::{Visible, watch},
 };
 use crate::{
@@ -25,22 +25,28 @@ use crate::{
         exit::{Exit, Failure, after_help},
         hotkey,
     },
+    config::Config,
     domain::{
         commitment::{Commitment, MAX_COMMITMENTS},
         ids::{Hotkey, NetUid},
+        outcome::Fault,
+        roster::Lookup,
     },
+    miners::port::MinerServices as _,
 };
 
 /// Most bytes of a plain commitment on chain (`BigRaw`).
 const MAX_PLAIN: usize = 512;
 /// Most bytes of a sealed one.
 const MAX_SEALED: usize = 1024;
+/// Reason of a chute without a running instance, which may run again when a round asks.
+const CHUTE_SLEEPS: &str = "chute_not_running";
 /// Space that the smallest commitment takes, in bytes.
 const LEAST_SPACE: u64 = 100;
 
 /// Commit a model on chain: its repository, revision and chute
 ///
-/// Every naming rule is checked before anything is signed. The commitment is sealed to a round of
+/// Every naming rule is checked before anything is signed, and that Chutes and Hugging Face know chute and repository. The commitment is sealed to a round of
 /// the chain's beacon, as the official client does, and the chain opens it by itself; validators
 /// read it from then on. Only 2 commitments of a hotkey may ever be revealed. Nothing is paid for it.
 #[derive(Args)]
@@ -66,6 +72,9 @@ pub struct CommitArgs {
     /// Blocks from now until the chain may open the commitment
     #[arg(long, value_name = "BLOCKS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50_400))]
     reveal_in: u32,
+    /// Ask neither Chutes nor Hugging Face whether chute and repository are there
+    #[arg(long)]
+    offline: bool,
     /// Do not ask
     #[arg(long, short = 'y')]
     yes: bool,
@@ -126,6 +135,9 @@ impl CommitArgs {
             chute_id: self.chute.clone(),
         };
         refuse_faults(&commitment, &hotkey)?;
+        if !self.offline {
+            check_services(config, &commitment).await?;
+        }
         let chain = connect(config, Some(signer)).await?;
         let head = chain.head().await.map_err(chain_failure)?;
         let netuid = config.chain.netuid;
@@ -283,6 +295,23 @@ impl Plan {
         if let (Some(round), Some(opens_at)) = (self.reveal_round(), self.opens_at) {
             eprintln!("sealed to round {round}, which opens about {}", utc(opens_at));
         }
+    }
+}
+
+/// Refuses a commitment that Chutes or Hugging Face contradict; a chute that sleeps is no reason.
+async fn check_services(config: &Config, commitment: &Commitment) -> Result<(), Failure> {
+    match services(config)?.look_up(commitment).await {
+        Lookup::Failed { fault: Fault::Miner, reason, .. } if reason != CHUTE_SLEEPS => {
+            Err(usage(format_args!(
+                "validators would find {reason} (docs/miners.md says what it means; a chute must be public or shared with them): \
+                 nothing was committed. --offline commits all the same"
+            )))
+        }
+        Lookup::Failed { reason, .. } => {
+            eprintln!("note: Chutes and Hugging Face could not confirm all of it: {reason}");
+            Ok(())
+        }
+        Lookup::Found { .. } => Ok(()),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     Execute,
     exit::{Exit, Failure, after_help},
+    files::read_rules,
     run,
 };
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
         commitment::{Commitment, CommitmentFault},
         ids::{BlockNumber, Hotkey},
     },
+    miners::services::HttpServices,
 };
 
 mod commit;
@@ -70,6 +72,13 @@ async fn connect(config: &Config, signer: Option<HotkeySigner>) -> Result<Subten
     let chain = run::connect(config, signer).await?;
     chain.check_commitments().await.map_err(chain_failure)?;
     Ok(chain)
+}
+
+/// Clients of Chutes and Hugging Face as a validator with this configuration has them.
+fn services(config: &Config) -> Result<HttpServices, Failure> {
+    let rules = read_rules(config.rules.file.as_deref())?;
+    let services = HttpServices::new(run::services_options(config, &rules.rules.limits)?);
+    Ok(services.context("miner services")?)
 }
 
 /// A failure of the chain; a subnet that does not exist is a wrong configuration.

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::{advice, chain_failure, connect, usage, utc};
+use super::{advice, chain_failure, connect, services, usage, utc};
 use crate::{
     actors::miner_registry::{RegistryParts, read_roster},
     chain::{
@@ -17,8 +17,7 @@ use crate::{
         block_on,
         config::ConfigArgs,
         exit::{Exit, Failure, after_help},
-        files::read_rules,
-        hotkey, run,
+        hotkey,
     },
     config::Config,
     domain::{
@@ -27,7 +26,7 @@ use crate::{
         outcome::Fault,
         roster::{Standing, read_claims},
     },
-    miners::{intake::candidates, services::HttpServices},
+    miners::intake::candidates,
 };
 
 /// Show how a miner's commitment stands: sealed, revealed, and valid or why not
@@ -205,11 +204,9 @@ impl View<'_> {
     }
 
     async fn looked_up(&self) -> Result<Validity, Failure> {
-        let rules = read_rules(self.config.rules.file.as_deref())?;
-        let services = HttpServices::new(run::services_options(self.config, &rules.rules.limits)?);
         let parts = RegistryParts {
             chain: Arc::clone(&self.chain) as Arc<dyn Chain>,
-            services: Arc::new(services.context("miner services")?),
+            services: Arc::new(services(self.config)?),
             netuid: self.netuid,
             blacklist: Arc::new(BTreeSet::new()),
         };

@@ -3,6 +3,8 @@
 //! A real chain stores every round and keeps a week of them. The model writes the newest rounds of
 //! a block and those that a commit or commitment waits for, and keeps [`KEPT_ROUNDS`].
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 use subxt::ext::scale_value::{Composite, Value};
 
@@ -75,7 +77,6 @@ pub fn publish(
     now_ms: u64,
 ) -> Result<(), ModelError> {
     let newest = beacon.newest_round(now_ms);
-    let last = last_stored_round(storage)?;
     if !beacon.is_running() || newest == 0 {
         return Ok(());
     }
@@ -84,32 +85,44 @@ pub fn publish(
         oldest => oldest,
     };
     let first = beacon.first_round().max(oldest);
-    let due = |round: &u64| (first..=newest).contains(round);
-    let mut rounds: Vec<u64> =
-        [weights::commits::awaited_rounds(storage, netuid)?, commitments::awaited_rounds(storage)?]
-            .concat()
-            .into_iter()
-            .filter(due)
-            .collect();
-    rounds.sort_unstable();
-    rounds.dedup();
-    rounds.truncate(MOST_AWAITED);
-    let newest_ones = (newest + 1).saturating_sub(NEWEST_ROUNDS).max(last + 1).max(first)..=newest;
-    rounds.extend(newest_ones.filter(|round| !rounds.contains(round)).collect::<Vec<_>>());
     let mut written = Vec::new();
-    for round in rounds {
-        if signature(storage, round)?.is_none() {
-            write_pulse(storage, round, &beacon.sign(round)?)?;
-            written.push(Value::u128(round.into()));
-        }
+    for round in rounds_to_write(storage, netuid, first, newest)? {
+        write_pulse(storage, round, &beacon.sign(round)?)?;
+        written.push(Value::u128(round.into()));
     }
-    storage.put(items::LAST_STORED_ROUND, (), newest.max(last))?;
+    storage.put(items::LAST_STORED_ROUND, (), newest.max(last_stored_round(storage)?))?;
     storage.put(items::OLDEST_STORED_ROUND, (), oldest)?;
     if !written.is_empty() {
         let rounds = Value::unnamed_composite(written);
         storage.emit("Drand", "NewPulse", Composite::named([("rounds", rounds)]));
     }
     forget(storage, oldest, newest)
+}
+
+/// Rounds from `first` to `newest` that are not stored: a bounded number of awaited ones, oldest
+/// first, and the newest ones.
+fn rounds_to_write(
+    storage: &Storage<'_>,
+    netuid: u16,
+    first: u64,
+    newest: u64,
+) -> Result<BTreeSet<u64>, ModelError> {
+    let awaited =
+        [weights::commits::awaited_rounds(storage, netuid)?, commitments::awaited_rounds(storage)?].concat();
+    let awaited: BTreeSet<u64> =
+        awaited.into_iter().filter(|round| (first..=newest).contains(round)).collect();
+    let mut rounds = BTreeSet::new();
+    for round in awaited {
+        if rounds.len() < MOST_AWAITED && signature(storage, round)?.is_none() {
+            rounds.insert(round);
+        }
+    }
+    for round in (newest + 1).saturating_sub(NEWEST_ROUNDS).max(first)..=newest {
+        if signature(storage, round)?.is_none() {
+            rounds.insert(round);
+        }
+    }
+    Ok(rounds)
 }
 
 /// Forgets the rounds that are too far behind the newest, a bounded number of them.
@@ -122,4 +135,48 @@ fn forget(storage: &mut Storage<'_>, oldest: u64, newest: u64) -> Result<(), Mod
         storage.remove(items::PULSES, (round,))?;
     }
     storage.put(items::OLDEST_STORED_ROUND, (), floor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::devnet::{
+        beacon::{BeaconSwitch, Missed},
+        runtime::Runtime,
+        state::VersionedState,
+    };
+
+    const NETUID: u16 = 99;
+
+    #[test]
+    fn old_rounds_are_forgotten_and_a_long_pause_costs_no_more_than_a_short_one() {
+        let runtime = Runtime::load().expect("vendored metadata");
+        let state = VersionedState::default();
+        let mut storage = Storage::at(&runtime, &state, 0);
+        let mut beacon = DevBeacon::new([1; 32], 3).expect("a key");
+        let start = beacon.public().genesis_time * 1000 + 3_000_000;
+        let prefix = runtime.key(items::PULSES, ()).expect("prefix");
+        let stored = |storage: &Storage<'_>| storage.keys_below(&prefix).len() as u64;
+        let at = |round: u64| start + (round - 1001) * 3000;
+
+        publish(&mut storage, &beacon, NETUID, start).expect("published");
+        assert_eq!(last_stored_round(&storage), Ok(1001));
+        assert_eq!(oldest_stored_round(&storage), Ok(998));
+        assert_eq!(stored(&storage), NEWEST_ROUNDS);
+
+        beacon.switch(BeaconSwitch::Stop, at(1001));
+        publish(&mut storage, &beacon, NETUID, at(9_000)).expect("silent");
+        assert_eq!(last_stored_round(&storage), Ok(1001));
+
+        beacon.switch(BeaconSwitch::Start(Missed::Published), at(9_000));
+        let mut blocks = 0;
+        while oldest_stored_round(&storage) != Ok(9_000 - KEPT_ROUNDS + 1) {
+            publish(&mut storage, &beacon, NETUID, at(9_000)).expect("published");
+            blocks += 1;
+            assert!(stored(&storage) <= 2 * NEWEST_ROUNDS);
+        }
+        assert_eq!(blocks, (9_000 - KEPT_ROUNDS + 1 - 998).div_ceil(MOST_FORGOTTEN));
+        assert_eq!(stored(&storage), NEWEST_ROUNDS, "the first ones are gone");
+        assert_eq!(signature(&storage, 1001), Ok(None));
+    }
 }

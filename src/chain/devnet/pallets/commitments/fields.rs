@@ -97,3 +97,37 @@ fn bytes_in(value: &Value) -> Vec<u8> {
 fn malformed(detail: &str) -> ModelError {
     ModelError::Decode { what: "CommitmentInfo".into(), detail: detail.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use parity_scale_codec::Encode;
+
+    use super::*;
+    use crate::chain::devnet::{extrinsic::Extrinsic, runtime::Runtime};
+
+    /// The bytes that the official client composes (`tests/golden/calls-11.1.0/make.py`).
+    #[test]
+    fn a_sealed_field_of_the_official_client_is_understood_and_marked() {
+        let golden = include_str!("../../../../../tests/golden/calls-11.1.0/golden.json");
+        let golden: serde_json::Value = serde_json::from_str(golden).expect("golden file");
+        let bytes = |name: &str| hex::decode(golden[name].as_str().expect(name)).expect("hexadecimal");
+        let runtime = Runtime::load().expect("vendored metadata");
+        let unsigned = [vec![4], bytes("set_commitment")].concat().encode();
+        let extrinsic = Extrinsic::decode(&runtime, unsigned).expect("decodes");
+        let mut info = extrinsic.argument_value(&runtime, "info").expect("info");
+        let fields = list(&mut info).expect("fields");
+        assert_eq!(fields.len(), 1);
+        let expected = Field::Timelocked { sealed: bytes("commit"), round: 1 << 33 };
+        assert_eq!(Field::of(&fields[0]), Ok(expected));
+        mark_failed(&mut fields[0]);
+        assert_eq!(Field::of(&fields[0]), Ok(Field::RevealFailed));
+    }
+
+    #[test]
+    fn what_is_no_list_of_fields_is_told() {
+        assert!(list(&mut Value::u128(1)).is_err());
+        assert!(list(&mut Value::named_composite([("fields", Value::u128(1))])).is_err());
+        assert!(Field::of(&Value::u128(1)).is_err());
+        assert!(Field::of(&Value::unnamed_variant("TimelockEncrypted", [Value::from_bytes([1])])).is_err());
+    }
+}

@@ -331,6 +331,62 @@ mod tests {
         None
     }
 
+    /// The official client's own commit, sealed to quicknet's published round 1000, is opened,
+    /// checked and stored (`tests/golden/timelock/make.py`).
+    #[test]
+    fn a_commit_of_the_official_client_is_revealed() {
+        let golden = include_str!("../../../../../tests/golden/timelock/golden.json");
+        let golden: serde_json::Value = serde_json::from_str(golden).expect("golden file");
+        let bytes =
+            |text: &serde_json::Value| hex::decode(text.as_str().expect("text")).expect("hexadecimal");
+        let recorded = &golden["sealed"]["weights"];
+        let who = Hotkey(bytes(&recorded["hotkey"]).try_into().expect("32 bytes"));
+        let runtime = Runtime::load().expect("vendored metadata");
+        let state = VersionedState::default();
+        let mut storage = Storage::at(&runtime, &state, 0);
+        let config = DevnetConfig {
+            commit_reveal: true,
+            tempo: 10,
+            neurons: vec![DevNeuron::miner(Hotkey([1; 32])), DevNeuron::validator(who, 1)],
+            ..DevnetConfig::default()
+        };
+        let blocks = GenesisBlocks { number: LAST_EPOCH, registered_at: 1, last_epoch: LAST_EPOCH };
+        write_genesis(&mut storage, &config, blocks).expect("genesis");
+        // The recorded weights name uid 300, which is more neurons than the model lets register.
+        storage.put(items::SUBNETWORK_N, (NETUID,), 301u16).expect("put");
+        drand::write_pulse(&mut storage, 1000, &bytes(&golden["signature"])).expect("pulse");
+        let sealed = bytes(&recorded["sealed"]);
+        let call = CommitCall { netuid: NETUID, mechanism: 0, sealed, reveal_round: 1000, version: 4 };
+        commit(&mut storage, who, call, LAST_EPOCH + 1).expect("commit");
+        reveal_due(&mut storage, NETUID, LAST_EPOCH + 10).expect("reveal");
+        let row: Vec<(u16, u16)> = storage.value(items::WEIGHTS, (NETUID, 1u16)).expect("row");
+        assert_eq!(row, [(7, 65535), (0, 0), (300, 1)]);
+    }
+
+    /// The bytes that the official client composes are these calls (`tests/golden/calls-11.1.0/make.py`).
+    #[test]
+    fn calls_of_the_official_client_are_understood() {
+        let golden = include_str!("../../../../../tests/golden/calls-11.1.0/golden.json");
+        let golden: serde_json::Value = serde_json::from_str(golden).expect("golden file");
+        let bytes = |name: &str| hex::decode(golden[name].as_str().expect(name)).expect("hexadecimal");
+        let runtime = Runtime::load().expect("vendored metadata");
+        for (name, mechanism) in
+            [("commit_timelocked_weights", 0), ("commit_timelocked_mechanism_weights", 1)]
+        {
+            // An extrinsic without a signature: length, version, call.
+            let unsigned = [vec![4], bytes(name)].concat().encode();
+            let extrinsic = Extrinsic::decode(&runtime, unsigned).expect(name);
+            let expected = CommitCall {
+                netuid: NETUID,
+                mechanism,
+                sealed: bytes("commit"),
+                reveal_round: 1 << 33,
+                version: 4,
+            };
+            assert_eq!(CommitCall::of(&runtime, &extrinsic), Ok(Some(expected)), "{name}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
