@@ -281,7 +281,8 @@ impl Devnet {
 
     /// Epochs that ran since the initial state's count.
     pub fn epoch_index(&self) -> u64 {
-        let (netuid, head) = (self.node.chain().config().netuid.0, self.head().number.0);
+        let netuid = self.node.chain().config().netuid.0;
+        let head = self.head().number.0;
         self.at_head(|storage| epochs::index(storage, netuid, head)).unwrap_or(0)
     }
 
