@@ -215,7 +215,9 @@ impl Judge<'_> {
                 1 => landed = self.included(before, now),
                 many => self.wrong(format!("block {number} holds {many} extrinsics of ours")),
             }
-            if now.last_update != before.last_update && landed.is_none() {
+            // With commit-reveal switched off meanwhile the chain counts a reveal as an update.
+            let revealed = !now.commit_reveal && now.commits.len() < before.commits.len();
+            if now.last_update != before.last_update && landed.is_none() && !revealed {
                 self.wrong(format!("LastUpdate moved at block {number} without a decision of ours"));
             }
             self.row(before, now, landed);

@@ -109,9 +109,15 @@ impl Payments {
         Ok(())
     }
 
-    /// The open decision, or a commit's reveal, came to nothing.
-    pub(super) fn fail(&mut self, epoch: Option<u64>) -> Result<(), ApplyError> {
-        self.end(epoch).map(drop)
+    /// The open decision, or a commit's reveal, came to nothing; the chain may have counted it all the same.
+    pub(super) fn fail(
+        &mut self,
+        epoch: Option<u64>,
+        own_update: Option<BlockNumber>,
+    ) -> Result<(), ApplyError> {
+        self.end(epoch)?;
+        self.known(own_update.unwrap_or(BlockNumber(0)));
+        Ok(())
     }
 
     /// The operator vouched that what the chain shows up to here was set by nobody else who still runs.
