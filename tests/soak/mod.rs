@@ -36,10 +36,10 @@ impl Settings {
         self.round_epochs * self.tempo
     }
 
-    /// Blocks that a submission may take from a due decision to a final block: as many as are made in four
+    /// Blocks that a submission may take from a due decision to a final block: as many as are made in two
     /// seconds.
     fn grace(&self) -> u64 {
-        self.finality_lag + self.blocks_of(Duration::from_secs(4))
+        self.finality_lag + self.blocks_of(Duration::from_secs(2))
     }
 
     /// Blocks after a heal within which weights or a commit must follow: a lost extrinsic's lifetime, the
@@ -68,8 +68,8 @@ async fn weights_are_right_never_twice_and_never_for_another_through_troubles() 
     let settings = Settings {
         seed: 7,
         epochs: 10,
-        tempo: 40,
-        block_time: Duration::from_millis(110),
+        tempo: 36,
+        block_time: Duration::from_millis(100),
         round_epochs: 2,
         rate_limit: 5,
         finality_lag: 2,
@@ -96,7 +96,7 @@ async fn the_long_soak() {
         seed: number("LEOMA_SOAK_SEED", 1),
         epochs,
         tempo: 60,
-        block_time: Duration::from_millis(number("LEOMA_SOAK_BLOCK_MS", 60)),
+        block_time: Duration::from_millis(number("LEOMA_SOAK_BLOCK_MS", 50)),
         round_epochs: 4,
         rate_limit: 5,
         finality_lag: 2,

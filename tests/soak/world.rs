@@ -107,7 +107,7 @@ impl World {
             ..DevnetConfig::default()
         });
         let devnet = Arc::new(devnet.await.expect("a chain"));
-        let decoder = Arc::new(Decoder::new(DecoderOptions::with_worker(LEOMA.into())));
+        let decoder = Arc::new(Decoder::new(DecoderOptions::with_worker(leoma())));
         let options =
             CorpusOptions { location: corpus.display().to_string(), manifest: "corpus.toml".into() };
         let opened = Corpus::open(options, decoder).await.expect("the corpus opens");
@@ -165,7 +165,7 @@ impl World {
     pub fn validator(&self) -> Validator {
         let mut log = File::options().create(true).append(true).open(self.log_file()).expect("log");
         writeln!(log, "---- start").expect("log");
-        let child = Command::new(LEOMA)
+        let child = Command::new(leoma())
             .arg("run")
             .arg("--config")
             .arg(self.folder.join("validator.toml"))
@@ -248,6 +248,11 @@ fn rules(settings: &Settings) -> Rules {
     rules.schedule.settle_within_blocks = interval - 5;
     rules.scoring.gates.copy.rounds = 0;
     rules
+}
+
+/// The real binary, or the copy of it that `LEOMA_SOAK_BINARY` names: a long run outlives builds.
+fn leoma() -> PathBuf {
+    std::env::var_os("LEOMA_SOAK_BINARY").map_or_else(|| LEOMA.into(), PathBuf::from)
 }
 
 /// A few long films, each cut into clips by ranges.

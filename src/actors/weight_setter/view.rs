@@ -163,8 +163,8 @@ impl View {
 
     /// Whether the newest decision on chain, be it revealed or not, pays a slot of its target.
     fn stands(&self, payments: &Payments) -> bool {
-        let Some((target, _)) = payments.newest() else { return false };
-        match payments.pending().values().next_back() {
+        let Some((target, round)) = payments.newest() else { return false };
+        match payments.pending().values().next_back().filter(|pending| pending.intent.round == round) {
             Some(pending) => self.still_bound(&pending.intent),
             None => self.uid_of(&target).is_some_and(|uid| self.pays(uid)),
         }
