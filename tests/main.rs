@@ -12,4 +12,5 @@ mod models;
 mod run;
 mod score;
 mod sim;
+mod soak;
 mod surface;

@@ -179,6 +179,8 @@ pub enum WeightsEnd {
         reason: String,
         /// Epoch of the commit that was not revealed; `None` for the open decision.
         epoch: Option<u64>,
+        /// Our `LastUpdate` that it caused all the same.
+        own_update: Option<BlockNumber>,
         /// When to try again.
         retry_at: BlockNumber,
     },

@@ -334,6 +334,7 @@ pub(super) async fn connect(
     let options = SubtensorOptions {
         call_deadline: Duration::from_secs(config.chain.call_deadline_s),
         block_watchdog: Duration::from_secs(config.chain.block_watchdog_s),
+        finalization_deadline: Duration::from_secs(config.chain.finalization_deadline_s),
         signer,
         ..SubtensorOptions::new(endpoints)
     };

@@ -141,6 +141,9 @@ schema! {
         /// Without a new finalized block for this long the validator reconnects and says that it
         /// is not ready, in seconds.
         block_watchdog_s: u64 = 60, within 1..=3600;
+        /// A submitted extrinsic that is not in a finalized block within this time is looked up on chain,
+        /// in seconds.
+        finalization_deadline_s: u64 = 240, within 1..=3600;
         /// File with the hotkey that signs, in place of one in a wallet. Without either the validator scores and
         /// publishes, but sets no weights.
         hotkey_file: Option<PathBuf> = None, example "/etc/leoma/hotkey";

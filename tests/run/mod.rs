@@ -6,7 +6,7 @@ mod house;
 mod incumbent;
 mod models;
 mod payment;
-mod world;
+pub(crate) mod world;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

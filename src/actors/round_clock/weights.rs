@@ -22,6 +22,9 @@ const LOOK_AGAIN: u64 = 3;
 /// Most blocks between two looks while a commit waits for its reveal.
 const REVEAL_LOOKS: u64 = 10;
 
+/// Most blocks between two looks while the weights on chain stand: a slot may change hands.
+const RESTING_LOOKS: u64 = 25;
+
 /// What the clock knows of payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WeightsPhase {
@@ -109,12 +112,12 @@ impl RoundClock {
                 self.record(Event::WeightsCommitted { seen_at, place }, ctx);
                 look_at.0
             }
-            WeightsEnd::Failed { seen_at, reason, epoch, retry_at } => {
+            WeightsEnd::Failed { seen_at, reason, epoch, own_update, retry_at } => {
                 error!("weights failed: {reason}; next try at block {retry_at}");
                 if epoch.is_some() {
                     self.parts.vitals.reveal_failed();
                 }
-                self.record(Event::WeightsFailed { seen_at, reason, epoch }, ctx);
+                self.record(Event::WeightsFailed { seen_at, reason, epoch, own_update }, ctx);
                 retry_at.0
             }
             WeightsEnd::Deferred { reason, retry_at } => {
@@ -122,8 +125,8 @@ impl RoundClock {
                 retry_at.map_or(now.0 + self.interval(), |block| block.0)
             }
             WeightsEnd::Resting { until } => {
-                debug!("the weights on chain stand; next look at block {until}");
-                until.0
+                debug!("the weights on chain stand until block {until}");
+                until.0.min(now.0 + RESTING_LOOKS)
             }
             WeightsEnd::Vouched { last_update } => {
                 warn!(

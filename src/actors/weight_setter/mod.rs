@@ -130,7 +130,7 @@ async fn run(parts: &SetterParts, message: &SubmitWeights) -> Result<WeightsEnd,
     };
     let view = View::look(parts, me).await?;
     parts.vitals.standing_seen(view.standing(&message.payments));
-    if let Some(end) = reconcile::reveals(&view, &message.payments) {
+    if let Some(end) = reconcile::reveals(parts, &view, &message.payments).await? {
         return Ok(end);
     }
     if let Some(intent) = message.payments.open() {

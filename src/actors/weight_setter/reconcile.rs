@@ -2,6 +2,7 @@
 
 use crate::{
     actors::messages::WeightsEnd,
+    chain::port::ChainError,
     domain::{
         event::{WeightsForm, WeightsIntent},
         ids::BlockNumber,
@@ -9,7 +10,7 @@ use crate::{
     },
 };
 
-use super::view::View;
+use super::{SetterParts, view::View};
 
 /// Blocks after which a submitted extrinsic can no longer be included: its era (64) and a margin.
 const EXTRINSIC_LIFETIME: u64 = 72;
@@ -47,7 +48,13 @@ fn landed(
     if !view.still_bound(intent) {
         let reason =
             format!("uid {} no longer belongs to {}: to be decided again", intent.uid, intent.target);
-        return WeightsEnd::Failed { seen_at: view.number(), reason, epoch, retry_at: view.later() };
+        return WeightsEnd::Failed {
+            seen_at: view.number(),
+            reason,
+            epoch,
+            own_update,
+            retry_at: view.later(),
+        };
     }
     WeightsEnd::Landed { seen_at: view.head.block, intent: intent.clone(), epoch, own_update }
 }
@@ -61,7 +68,7 @@ pub(super) fn open(view: &View, intent: &WeightsIntent) -> WeightsEnd {
     let dead_at = BlockNumber(intent.decided_at.number.0 + EXTRINSIC_LIFETIME);
     if now > dead_at {
         let reason = "the extrinsic's lifetime passed and the chain does not show it".into();
-        return WeightsEnd::Failed { seen_at: now, reason, epoch: None, retry_at: now };
+        return WeightsEnd::Failed { seen_at: now, reason, epoch: None, own_update: None, retry_at: now };
     }
     WeightsEnd::Unclear { reason: format!("an earlier submission can still land until block {dead_at}") }
 }
@@ -70,10 +77,16 @@ pub(super) fn open(view: &View, intent: &WeightsIntent) -> WeightsEnd {
 ///
 /// A commit that the chain no longer holds was revealed or dropped. The newest such one decides: it
 /// was revealed over the earlier ones.
-pub(super) fn reveals(view: &View, payments: &Payments) -> Option<WeightsEnd> {
-    let (epoch, pending) = payments.pending().iter().rev().find(|(_, pending)| !held(view, pending))?;
+pub(super) async fn reveals(
+    parts: &SetterParts,
+    view: &View,
+    payments: &Payments,
+) -> Result<Option<WeightsEnd>, ChainError> {
+    let gone = payments.pending().iter().rev().find(|(_, pending)| !held(view, pending));
+    let Some((epoch, pending)) = gone else { return Ok(None) };
     if view.shows(&pending.intent) {
-        return Some(landed(view, &pending.intent, Some(*epoch), Some(pending.committed_at)));
+        let own_update = update_by_reveal(parts, view, pending).await?;
+        return Ok(Some(landed(view, &pending.intent, Some(*epoch), Some(own_update))));
     }
     let newer = payments.last().is_some_and(|paid| paid.round > pending.intent.round);
     let reason = if newer {
@@ -84,12 +97,29 @@ pub(super) fn reveals(view: &View, payments: &Payments) -> Option<WeightsEnd> {
              the vector was refused at the reveal"
         )
     };
-    Some(WeightsEnd::Failed {
+    Ok(Some(WeightsEnd::Failed {
         seen_at: view.number(),
         reason,
         epoch: Some(*epoch),
+        own_update: None,
         retry_at: BlockNumber(view.number().0 + 1),
-    })
+    }))
+}
+
+/// Our `LastUpdate` that a revealed commit stands for. It moves with the commit, and once more with the
+/// reveal where the subnet has switched commit-reveal off meanwhile.
+async fn update_by_reveal(
+    parts: &SetterParts,
+    view: &View,
+    pending: &PendingReveal,
+) -> Result<BlockNumber, ChainError> {
+    let moved = view.last_update();
+    if moved <= pending.committed_at {
+        return Ok(pending.committed_at);
+    }
+    let before = view.back_at(parts, BlockNumber(moved.0 - 1)).await?;
+    let opened = held(&before, pending) && !held(&view.back_at(parts, moved).await?, pending);
+    Ok(if opened { moved } else { pending.committed_at })
 }
 
 fn held(view: &View, pending: &PendingReveal) -> bool {

@@ -101,7 +101,7 @@ pub(super) async fn submit(parts: &SetterParts, view: &View, plan: Plan) -> Resu
 }
 
 fn failed(seen_at: BlockNumber, reason: String, retry_at: BlockNumber) -> WeightsEnd {
-    WeightsEnd::Failed { seen_at, reason, epoch: None, retry_at }
+    WeightsEnd::Failed { seen_at, reason, epoch: None, own_update: None, retry_at }
 }
 
 /// Success means seen on chain.

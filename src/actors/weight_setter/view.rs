@@ -8,7 +8,7 @@ use crate::{
     },
     domain::{
         event::{PayTarget, WeightsIntent},
-        ids::{BlockHash, BlockNumber, Digest, Hotkey, Uid},
+        ids::{BlockHash, BlockNumber, BlockRef, Digest, Hotkey, Uid},
         payments::Payments,
         weights::{Preflight, Refusal, preflight},
     },
@@ -49,6 +49,14 @@ impl View {
         Ok(Self { head, subnet, neurons, me, own })
     }
 
+    /// The chain at an earlier final block.
+    pub(super) async fn back_at(&self, parts: &SetterParts, number: BlockNumber) -> Result<Self, ChainError> {
+        let hash = parts.chain.block_hash(number).await?;
+        // The parent is not read: only the block's own state is.
+        let head = Head { block: BlockRef { number, hash }, parent: hash };
+        Self::at(parts, self.me, head).await
+    }
+
     /// The block.
     pub(super) fn number(&self) -> BlockNumber {
         self.head.block.number
@@ -74,9 +82,14 @@ impl View {
 
     /// Whether our stored row is the decision's.
     pub(super) fn shows(&self, intent: &WeightsIntent) -> bool {
+        self.pays(intent.uid)
+    }
+
+    /// Whether our stored row pays this slot alone.
+    fn pays(&self, uid: Uid) -> bool {
         let Some(own) = &self.own else { return false };
         let paid: Vec<_> = own.weights.iter().filter(|(_, weight)| *weight > 0).collect();
-        paid == [&(intent.uid, u16::MAX)]
+        paid == [&(uid, u16::MAX)]
     }
 
     /// Whether the decision's slot still belongs to its target: else the weights pay a stranger.
@@ -131,7 +144,8 @@ impl View {
     }
 
     /// When the newest settled round is on chain already: until when nothing is to be done. After a
-    /// tempo the last decision is set again, so that we stay active while no round settles.
+    /// tempo the last decision is set again, so that we stay active while no round settles. A decision
+    /// whose slot has changed hands is to be made again at once.
     pub(super) fn nothing_new(
         &self,
         message: &SubmitWeights,
@@ -139,12 +153,21 @@ impl View {
     ) -> Option<BlockNumber> {
         let newest = message.settled.last().map(|settled| settled.round);
         let (_, decided) = message.payments.newest()?;
-        if newest.is_some_and(|newest| newest > decided) {
+        if newest.is_some_and(|newest| newest > decided) || !self.stands(&message.payments) {
             return None;
         }
         let again = u64::from(self.subnet.tempo).max(self.subnet.weights_rate_limit);
         let again_at = BlockNumber(last_update.0 + again);
         (self.number() < again_at).then_some(again_at)
+    }
+
+    /// Whether the newest decision on chain, be it revealed or not, pays a slot of its target.
+    fn stands(&self, payments: &Payments) -> bool {
+        let Some((target, round)) = payments.newest() else { return false };
+        match payments.pending().values().next_back().filter(|pending| pending.intent.round == round) {
+            Some(pending) => self.still_bound(&pending.intent),
+            None => self.uid_of(&target).is_some_and(|uid| self.pays(uid)),
+        }
     }
 
     /// Our standing on chain, for metrics and readiness.

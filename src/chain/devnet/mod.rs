@@ -42,6 +42,7 @@ mod rpc;
 mod runtime;
 mod runtime_api;
 mod runtimes;
+mod sight;
 mod state;
 mod storage;
 mod store;
@@ -67,6 +68,7 @@ pub use pallets::{
     weights::commits::PendingCommit,
 };
 pub use runtimes::{DevRuntime, MetadataChange};
+pub use sight::ValidatorSight;
 
 use self::{
     chain::HostAction,

@@ -1,8 +1,8 @@
 //! Waiting until a commitment is visible: in the open at once, or sealed and then revealed.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream::BoxStream};
 use serde::Serialize;
 
 use super::{chain_failure, commit::Plan, utc};
@@ -65,7 +65,7 @@ pub(super) async fn watch(
     made: BlockNumber,
 ) -> Result<Visible, Failure> {
     let lost = |text: String| Failure::new(Exit::Internal, anyhow::anyhow!(text));
-    let mut heads = chain.finalized_heads().await.map_err(chain_failure)?;
+    let mut heads = follow(chain).await?;
     let (mut said_sealed, mut overdue) = (false, 0);
     while let Some(head) = heads.next().await {
         let head = match head {
@@ -108,6 +108,22 @@ pub(super) async fn watch(
     Err(lost(ENDED.to_owned()))
 }
 
+/// Finalized heads from now on. What passes is waited out: a commitment may be on its way.
+async fn follow(chain: &SubtensorChain) -> Result<BoxStream<'static, Result<Head, ChainError>>, Failure> {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let mut attempts_left = 20;
+    loop {
+        match chain.finalized_heads().await {
+            Err(error @ (ChainError::Transport { .. } | ChainError::Deadline { .. })) if attempts_left > 0 => {
+                attempts_left -= 1;
+                eprintln!("waiting on: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+            other => return other.map_err(chain_failure),
+        }
+    }
+}
+
 /// Looks for a commitment whose submission had no known end, in the blocks after `before`, until
 /// its extrinsic can come into none any more.
 ///
@@ -118,7 +134,7 @@ pub(super) async fn find(
     plan: &Plan,
     before: BlockNumber,
 ) -> Result<BlockRef, Failure> {
-    let mut heads = chain.finalized_heads().await.map_err(chain_failure)?;
+    let mut heads = follow(chain).await?;
     while let Some(head) = heads.next().await {
         let head = match head {
             Ok(head) => head,

@@ -236,6 +236,9 @@ pub enum Event {
         /// Epoch of the commit that was not revealed; without one it is the last intent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         epoch: Option<u64>,
+        /// Our `LastUpdate` that they caused all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        own_update: Option<BlockNumber>,
     },
     /// The operator said that no other instance runs with our hotkey, whatever the chain shows.
     WeightsVouched {

@@ -59,12 +59,18 @@ impl Payments {
         self.last.as_ref()
     }
 
-    /// The newest decision that is on chain, be it revealed or not: target and round.
+    /// The newest decision that is on chain, be it revealed or not: target and round. Of one round the
+    /// commit counts, as it is revealed over what stands there; weights that were set in the open while an
+    /// older commit waits are newer than that.
     pub fn newest(&self) -> Option<(PayTarget, RoundId)> {
         let committed = self.pending.values().next_back().map(|pending| &pending.intent);
-        committed
-            .map(|intent| (intent.target, intent.round))
-            .or_else(|| self.last.as_ref().map(|paid| (paid.target, paid.round)))
+        let committed = committed.map(|intent| (intent.target, intent.round));
+        let shown = self.last.as_ref().map(|paid| (paid.target, paid.round));
+        match (committed, shown) {
+            (Some((_, older)), Some((_, newer))) if newer > older => shown,
+            (Some(_), _) => committed,
+            (None, _) => shown,
+        }
     }
 
     /// The highest `LastUpdate` of our hotkey that we caused or the operator vouched for; a later one
@@ -109,9 +115,15 @@ impl Payments {
         Ok(())
     }
 
-    /// The open decision, or a commit's reveal, came to nothing.
-    pub(super) fn fail(&mut self, epoch: Option<u64>) -> Result<(), ApplyError> {
-        self.end(epoch).map(drop)
+    /// The open decision, or a commit's reveal, came to nothing; the chain may have counted it all the same.
+    pub(super) fn fail(
+        &mut self,
+        epoch: Option<u64>,
+        own_update: Option<BlockNumber>,
+    ) -> Result<(), ApplyError> {
+        self.end(epoch)?;
+        self.known(own_update.unwrap_or(BlockNumber(0)));
+        Ok(())
     }
 
     /// The operator vouched that what the chain shows up to here was set by nobody else who still runs.

@@ -341,7 +341,7 @@ impl Tournament {
             Event::WeightsLanded { seen_at, epoch, own_update } => {
                 self.payments.land(*epoch, *seen_at, *own_update)?;
             }
-            Event::WeightsFailed { epoch, .. } => self.payments.fail(*epoch)?,
+            Event::WeightsFailed { epoch, own_update, .. } => self.payments.fail(*epoch, *own_update)?,
             Event::WeightsVouched { last_update } => self.payments.vouch(*last_update),
         }
         Ok(())

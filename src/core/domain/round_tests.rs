@@ -95,7 +95,7 @@ fn landed(round: u64, epoch: Option<u64>) -> Event {
 }
 
 fn failed(epoch: Option<u64>) -> Event {
-    Event::WeightsFailed { seen_at: BlockNumber(5), reason: "x".into(), epoch }
+    Event::WeightsFailed { seen_at: BlockNumber(5), reason: "x".into(), epoch, own_update: None }
 }
 
 fn committed(at: u64, epoch: u64) -> Event {
