@@ -36,6 +36,9 @@ use crate::{
 ///   dev_produce [COUNT]             make blocks now
 ///   dev_reorg DEPTH [return|drop]   replace blocks that are not final by a longer fork
 ///   dev_upgrade SPEC [RENAMES]      switch the runtime
+///   dev_setParameter PARAMETER      change the subnet, for example {"tempo": 50}
+///   dev_changeNeuron HOTKEY CHANGE  {"permit": false} or {"stake": RAO}
+///   dev_switchBeacon SWITCH         "stop", {"start": "published"} or {"start": "lost"}
 #[derive(Args, Debug, Clone)]
 #[command(verbatim_doc_comment)]
 #[command(after_help = after_help!(
@@ -90,8 +93,8 @@ pub struct DevnetArgs {
     /// Runtime at the start: 461, or 365 to be upgraded from.
     #[arg(long, default_value = "461", value_parser = ["461", "365"])]
     pub spec: String,
-    /// File that keeps the chain; one that holds a chain goes on with it, and then seed, netuid and
-    /// start block must be its own, while neurons, parameters and runtime come from it.
+    /// File that keeps the chain; one that holds a chain goes on with it, and then seed, netuid, start
+    /// block and beacon period must be its own, while neurons, parameters and runtime come from it.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
     /// Serves the admin calls.

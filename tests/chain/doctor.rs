@@ -95,7 +95,7 @@ async fn a_healthy_validator_passes_and_every_trouble_is_named() {
     let me = HotkeySigner::from_seed([5; 32]).hotkey();
     devnet.set_parameter(SubnetParameter::StakeThreshold(6_000));
     devnet.set_parameter(SubnetParameter::WeightsVersionKey(7));
-    devnet.change_neuron(me, NeuronChange::ValidatorPermit(false));
+    devnet.change_neuron(me, NeuronChange::Permit(false));
     patient.blocks(1).await;
     let (code, bad) = patient.complaints(&alone).await;
     assert_eq!(code, Some(4));

@@ -247,3 +247,26 @@ async fn the_runtime_is_upgraded_by_an_admin_call() {
     assert_eq!(client.devnet.spec_version(), 463);
     assert!(client.rpc.request::<Json>("dev_upgrade", rpc_params![400]).await.is_err());
 }
+
+#[tokio::test]
+async fn the_subnet_its_neurons_and_the_beacon_are_changed_by_admin_calls() {
+    let client = Client::start(admin()).await;
+    let key = vec![subxt::dynamic::Value::u128(99)];
+    ask(&client.rpc, "dev_setParameter", rpc_params![json!({ "tempo": 50 })]).await;
+    let bob = dev::bob().public_key().to_account_id().to_string();
+    ask(&client.rpc, "dev_changeNeuron", rpc_params![bob, json!({ "permit": false })]).await;
+    ask(&client.rpc, "dev_switchBeacon", rpc_params!["stop"]).await;
+    client.devnet.produce_block().await;
+    assert_eq!(client.fetch::<u16>("SubtensorModule", "Tempo", key.clone()).await, 50);
+    let permits: Vec<bool> = client.fetch("SubtensorModule", "ValidatorPermit", key).await;
+    assert_eq!(permits, [true, false, false, false]);
+    let round = client.devnet.last_pulse_round();
+    client.devnet.produce_block().await;
+    assert_eq!(client.devnet.last_pulse_round(), round, "the beacon stands");
+    ask(&client.rpc, "dev_switchBeacon", rpc_params![json!({ "start": "lost" })]).await;
+    client.devnet.produce_block().await;
+    client.devnet.produce_block().await;
+    assert!(client.devnet.last_pulse_round() > round);
+    let unknown = rpc_params![json!({ "colour": 1 })];
+    assert!(client.rpc.request::<Json>("dev_setParameter", unknown).await.is_err());
+}

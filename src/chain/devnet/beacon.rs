@@ -8,6 +8,7 @@ use ark_bls12_381::Fr;
 use ark_ec::PrimeGroup;
 use ark_ff::PrimeField;
 use ark_serialize::CanonicalSerialize;
+use serde::Deserialize;
 use sha2::{Digest, Sha512};
 use timelock::engines::drand::TinyBLS381;
 
@@ -18,7 +19,8 @@ use crate::chain::timelock::{Beacon, PublicKeyGroup, identity};
 pub const SIGNATURE: usize = 48;
 
 /// What happens to the rounds that were missed while the beacon stood still.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Missed {
     /// Those that something waits for are published now, late.
     Published,
@@ -27,7 +29,8 @@ pub enum Missed {
 }
 
 /// Whether rounds are published.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BeaconSwitch {
     /// From now on no round is published: an outage of drand, or of those who carry its pulses.
     Stop,

@@ -6,16 +6,21 @@
 //! A client like subxt cannot tell the difference.
 //!
 //! What is a model, and says so in `system_chain`:
-//! - one node, linear chain, a block is final when it is produced; state and extrinsics roots are
-//!   plain hashes, so there are no storage proofs;
+//! - one node that makes every block; a block is final a configured distance behind the best one, and
+//!   forks are made on request (`forks.rs`); state and extrinsics roots are plain hashes, so there are
+//!   no storage proofs;
 //! - calls: `SubtensorModule.set_weights`, `commit_timelocked_weights` (and the variants of both for
 //!   mechanisms), `Commitments.set_commitment`, `System.remark`; every other call fails with
 //!   `System.CallFiltered`;
 //! - timelocks really end: a beacon of the chain's own (`beacon.rs`) signs the rounds whose time has
 //!   come, and the chain opens commits and commitments with them. It is not drand;
+//! - runtimes are metadata of spec 365, of 461, and altered copies (`runtimes.rs`), with the same model
+//!   behind all of them, and with epochs by block number under 365;
 //! - epochs are stateful as on chain, but emission is **not Yuma consensus** (`pallets/epochs.rs`);
 //! - no balances, fees, weights of computation or staking: stake is the alpha that the host gives, and
 //!   nothing is added to it.
+//!
+//! It misbehaves on request (`faults.rs`) and goes on after a restart (`store.rs`).
 //!
 //! Use it in a test with `block_time: None` and [`Devnet::produce_block`], or as a process by
 //! `leoma devnet`.
@@ -32,6 +37,7 @@ mod items;
 mod node;
 mod pallets;
 mod pool;
+mod produce;
 mod rpc;
 mod runtime;
 mod runtime_api;
@@ -281,7 +287,8 @@ impl Devnet {
 
     /// Epochs that ran since the initial state's count.
     pub fn epoch_index(&self) -> u64 {
-        let (netuid, head) = (self.node.chain().config().netuid.0, self.head().number.0);
+        let netuid = self.node.chain().config().netuid.0;
+        let head = self.head().number.0;
         self.at_head(|storage| epochs::index(storage, netuid, head)).unwrap_or(0)
     }
 

@@ -1,13 +1,17 @@
 //! What the owner of a subnet or root would change by their own calls: here the host asks for it.
 
+use serde::Deserialize;
+
 use super::neurons;
 use crate::{
     chain::devnet::{error::ModelError, items, storage::Storage},
     domain::ids::Hotkey,
 };
 
-/// A parameter of the subnet with its new value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A parameter of the subnet with its new value. In JSON an object of one field, such as
+/// `{"tempo": 50}`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SubnetParameter {
     /// Whether weights are committed first and revealed later.
     CommitReveal(bool),
@@ -15,7 +19,7 @@ pub enum SubnetParameter {
     RevealPeriod(u64),
     /// Version that commits must name, of all subnets.
     CommitRevealVersion(u16),
-    /// Blocks between epochs; the current epoch begins anew at this block.
+    /// Blocks between epochs; where epochs are counted, the current one begins anew at this block.
     Tempo(u16),
     /// Least number of blocks between two weight settings of a hotkey.
     WeightsRateLimit(u64),
@@ -44,6 +48,9 @@ pub fn set(
         }
         SubnetParameter::Tempo(blocks) => {
             storage.put(items::TEMPO, (netuid,), blocks)?;
+            if !storage.runtime().epochs_are_stateful() {
+                return Ok(());
+            }
             storage.put(items::LAST_EPOCH_BLOCK, (netuid,), number)
         }
         SubnetParameter::WeightsRateLimit(blocks) => {
@@ -58,8 +65,9 @@ pub fn set(
     }
 }
 
-/// A change of a neuron's standing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A change of a neuron's standing. In JSON an object of one field, such as `{"permit": false}`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NeuronChange {
     /// Whether it may set weights for others.
     Permit(bool),

@@ -9,8 +9,10 @@ use jsonrpsee::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{RpcResult, client_error, invalid_params};
-use crate::chain::devnet::{DevRuntime, faults::Fault, forks::ReplacedTransactions, node::Node};
+use super::{RpcResult, account_of, client_error, invalid_params};
+use crate::chain::devnet::{
+    DevRuntime, chain::HostAction, faults::Fault, forks::ReplacedTransactions, node::Node,
+};
 
 /// Most blocks that one call produces.
 const MAX_BLOCKS: u32 = 10_000;
@@ -32,8 +34,25 @@ pub(super) fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMetho
     })?;
     module.register_method("dev_produce", |params, node, _| produce(&params, node))?;
     module.register_method("dev_reorg", |params, node, _| reorg(&params, node))?;
+    module.register_method("dev_setParameter", |params, node, _| -> RpcResult {
+        ask(&node, HostAction::SetParameter(params.sequence().next()?))
+    })?;
+    module.register_method("dev_changeNeuron", |params, node, _| -> RpcResult {
+        let mut params = params.sequence();
+        let hotkey = account_of(&params.next::<String>()?)?;
+        ask(&node, HostAction::ChangeNeuron(hotkey, params.next()?))
+    })?;
+    module.register_method("dev_switchBeacon", |params, node, _| -> RpcResult {
+        ask(&node, HostAction::SwitchBeacon(params.sequence().next()?))
+    })?;
     module.register_method("dev_upgrade", |params, node, _| upgrade(&params, node))?;
     Ok(())
+}
+
+/// Asks for something that happens in the next block.
+fn ask(node: &Node, action: HostAction) -> RpcResult {
+    node.chain().ask(action);
+    Ok(Json::Null)
 }
 
 fn inject(params: &Params<'_>, node: Arc<Node>) -> RpcResult {
