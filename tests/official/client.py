@@ -1,7 +1,7 @@
 """The official SDK as a program that `tests/official` asks: a question in JSON on a line, its answer on a line.
 
-`client.py [URL]`: URL is the chain to connect to. Questions have a name in `ask`, the rest are the arguments of the
-function of that name. A question that fails ends the program with the SDK's own traceback.
+`client.py [URL]`: URL is the chain to connect to. `ask` names the function that answers, the rest are its arguments. A
+question that fails ends the program with the SDK's own traceback.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ def sealed_to(round_):
 
         probe = 30_000.0
         blocks = round((commit(0.0)[1] - commit(-probe)[1]) * timelock.QUICKNET_PERIOD / probe)
-        back = time.time() - (timelock.QUICKNET_GENESIS + timelock.QUICKNET_PERIOD * round_ + 1)
+        back = int(time.time()) - (timelock.QUICKNET_GENESIS + timelock.QUICKNET_PERIOD * round_)
         sealed, found = commit(-back / blocks)
         assert found == round_, f"{blocks} blocks ahead led to round {found} instead of {round_}"
         return sealed, found

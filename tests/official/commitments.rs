@@ -34,7 +34,7 @@ impl World {
             ..DevnetConfig::default()
         };
         let devnet = Devnet::start(config).await.expect("a chain");
-        let official = Official::start(Some(&devnet)).await?;
+        let official = Official::start(Some(&devnet.url())).await?;
         Some(Self { devnet, official, wallets: tempfile::tempdir().expect("folder") })
     }
 

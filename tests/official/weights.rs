@@ -48,7 +48,7 @@ impl World {
         ];
         let config = DevnetConfig { tempo: TEMPO, weights_rate_limit: 0, neurons, ..config };
         let devnet = Devnet::start(config).await.expect("a chain");
-        let official = Official::start(Some(&devnet)).await?;
+        let official = Official::start(Some(&devnet.url())).await?;
         let url = devnet.url().parse().expect("a URL");
         let options = SubtensorOptions { signer: Some(signer), ..SubtensorOptions::new(vec![url]) };
         let ours = SubtensorChain::connect(options).await.expect("connected");
