@@ -140,7 +140,7 @@ schema! {
         call_deadline_s: u64 = 30, within 1..=600;
         /// Without a new finalized block for this long the validator reconnects and says that it
         /// is not ready, in seconds.
-        block_watchdog_s: u64 = 120, within 1..=3600;
+        block_watchdog_s: u64 = 60, within 1..=3600;
         /// File with the hotkey that signs, in place of one in a wallet. Without either the validator scores and
         /// publishes, but sets no weights.
         hotkey_file: Option<PathBuf> = None, example "/etc/leoma/hotkey";

@@ -335,6 +335,28 @@ async fn a_fork_below_finality_is_never_told_as_progress() {
 }
 
 #[tokio::test]
+async fn two_endpoints_must_agree_on_the_hash_that_seeds_a_round() {
+    let devnet = Devnet::start(subnet()).await.expect("a chain");
+    let fork = Devnet::start(subnet()).await.expect("the same chain");
+    let mut gate = Gate::open(&fork.url()).await;
+    let chain = SubtensorChain::connect(options(&[devnet.url(), gate.url()])).await.expect("connected");
+    let common = devnet.head();
+    assert_eq!(chain.block_hash(common.number).await, Ok(common.hash), "both know it");
+
+    fork.reveal_commitment(miner(2), frame_revealed(b"fork"));
+    let (here, there) = (devnet.produce_block().await, fork.produce_block().await);
+    match chain.block_hash(here.number).await {
+        Err(ChainError::Disagreement { number, hash, other, .. }) => {
+            assert_eq!((number, hash, other), (here.number, here.hash, there.hash));
+        }
+        other => panic!("{other:?}"),
+    }
+    // One good endpoint is enough where the other is dead.
+    gate.close().await;
+    assert_eq!(chain.block_hash(here.number).await, Ok(here.hash));
+}
+
+#[tokio::test]
 async fn weights_land_are_read_back_and_then_the_rate_limit_holds() {
     let devnet = Devnet::start(live_subnet()).await.expect("a chain");
     let chain = connect(&devnet).await;

@@ -35,6 +35,27 @@ async fn weights_are_committed_revealed_and_read_back_over_a_kill() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_the_chain_drops_in_silence_is_an_alarm_and_is_made_anew() {
+    let world =
+        World::start_with(&small_rules(), 250, &[&COMMIT_REVEAL[..], &["--chain-admin"]].concat()).await;
+    let mut validator = world.validator(&[]);
+    validator.says("are committed at block").await;
+    // The beacon is silent for the whole reveal epoch.
+    chain_call(&world, "dev_switchBeacon", json!(["stop"])).await;
+    validator.says("without showing its weights").await;
+    let (status, reasons) = page(&world, "/readyz").await;
+    assert_eq!((status, reasons.contains("reveal_failed")), (503, true), "{reasons}");
+    chain_call(&world, "dev_switchBeacon", json!([{ "start": "lost" }])).await;
+    validator.says("are committed at block").await;
+    validator.says("weights on chain pay").await;
+    let (_, metrics) = page(&world, "/metrics").await;
+    assert!(!metrics.contains("leoma_weights_reveals_failed_total 0"), "{metrics}");
+    let (_, reasons) = page(&world, "/readyz").await;
+    assert!(!reasons.contains("reveal_failed"), "{reasons}");
+    validator.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn weights_that_the_journal_does_not_know_are_taken_over_only_by_word() {
     let world = World::start().await;
     let (status, log) = world.validator(&["--until-rounds", "1"]).ends().await;

@@ -25,7 +25,7 @@ const REVEAL_LOOKS: u64 = 10;
 /// What the clock knows of payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WeightsPhase {
-    /// Nothing to do until a round closes.
+    /// Not looked at yet.
     Idle,
     /// The WeightSetter is at work.
     Away,
@@ -34,10 +34,11 @@ pub(super) enum WeightsPhase {
 }
 
 impl RoundClock {
-    /// Called at every block: a deferred payment whose time has come, or what an earlier run left.
+    /// Called at every block: at the start, and whenever a time that was set has come. There is always
+    /// something to look after: an earlier decision, a commit, or how we stand with the chain.
     pub(super) fn pay_if_due(&mut self, now: BlockNumber, ctx: &mut Context<Self>) {
         let due = match self.weights {
-            WeightsPhase::Idle => self.state.payments().open().is_some() || self.anything_to_pay(),
+            WeightsPhase::Idle => true,
             WeightsPhase::Away => false,
             WeightsPhase::WaitingFor(block) => now >= block,
         };
@@ -46,19 +47,10 @@ impl RoundClock {
         }
     }
 
-    /// Whether a round has settled, or a decision of earlier must be looked after.
-    fn anything_to_pay(&self) -> bool {
-        !self.state.settled().is_empty() || self.state.payments().newest().is_some()
-    }
-
-    /// Sends the WeightSetter off, unless it is away or there is nothing to pay for.
+    /// Sends the WeightSetter off, unless it is away.
     pub(super) fn pay(&mut self, _ctx: &mut Context<Self>) {
         if !self.parts.pays || self.safe_hold || self.weights == WeightsPhase::Away {
             return;
-        }
-        let payments = self.state.payments().clone();
-        if payments.open().is_none() && !self.anything_to_pay() {
-            return self.weights = WeightsPhase::Idle;
         }
         let now = *self.parts.head.borrow();
         let reserved =
@@ -73,7 +65,7 @@ impl RoundClock {
         self.weights = WeightsPhase::Away;
         let message = SubmitWeights {
             settled: self.state.settled().to_vec(),
-            payments,
+            payments: self.state.payments().clone(),
             errand: Errand::new(self.parts.post.clone(), back),
         };
         self.parts.setter.deliver_reserved(place, message);

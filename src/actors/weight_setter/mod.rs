@@ -100,8 +100,11 @@ receives!(WeightSetter, stats: SubmitWeights => on_submit_weights);
 impl WeightSetter {
     fn on_submit_weights(&mut self, message: SubmitWeights, hold: Hold, _ctx: &mut Context<Self>) {
         let parts = self.parts.clone();
-        let round = message.settled.last().map(|settled| settled.round.0);
-        let span = tracing::info_span!("set_weights", round);
+        let span = match message.settled.last() {
+            Some(settled) => tracing::info_span!("set_weights", round = %settled.round),
+            // Before the first round there is nothing to pay, but a commit or our standing to look at.
+            None => tracing::info_span!("look_at_weights"),
+        };
         tokio::spawn(
             async move {
                 match run(&parts, &message).await {

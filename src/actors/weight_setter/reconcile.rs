@@ -98,3 +98,110 @@ fn held(view: &View, pending: &PendingReveal) -> bool {
         WeightsForm::Plain => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{super::view::testing::*, *};
+    use crate::domain::{
+        event::Event,
+        ids::{BlockHash, BlockRef, Digest, RoundId},
+        round::Tournament,
+        rules::Rules,
+    };
+
+    const COMMIT: Digest = Digest([7; 32]);
+
+    fn intent(round: u64, form: WeightsForm) -> WeightsIntent {
+        let decided_at = BlockRef { number: BlockNumber(1_000), hash: BlockHash([0; 32]) };
+        let round = RoundId(round);
+        WeightsIntent { round, form, decided_at, last_update: BlockNumber(900), ..paying(3) }
+    }
+
+    fn sealed(commit: Digest) -> WeightsForm {
+        WeightsForm::Timelocked { commit, reveal_round: 5 }
+    }
+
+    /// Payments with commits by epoch, each of a round of the same number.
+    fn committed(commits: &BTreeMap<u64, Digest>) -> Payments {
+        let mut state = Tournament::new(Rules::embedded().payout);
+        for (epoch, commit) in commits {
+            let intent = intent(*epoch, sealed(*commit));
+            let seen_at = intent.decided_at;
+            let committed_at = BlockNumber(1_000 + epoch);
+            let place = CommitPlace { committed_at, epoch: *epoch, reveal_epoch: epoch + 1 };
+            state.apply(&Event::WeightsIntended { intent }).expect("follows");
+            state.apply(&Event::WeightsCommitted { seen_at, place }).expect("follows");
+        }
+        state.payments().clone()
+    }
+
+    #[test]
+    fn plain_weights_have_landed_when_the_row_is_ours_and_newer_than_before() {
+        let plain = intent(7, WeightsForm::Plain);
+        let landed = view(1_010, Chain { last_update: 1_005, row: Some(3), ..Chain::default() });
+        let WeightsEnd::Landed { own_update, epoch: None, .. } = open(&landed, &plain) else {
+            panic!("landed")
+        };
+        assert_eq!(own_update, Some(BlockNumber(1_005)));
+
+        let old = view(1_010, Chain { last_update: 900, row: Some(3), ..Chain::default() });
+        assert!(matches!(open(&old, &plain), WeightsEnd::Unclear { .. }), "the same row of before");
+        let other = view(1_010, Chain { last_update: 1_005, row: Some(4), ..Chain::default() });
+        assert!(matches!(open(&other, &plain), WeightsEnd::Unclear { .. }), "it can still land");
+    }
+
+    #[test]
+    fn what_is_not_seen_until_its_lifetime_ends_has_failed() {
+        let plain = intent(7, WeightsForm::Plain);
+        let chain = Chain { last_update: 900, ..Chain::default() };
+        assert!(matches!(open(&view(1_072, chain.clone()), &plain), WeightsEnd::Unclear { .. }));
+        assert!(matches!(open(&view(1_073, chain), &plain), WeightsEnd::Failed { epoch: None, .. }));
+    }
+
+    #[test]
+    fn a_slot_that_passed_to_another_hotkey_is_not_paid() {
+        let plain = intent(7, WeightsForm::Plain);
+        let gone = Chain { last_update: 1_005, row: Some(3), replaced: Some(3), ..Chain::default() };
+        let WeightsEnd::Failed { reason, .. } = open(&view(1_010, gone), &plain) else { panic!("failed") };
+        assert!(reason.contains("no longer belongs"), "{reason}");
+    }
+
+    #[test]
+    fn a_commit_is_found_by_its_digest() {
+        let hidden = intent(7, sealed(COMMIT));
+        let held =
+            Chain { last_update: 1_004, held: vec![(6, Digest([1; 32])), (7, COMMIT)], ..Chain::default() };
+        let WeightsEnd::Committed { place, .. } = open(&view(1_010, held), &hidden) else {
+            panic!("committed")
+        };
+        assert_eq!((place.epoch, place.reveal_epoch), (7, 8));
+        // Revealed before anybody looked: the row tells.
+        let revealed = Chain { last_update: 1_004, row: Some(3), ..Chain::default() };
+        assert!(matches!(open(&view(1_010, revealed), &hidden), WeightsEnd::Landed { .. }));
+    }
+
+    #[test]
+    fn a_commit_that_the_chain_no_longer_holds_was_revealed_or_dropped() {
+        let pending = committed(&BTreeMap::from([(7, COMMIT)]));
+        let held = Chain { last_update: 1_007, held: vec![(7, COMMIT)], ..Chain::default() };
+        assert_eq!(reveals(&view(1_010, held), &pending), None, "it waits");
+        let revealed = Chain { last_update: 1_007, row: Some(3), ..Chain::default() };
+        let end = reveals(&view(1_010, revealed), &pending);
+        let Some(WeightsEnd::Landed { epoch: Some(7), own_update, .. }) = end else { panic!("{end:?}") };
+        assert_eq!(own_update, Some(BlockNumber(1_007)), "its commit moved LastUpdate");
+        let dropped = Chain { last_update: 1_007, row: Some(4), ..Chain::default() };
+        let end = reveals(&view(1_010, dropped), &pending);
+        let Some(WeightsEnd::Failed { epoch: Some(7), reason, .. }) = end else { panic!("{end:?}") };
+        assert!(reason.contains("without showing its weights"), "{reason}");
+    }
+
+    #[test]
+    fn the_newest_commit_that_is_gone_decides_for_the_earlier_ones() {
+        let pending = committed(&BTreeMap::from([(7, Digest([1; 32])), (8, Digest([2; 32])), (9, COMMIT)]));
+        let chain = Chain { last_update: 1_009, row: Some(3), held: vec![(9, COMMIT)], ..Chain::default() };
+        let end = reveals(&view(1_020, chain), &pending);
+        assert!(matches!(end, Some(WeightsEnd::Landed { epoch: Some(8), .. })), "{end:?}");
+    }
+}

@@ -165,3 +165,93 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    //! Views of a chain as tests want it.
+
+    use super::*;
+    use crate::{
+        chain::port::HeldCommit,
+        domain::{
+            event::WeightsForm,
+            ids::{BlockRef, RoundId},
+        },
+    };
+
+    const ME: Hotkey = Hotkey([1; 32]);
+
+    fn hotkey(uid: u16) -> Hotkey {
+        Hotkey([uid as u8; 32])
+    }
+
+    /// What the chain shows of us; we are uid 1 of eight.
+    #[derive(Clone, Default)]
+    pub struct Chain {
+        /// Our `LastUpdate`.
+        pub last_update: u64,
+        /// The uid that our row pays.
+        pub row: Option<u16>,
+        /// Our commits: epoch and digest, each committed in block 1000 + epoch.
+        pub held: Vec<(u64, Digest)>,
+        /// A uid that belongs to another hotkey now.
+        pub replaced: Option<u16>,
+    }
+
+    /// A decision that pays a uid's hotkey.
+    pub fn paying(uid: u16) -> WeightsIntent {
+        WeightsIntent {
+            target: PayTarget::Miner { hotkey: hotkey(uid) },
+            uid: Uid(uid),
+            round: RoundId(0),
+            weights: vec![(Uid(uid), u16::MAX)],
+            decided_at: BlockRef { number: BlockNumber(0), hash: BlockHash([0; 32]) },
+            last_update: BlockNumber(0),
+            form: WeightsForm::Plain,
+        }
+    }
+
+    /// The chain at a block.
+    pub fn view(number: u64, chain: Chain) -> View {
+        let neuron = |uid: u16| Neuron {
+            uid: Uid(uid),
+            hotkey: if chain.replaced == Some(uid) { Hotkey([99; 32]) } else { hotkey(uid) },
+            validator_permit: true,
+            last_update: BlockNumber(if uid == 1 { chain.last_update } else { 0 }),
+            stake: 0,
+        };
+        let held = |(epoch, commit): &(u64, Digest)| HeldCommit {
+            epoch: *epoch,
+            committed_at: BlockNumber(1_000 + epoch),
+            commit: *commit,
+            reveal_round: 5,
+        };
+        let block = BlockRef { number: BlockNumber(number), hash: BlockHash([0; 32]) };
+        View {
+            head: Head { block, parent: BlockHash([0; 32]) },
+            subnet: SubnetState {
+                tempo: 100,
+                next_epoch: Some(BlockNumber(number + 10)),
+                epoch_index: 7,
+                last_epoch: BlockNumber(number - 90),
+                weights_rate_limit: 10,
+                min_allowed_weights: 1,
+                weights_version_key: 0,
+                commit_reveal_enabled: true,
+                owner_hotkey: None,
+                pending_epoch: BlockNumber(0),
+                blocks_since_step: 90,
+                reveal_period: 1,
+                commit_reveal_version: 4,
+                stake_threshold: 0,
+            },
+            neurons: (0..8).map(neuron).collect(),
+            me: ME,
+            own: Some(OwnWeights {
+                registered_at: BlockNumber(1),
+                weights: chain.row.iter().map(|uid| (Uid(*uid), u16::MAX)).collect(),
+                commits: chain.held.iter().map(held).collect(),
+            }),
+        }
+    }
+}

@@ -140,12 +140,13 @@ impl Devnet {
         self.node.reorg(depth, transactions)
     }
 
-    /// Puts a fault into force; one of the same kind is replaced. It holds when this returns.
+    /// Puts a fault into force; one of the same kind is replaced. It holds when this returns, except
+    /// that a port that opens again by itself may be closed a moment later.
     ///
     /// # Errors
     /// When it names an error that the runtime has not.
     pub async fn inject(&self, fault: Fault) -> Result<(), DevnetError> {
-        let closes = matches!(fault, Fault::NotListening { .. });
+        let closes = matches!(fault, Fault::NotListening { for_ms: None });
         self.node.inject(fault)?;
         if closes {
             self.door.until_listening(false).await;

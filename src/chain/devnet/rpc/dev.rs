@@ -35,15 +35,15 @@ pub(super) fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMetho
     module.register_method("dev_produce", |params, node, _| produce(&params, node))?;
     module.register_method("dev_reorg", |params, node, _| reorg(&params, node))?;
     module.register_method("dev_setParameter", |params, node, _| -> RpcResult {
-        ask(&node, HostAction::SetParameter(params.sequence().next()?))
+        ask(node, HostAction::SetParameter(params.sequence().next()?))
     })?;
     module.register_method("dev_changeNeuron", |params, node, _| -> RpcResult {
         let mut params = params.sequence();
         let hotkey = account_of(&params.next::<String>()?)?;
-        ask(&node, HostAction::ChangeNeuron(hotkey, params.next()?))
+        ask(node, HostAction::ChangeNeuron(hotkey, params.next()?))
     })?;
     module.register_method("dev_switchBeacon", |params, node, _| -> RpcResult {
-        ask(&node, HostAction::SwitchBeacon(params.sequence().next()?))
+        ask(node, HostAction::SwitchBeacon(params.sequence().next()?))
     })?;
     module.register_method("dev_upgrade", |params, node, _| upgrade(&params, node))?;
     Ok(())
