@@ -48,8 +48,8 @@ struct Official {
 }
 
 impl Official {
-    /// The SDK with a connection to the chain at a URL, where the SDK is installed. Else says loudly that the story skips, and fails
-    /// instead where `LEOMA_REQUIRE_ASSETS` is set.
+    /// The SDK, connected to the chain at a URL if one is given, where it is installed. Else says loudly that the story
+    /// skips, and fails instead where `LEOMA_REQUIRE_ASSETS` is set.
     async fn start(chain: Option<&str>) -> Option<Self> {
         let python = installed_python()?;
         let home = tempfile::tempdir().expect("folder");
