@@ -39,7 +39,8 @@ pub fn seal_weights(
 ) -> Result<SealedWeights, TimelockError> {
     let sealed = seal(&beacon.public_key, reveal_round, &payload(hotkey, call))?;
     let commit = Digest::of(&sealed);
-    let call = CommitCall { netuid: call.netuid, sealed, reveal_round, version: VERSION };
+    let (netuid, born_at) = (call.netuid, call.born_at);
+    let call = CommitCall { netuid, sealed, reveal_round, version: VERSION, born_at };
     Ok(SealedWeights { call, commit })
 }
 
@@ -68,6 +69,7 @@ mod tests {
             uids: numbers("uids").into_iter().map(Uid).collect(),
             values: numbers("values"),
             version_key: recorded["version_key"].as_u64().expect("key"),
+            born_at: None,
         };
         let hotkey = Hotkey(bytes(&recorded["hotkey"]).try_into().expect("32 bytes"));
         let opened = open(&bytes(&recorded["sealed"]), &bytes(&golden["signature"])).expect("opens");

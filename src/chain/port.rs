@@ -148,6 +148,8 @@ pub struct WeightsCall {
     pub values: Vec<u16>,
     /// Version key.
     pub version_key: u64,
+    /// Finalized block at which the extrinsic's life begins; the head at signing where `None`.
+    pub born_at: Option<BlockRef>,
 }
 
 /// Sealed weights to submit.
@@ -161,6 +163,8 @@ pub struct CommitCall {
     pub reveal_round: u64,
     /// Version of commit-reveal, as the chain asks for it.
     pub version: u16,
+    /// Finalized block at which the extrinsic's life begins; the head at signing where `None`.
+    pub born_at: Option<BlockRef>,
 }
 
 /// What a commitment holds when it is made.

@@ -63,7 +63,7 @@ pub async fn connect(devnet: &Devnet) -> SubtensorChain {
 }
 
 pub fn pay(uid: u16) -> WeightsCall {
-    WeightsCall { netuid: NETUID, uids: vec![Uid(uid)], values: vec![65_535], version_key: 0 }
+    WeightsCall { netuid: NETUID, uids: vec![Uid(uid)], values: vec![65_535], version_key: 0, born_at: None }
 }
 
 pub type Heads = BoxStream<'static, Result<Head, ChainError>>;
@@ -360,8 +360,13 @@ async fn two_endpoints_must_agree_on_the_hash_that_seeds_a_round() {
 async fn weights_land_are_read_back_and_then_the_rate_limit_holds() {
     let devnet = Devnet::start(live_subnet()).await.expect("a chain");
     let chain = connect(&devnet).await;
-    let call =
-        WeightsCall { netuid: NETUID, uids: vec![Uid(3), Uid(2)], values: vec![65_535, 0], version_key: 0 };
+    let call = WeightsCall {
+        netuid: NETUID,
+        uids: vec![Uid(3), Uid(2)],
+        values: vec![65_535, 0],
+        version_key: 0,
+        born_at: None,
+    };
     let receipt = chain.set_weights(&call).await.expect("weights on chain");
     assert_eq!(devnet.block_hash(receipt.block.number.0), Some(receipt.block.hash));
     let at = receipt.block.hash;

@@ -200,6 +200,7 @@ impl<C: OfflineClientAtBlockT<SubstrateConfig>> Check<'_, C> {
             uids: vec![Uid(UID), Uid(1)],
             values: vec![65_535, 0],
             version_key: 9,
+            born_at: None,
         });
         self.call(&weights, &(NETUID, vec![UID, 1], vec![65_535_u16, 0], 9_u64).encode());
         let commit = names::commit_timelocked_weights(&CommitCall {
@@ -207,6 +208,7 @@ impl<C: OfflineClientAtBlockT<SubstrateConfig>> Check<'_, C> {
             sealed: vec![1, 2, 3],
             reveal_round: 1 << 40,
             version: 4,
+            born_at: None,
         });
         self.call(&commit, &(NETUID, vec![1_u8, 2, 3], 1_u64 << 40, 4_u16).encode());
         self.signed(&weights);

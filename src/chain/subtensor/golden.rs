@@ -64,14 +64,25 @@ fn set_weights_encodes_as_recorded() {
     let vectors = vectors();
     let calls = vectors["calls"].as_array().expect("calls");
     let recorded = calls.iter().find(|call| call["function"] == "set_weights").expect("set_weights");
-    let call =
-        WeightsCall { netuid: NetUid(1), uids: vec![Uid(0), Uid(1)], values: vec![100, 200], version_key: 0 };
+    let call = WeightsCall {
+        netuid: NetUid(1),
+        uids: vec![Uid(0), Uid(1)],
+        values: vec![100, 200],
+        version_key: 0,
+        born_at: None,
+    };
     let encoded =
         client(METADATA_V15).transactions().call_data(&names::set_weights(&call)).expect("call data");
     assert_eq!(encoded, bytes(&recorded["data_hex"]));
 
     // The shape of a winner's payment on subnet 99.
-    let winner = WeightsCall { netuid: NetUid(99), uids: vec![Uid(0)], values: vec![65_535], version_key: 0 };
+    let winner = WeightsCall {
+        netuid: NetUid(99),
+        uids: vec![Uid(0)],
+        values: vec![65_535],
+        version_key: 0,
+        born_at: None,
+    };
     let encoded =
         client(METADATA_V15).transactions().call_data(&names::set_weights(&winner)).expect("call data");
     assert_eq!(hex::encode(encoded), "07006300040000 04ffff 0000000000000000".replace(' ', ""));

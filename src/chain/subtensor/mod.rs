@@ -31,12 +31,13 @@ use self::{
     connection::{Connection, Link, Settings},
     fault::{is_connection_trouble, transport, within},
     reads::Pinned,
-    submit::Deadlines,
+    submit::{Deadlines, Unsigned},
 };
 use super::{
     port::{
         Chain, ChainError, CommitCall, CommitmentCall, CommitmentSpace, Head, LiveCommitment,
-        MinerCommitments, Neuron, OwnWeights, Receipt, SubnetState, UnsignedExtrinsic, WeightsCall, WeightsExtrinsic,
+        MinerCommitments, Neuron, OwnWeights, Receipt, SubnetState, UnsignedExtrinsic, WeightsCall,
+        WeightsExtrinsic,
     },
     timelock::Beacon,
     wallet::HotkeySigner,
@@ -153,28 +154,27 @@ impl SubtensorChain {
         hotkey: Hotkey,
         call: &CommitmentCall,
     ) -> Result<UnsignedExtrinsic, ChainError> {
-        self.preview(hotkey, "set_commitment", &commitments::set_commitment(call)).await
+        let call = &commitments::set_commitment(call);
+        self.preview(hotkey, Unsigned { what: "set_commitment", call, born_at: None }).await
     }
 
     /// What [`Self::submit`] would sign now for an account.
     async fn preview(
         &self,
         account: Hotkey,
-        what: &'static str,
-        call: &impl subxt::transactions::Payload,
+        unsigned: Unsigned<'_, impl subxt::transactions::Payload>,
     ) -> Result<UnsignedExtrinsic, ChainError> {
         let head = self.head().await?;
         self.pinned("the extrinsic's parts", head.block.hash, |pinned| async move {
-            submit::preview(&pinned.connection, &pinned.block, account, what, call).await
+            submit::preview(&pinned.connection, &pinned.block, account, unsigned).await
         })
         .await
     }
 
-    /// Signs and submits a call once. `what` names it in messages.
+    /// Signs and submits a call once.
     async fn submit(
         &self,
-        what: &'static str,
-        call: &impl subxt::transactions::Payload,
+        unsigned: Unsigned<'_, impl subxt::transactions::Payload>,
     ) -> Result<Receipt, ChainError> {
         let signer = self.signer.as_ref().ok_or(ChainError::NoSigner)?;
         let _only_one = self.submission.lock().await;
@@ -182,7 +182,7 @@ impl SubtensorChain {
         let pinned = self.pinned("the runtime", head.block.hash, |pinned| async move { Ok(pinned) }).await?;
         let deadlines =
             Deadlines { call: self.link.settings.call_deadline, finalization: self.finalization_deadline };
-        submit::run(&pinned.connection, &pinned.block, signer, what, call, deadlines).await
+        submit::run(&pinned.connection, &pinned.block, signer, unsigned, deadlines).await
     }
 
     /// Asks the current connection under the call deadline. A connection that fails is replaced
@@ -299,22 +299,29 @@ impl Chain for SubtensorChain {
     }
 
     async fn commit_weights(&self, call: &CommitCall) -> Result<Receipt, ChainError> {
-        self.submit("commit_timelocked_weights", &names::commit_timelocked_weights(call)).await
+        let (what, born_at) = ("commit_timelocked_weights", call.born_at);
+        let call = &names::commit_timelocked_weights(call);
+        self.submit(Unsigned { what, call, born_at }).await
     }
 
     async fn set_weights(&self, call: &WeightsCall) -> Result<Receipt, ChainError> {
-        self.submit("set_weights", &names::set_weights(call)).await
+        let (what, born_at) = ("set_weights", call.born_at);
+        let call = &names::set_weights(call);
+        self.submit(Unsigned { what, call, born_at }).await
     }
 
     async fn preview_weights(&self, weights: &WeightsExtrinsic) -> Result<UnsignedExtrinsic, ChainError> {
         let hotkey = self.signer().ok_or(ChainError::NoSigner)?;
         match weights {
-            WeightsExtrinsic::Set(call) => {
-                self.preview(hotkey, "set_weights", &names::set_weights(call)).await
+            WeightsExtrinsic::Set(weights) => {
+                let (what, born_at) = ("set_weights", weights.born_at);
+                let call = &names::set_weights(weights);
+                self.preview(hotkey, Unsigned { what, call, born_at }).await
             }
-            WeightsExtrinsic::Commit(call) => {
-                let what = "commit_timelocked_weights";
-                self.preview(hotkey, what, &names::commit_timelocked_weights(call)).await
+            WeightsExtrinsic::Commit(commit) => {
+                let (what, born_at) = ("commit_timelocked_weights", commit.born_at);
+                let call = &names::commit_timelocked_weights(commit);
+                self.preview(hotkey, Unsigned { what, call, born_at }).await
             }
         }
     }
@@ -333,7 +340,8 @@ impl Chain for SubtensorChain {
     }
 
     async fn set_commitment(&self, call: &CommitmentCall) -> Result<Receipt, ChainError> {
-        self.submit("set_commitment", &commitments::set_commitment(call)).await
+        let call = &commitments::set_commitment(call);
+        self.submit(Unsigned { what: "set_commitment", call, born_at: None }).await
     }
 
     async fn commitment_of(

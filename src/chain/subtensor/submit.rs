@@ -9,7 +9,7 @@ use subxt::{
     error::{DispatchError, ExtrinsicError, TransactionEventsError},
     rpcs::UserError,
     transactions::{Payload, Signer, SubmittableTransaction, TransactionInBlock, TransactionProgress},
-    utils::{AccountId32, MultiSignature},
+    utils::{AccountId32, H256, MultiSignature},
 };
 
 use super::{
@@ -50,7 +50,18 @@ impl Signer<SubstrateConfig> for ExtrinsicSigner<'_> {
     }
 }
 
-/// Submits a call once and waits until its end is known. `what` names it in messages.
+/// A call that is to be signed.
+#[derive(Clone, Copy)]
+pub(super) struct Unsigned<'a, P> {
+    /// Its name in messages.
+    pub(super) what: &'static str,
+    /// The call.
+    pub(super) call: &'a P,
+    /// Finalized block at which its life begins; the head at signing where `None`.
+    pub(super) born_at: Option<BlockRef>,
+}
+
+/// Submits a call once and waits until its end is known.
 ///
 /// # Errors
 /// Before submission the errors of a read; `Pool` when the node refused it; `Dispatch` when it
@@ -59,12 +70,12 @@ pub(super) async fn run(
     connection: &Connection,
     block: &AtBlock,
     signer: &HotkeySigner,
-    what: &'static str,
-    call: &impl Payload,
+    unsigned: Unsigned<'_, impl Payload>,
     deadlines: Deadlines,
 ) -> Result<Receipt, ChainError> {
     let endpoint = &connection.endpoint;
-    let signing = sign(connection, block, signer, what, call);
+    let what = unsigned.what;
+    let signing = sign(connection, block, signer, unsigned);
     let signed = within(deadlines.call, endpoint, "the account nonce", signing).await?;
     let extrinsic = BlockHash(signed.hash().0);
     tracing::debug!(%extrinsic, endpoint, "submitting {what}");
@@ -81,12 +92,11 @@ pub(super) async fn preview(
     connection: &Connection,
     block: &AtBlock,
     account: Hotkey,
-    what: &'static str,
-    call: &impl Payload,
+    Unsigned { what, call, born_at }: Unsigned<'_, impl Payload>,
 ) -> Result<UnsignedExtrinsic, ChainError> {
     let building = async {
-        let signable =
-            block.transactions().create_signable(call, &AccountId32(account.0), parameters()).await?;
+        let account = AccountId32(account.0);
+        let signable = block.transactions().create_signable(call, &account, parameters(born_at)).await?;
         Ok(UnsignedExtrinsic {
             call: block.transactions().call_data(call)?,
             signer_payload: signable.signer_payload()?,
@@ -97,20 +107,27 @@ pub(super) async fn preview(
         .map_err(|error: ExtrinsicError| read_fault(&connection.endpoint, what, block.spec_version(), error))
 }
 
-fn parameters() -> DefaultExtrinsicParams<SubstrateConfig> {
-    DefaultExtrinsicParamsBuilder::new().mortal(ERA_BLOCKS).build()
+/// Its life begins at a block that the caller decided by, so that whoever journalled that block knows
+/// when the extrinsic can no longer land, however long signing and submission took.
+fn parameters(born_at: Option<BlockRef>) -> DefaultExtrinsicParams<SubstrateConfig> {
+    let parameters = DefaultExtrinsicParamsBuilder::new();
+    match born_at {
+        Some(block) => {
+            parameters.mortal_from_unchecked(ERA_BLOCKS, block.number.0, H256(block.hash.0)).build()
+        }
+        None => parameters.mortal(ERA_BLOCKS).build(),
+    }
 }
 
 async fn sign(
     connection: &Connection,
     block: &AtBlock,
     signer: &HotkeySigner,
-    what: &'static str,
-    call: &impl Payload,
+    Unsigned { what, call, born_at }: Unsigned<'_, impl Payload>,
 ) -> Result<SubmittableTransaction<SubstrateConfig, Online>, ChainError> {
     let signer = ExtrinsicSigner(signer);
     // The nonce comes from this finalized block: one extrinsic of a hotkey is in flight at a time.
-    let signed = block.transactions().create_signed(call, &signer, parameters()).await;
+    let signed = block.transactions().create_signed(call, &signer, parameters(born_at)).await;
     signed.map_err(|error| read_fault(&connection.endpoint, what, block.spec_version(), error))
 }
 
