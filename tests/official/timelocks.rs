@@ -15,7 +15,13 @@ use super::{NETUID, Official, PUBLISHED_ROUND, PUBLISHED_SIGNATURE};
 const HOTKEY: Hotkey = Hotkey([7; 32]);
 
 fn weights() -> WeightsCall {
-    WeightsCall { netuid: NETUID, uids: vec![Uid(0), Uid(300)], values: vec![65_535, 1], version_key: 9 }
+    WeightsCall {
+        netuid: NETUID,
+        uids: vec![Uid(0), Uid(300)],
+        values: vec![65_535, 1],
+        version_key: 9,
+        born_at: None,
+    }
 }
 
 #[tokio::test]

@@ -85,7 +85,13 @@ impl World {
 
 /// Three parts for the first miner, one for the second: the SDK shows exactly 0.75 and 0.25.
 fn our_weights() -> WeightsCall {
-    WeightsCall { netuid: NETUID, uids: PAID.to_vec(), values: vec![65_535, 21_845], version_key: 0 }
+    WeightsCall {
+        netuid: NETUID,
+        uids: PAID.to_vec(),
+        values: vec![65_535, 21_845],
+        version_key: 0,
+        born_at: None,
+    }
 }
 
 const SHOWN: [(u16, f64); 2] = [(3, 0.75), (4, 0.25)];
