@@ -9,6 +9,7 @@ mod house;
 mod miner;
 mod miners;
 mod models;
+mod official;
 mod run;
 mod score;
 mod sim;

@@ -1,9 +1,10 @@
-//! Timelocks against Bittensor's official core (`tests/golden/timelock`, which says how it was asked).
+//! Timelocks against what Bittensor's official core once sealed (`tests/golden/timelock`, which says how it was asked).
+//! `tests/official` asks the core itself, both ways.
 
 use parity_scale_codec::{Decode, Encode};
 use serde_json::Value;
 
-use super::timelock::{Beacon, open, seal};
+use super::timelock::{Beacon, open};
 
 /// A weights payload: hotkey, uids, values, version key.
 type Weights = (Vec<u8>, Vec<u16>, Vec<u16>, u64);
@@ -61,24 +62,4 @@ fn rounds_of_commitments_are_counted_as_the_official_core_counts_them() {
         let ours = beacon.published_at(beacon.round_after(opens / 1000)) * 1000;
         assert!((opens..=opens + 3000).contains(&ours), "{row}");
     }
-}
-
-/// Writes what we seal for the official core to open: see `make.py`.
-#[test]
-#[ignore = "writes a file for tests/golden/timelock/make.py --open"]
-fn ours_for_the_official_core() {
-    let golden = golden();
-    let text = golden["sealed"]["commitment"]["text"].as_str().expect("text").encode();
-    let weights: Weights = (vec![7; 32], vec![0, 300], vec![65_535, 0], 9);
-    let lines = [("commitment", text), ("weights", weights.encode()), ("empty", Vec::new())].map(
-        |(name, message)| {
-            let round = number(&golden["round"]);
-            let sealed = seal(&Beacon::quicknet().public_key, round, &message).expect("sealed");
-            // The official core's reader of lines splits on spaces: an empty message is a dash.
-            let message = if message.is_empty() { "-".to_owned() } else { hex::encode(message) };
-            format!("{name} {message} {}\n", hex::encode(sealed))
-        },
-    );
-    let file = std::env::var_os("LEOMA_SEALED").expect("LEOMA_SEALED names the file to write");
-    std::fs::write(file, lines.concat()).expect("written");
 }

@@ -6,6 +6,7 @@ use leoma::domain::{event::PayTarget, round::Tournament};
 use serde_json::json;
 
 use super::world::*;
+use crate::official::validator::assert_seen_to_pay;
 
 /// Rounds of 60 blocks and epochs of 20: a commit of one round is revealed before the next one closes.
 const COMMIT_REVEAL: [&str; 3] = ["--commit-reveal", "--tempo", "20"];
@@ -59,6 +60,9 @@ async fn weights_that_the_journal_does_not_know_are_taken_over_only_by_word() {
     let world = World::start().await;
     let (status, log) = world.validator(&["--until-rounds", "1"]).ends().await;
     assert!(status.success(), "{}", log.join("\n"));
+    let state = world.journal().replay(Tournament::new(small_rules().payout)).expect("replays");
+    let paid = state.payments().last().expect("weights landed").target;
+    assert_seen_to_pay(&world.connections.chain, world.connections.validator_hotkey, paid).await;
 
     // The same hotkey with an empty journal: a second machine, or a lost disk.
     let elsewhere = format!("state.dir={}", world.path("elsewhere").display());

@@ -12,10 +12,6 @@ gives them the time that a vector names.
   Both count the round as `(whole seconds of the clock + round(blocks * block_time) - genesis) / 3`.
 - `sealed`: a weights payload and a commitment that these functions sealed to round 1000 of quicknet, and what
   `bittensor_core.decrypt_with_signature(sealed, signature_hex)` opens them to.
-
-`make.py --open FILE` opens OUR bytes with the official core. FILE is what this prints into it:
-`LEOMA_SEALED=FILE cargo test --lib timelock_golden -- --ignored` (lines of `name message sealed`, in hexadecimal, `-` for no
-bytes). Done with bittensor_core 0.1.5: it opened all three.
 """
 
 import ctypes
@@ -165,23 +161,8 @@ def one_row_a_line(value):
     return text + "\n}\n"
 
 
-def open_ours(core, file):
-    lines = Path(file).read_text().split("\n")
-    names = []
-    for name, message, sealed in (line.split() for line in lines if line):
-        opened = open_(core, bytes.fromhex(sealed))
-        assert opened.hex() == message.replace("-", ""), f"{name}: opened to {opened.hex()}, expected {message}"
-        names.append(name)
-    assert names, "no lines"
-    print(f"the official core opened {len(names)} of ours: {', '.join(names)}")
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--open"]:
-        import bittensor_core
-
-        open_ours(bittensor_core, sys.argv[2])
-    elif "LEOMA_CLOCK" not in os.environ:
+    if "LEOMA_CLOCK" not in os.environ:
         restart_with_clock()
     else:
         import bittensor_core
