@@ -25,6 +25,8 @@ pub struct Settings {
     pub round_epochs: u64,
     pub rate_limit: u64,
     pub finality_lag: u64,
+    /// Time that a submission may take on this machine, beyond finality.
+    pub way: Duration,
     /// Troubles that are drawn, each once before any comes again.
     pub kinds: Vec<Kind>,
     /// Epochs, counted from the start, at which commit-reveal is switched on, off, on ...
@@ -36,10 +38,9 @@ impl Settings {
         self.round_epochs * self.tempo
     }
 
-    /// Blocks that a submission may take from a due decision to a final block: as many as are made in two
-    /// seconds.
+    /// Blocks that a submission may take from a due decision to a final block.
     fn grace(&self) -> u64 {
-        self.finality_lag + self.blocks_of(Duration::from_secs(2))
+        self.finality_lag + self.blocks_of(self.way)
     }
 
     /// Blocks after a heal within which weights or a commit must follow: a lost extrinsic's lifetime, the
@@ -73,6 +74,7 @@ async fn weights_are_right_never_twice_and_never_for_another_through_troubles() 
         round_epochs: 2,
         rate_limit: 5,
         finality_lag: 2,
+        way: Duration::from_secs(4),
         kinds: vec![Kind::Killed, Kind::EndpointDead, Kind::FailsInBlock, Kind::Rejected],
         switch_epochs: vec![6],
     };
@@ -100,6 +102,7 @@ async fn the_long_soak() {
         round_epochs: 4,
         rate_limit: 5,
         finality_lag: 2,
+        way: Duration::from_secs(2),
         kinds: Kind::DRAWN.to_vec(),
         switch_epochs: vec![epochs / 4, epochs / 2, epochs * 3 / 4],
     };

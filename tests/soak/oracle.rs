@@ -308,13 +308,15 @@ impl Judge<'_> {
         }
     }
 
-    /// The same decision again only to stay active, a tempo later, or after a failure.
+    /// The same target for the same round again only to stay active, a tempo later, or after a failure. A
+    /// target that left its slot makes another decision.
     fn no_decision_lands_twice(&mut self) {
         let landed: Vec<&Decision> = self.decisions.iter().filter(|made| made.succeeded).collect();
         let mut twice = Vec::new();
         for pair in landed.windows(2) {
             let (first, second) = (pair[0], pair[1]);
-            let same = first.intent.round == second.intent.round;
+            let same =
+                (first.intent.round, first.intent.target) == (second.intent.round, second.intent.target);
             let apart = second.included_at.unwrap_or(0) - first.included_at.unwrap_or(0);
             let failed = second.failures_before > first.failures_before;
             if same && !failed && apart < self.settings.tempo {

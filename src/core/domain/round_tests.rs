@@ -361,6 +361,22 @@ fn a_commit_waits_for_its_reveal_while_later_ones_are_made() {
 }
 
 #[test]
+fn weights_set_in_the_open_are_newer_than_an_older_commit_that_waits() {
+    let state = fold(&[intent(7), committed(700, 3), intent(8), landed(8, None)]);
+    assert_eq!(state.payments().newest().map(|(_, round)| round), Some(RoundId(8)));
+}
+
+#[test]
+fn a_decision_that_came_to_nothing_may_have_moved_our_last_update() {
+    let mut state = fold(&[intent(7)]);
+    let own_update = Some(BlockNumber(712));
+    let failed =
+        Event::WeightsFailed { seen_at: BlockNumber(715), reason: "x".into(), epoch: None, own_update };
+    state.apply(&failed).expect("ends it");
+    assert_eq!(state.payments().known_update(), BlockNumber(712));
+}
+
+#[test]
 fn a_later_reveal_ends_the_earlier_commits_too() {
     let mut state = fold(&[intent(7), committed(700, 3), intent(8), committed(800, 4)]);
     state.apply(&landed(10, Some(4))).expect("revealed");
