@@ -130,8 +130,8 @@ async fn run(parts: &SetterParts, message: &SubmitWeights) -> Result<WeightsEnd,
     };
     let view = View::look(parts, me).await?;
     parts.vitals.standing_seen(view.standing(&message.payments));
-    if let Some(end) = reconcile::reveals(parts, &view, &message.payments).await? {
-        return Ok(end);
+    if let Some(end) = reconcile::reveals(&view, &message.payments) {
+        return reconcile::with_last_update(parts, &view, &message.payments, end).await;
     }
     if let Some(intent) = message.payments.open() {
         return Ok(reconcile::open(&view, intent));

@@ -77,16 +77,10 @@ pub(super) fn open(view: &View, intent: &WeightsIntent) -> WeightsEnd {
 ///
 /// A commit that the chain no longer holds was revealed or dropped. The newest such one decides: it
 /// was revealed over the earlier ones.
-pub(super) async fn reveals(
-    parts: &SetterParts,
-    view: &View,
-    payments: &Payments,
-) -> Result<Option<WeightsEnd>, ChainError> {
-    let gone = payments.pending().iter().rev().find(|(_, pending)| !held(view, pending));
-    let Some((epoch, pending)) = gone else { return Ok(None) };
+pub(super) fn reveals(view: &View, payments: &Payments) -> Option<WeightsEnd> {
+    let (epoch, pending) = payments.pending().iter().rev().find(|(_, pending)| !held(view, pending))?;
     if view.shows(&pending.intent) {
-        let own_update = update_by_reveal(parts, view, pending).await?;
-        return Ok(Some(landed(view, &pending.intent, Some(*epoch), Some(own_update))));
+        return Some(landed(view, &pending.intent, Some(*epoch), Some(pending.committed_at)));
     }
     let newer = payments.last().is_some_and(|paid| paid.round > pending.intent.round);
     let reason = if newer {
@@ -97,29 +91,45 @@ pub(super) async fn reveals(
              the vector was refused at the reveal"
         )
     };
-    Ok(Some(WeightsEnd::Failed {
+    Some(WeightsEnd::Failed {
         seen_at: view.number(),
         reason,
         epoch: Some(*epoch),
         own_update: None,
         retry_at: BlockNumber(view.number().0 + 1),
-    }))
+    })
 }
 
-/// Our `LastUpdate` that a revealed commit stands for. It moves with the commit, and once more with the
-/// reveal where the subnet has switched commit-reveal off meanwhile.
-async fn update_by_reveal(
+/// Completes what [`reveals`] found: our `LastUpdate` moves with a commit, and once more with its reveal
+/// where the subnet has switched commit-reveal off meanwhile.
+pub(super) async fn with_last_update(
+    parts: &SetterParts,
+    view: &View,
+    payments: &Payments,
+    mut end: WeightsEnd,
+) -> Result<WeightsEnd, ChainError> {
+    if let WeightsEnd::Landed { epoch: Some(epoch), own_update, .. }
+    | WeightsEnd::Failed { epoch: Some(epoch), own_update, .. } = &mut end
+        && let Some(pending) = payments.pending().get(epoch)
+        && let Some(known) = own_update
+    {
+        let moved = view.last_update();
+        if moved > *known && opened_at(parts, view, pending, moved).await? {
+            *known = moved;
+        }
+    }
+    Ok(end)
+}
+
+/// Whether the chain opened a commit in this very block: else somebody moved our `LastUpdate` in it.
+async fn opened_at(
     parts: &SetterParts,
     view: &View,
     pending: &PendingReveal,
-) -> Result<BlockNumber, ChainError> {
-    let moved = view.last_update();
-    if moved <= pending.committed_at {
-        return Ok(pending.committed_at);
-    }
-    let before = view.back_at(parts, BlockNumber(moved.0 - 1)).await?;
-    let opened = held(&before, pending) && !held(&view.back_at(parts, moved).await?, pending);
-    Ok(if opened { moved } else { pending.committed_at })
+    block: BlockNumber,
+) -> Result<bool, ChainError> {
+    let before = view.back_at(parts, BlockNumber(block.0 - 1)).await?;
+    Ok(held(&before, pending) && !held(&view.back_at(parts, block).await?, pending))
 }
 
 fn held(view: &View, pending: &PendingReveal) -> bool {

@@ -29,7 +29,8 @@ pub(super) async fn seal(
 ) -> Result<Result<Plan, Box<WeightsEnd>>, ChainError> {
     let (uids, values) = intent.weights.iter().copied().unzip();
     let version_key = view.subnet.weights_version_key;
-    let call = WeightsCall { netuid: parts.netuid, uids, values, version_key, born_at: Some(view.head.block) };
+    let call =
+        WeightsCall { netuid: parts.netuid, uids, values, version_key, born_at: Some(view.head.block) };
     if !view.subnet.commit_reveal_enabled {
         return Ok(Ok(Plan { intent, extrinsic: WeightsExtrinsic::Set(call) }));
     }
