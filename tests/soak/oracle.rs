@@ -242,7 +242,7 @@ impl Judge<'_> {
         }
         decision.included_at = Some(number);
         decision.succeeded = now.last_update.0 == number;
-        let (succeeded, form) = (decision.succeeded, decision.intent.form.clone());
+        let (succeeded, form) = (decision.succeeded, decision.intent.form);
         if flight > LONGEST_FLIGHT {
             self.wrong(format!("the extrinsic of block {number} was decided {flight} blocks earlier"));
         }
@@ -319,7 +319,7 @@ impl Judge<'_> {
                 (first.intent.round, first.intent.target) == (second.intent.round, second.intent.target);
             let apart = second.included_at.unwrap_or(0) - first.included_at.unwrap_or(0);
             let failed = second.failures_before > first.failures_before;
-            if same && !failed && apart < self.settings.tempo {
+            if same && !failed && apart < self.settings.tempo && !self.overtaken(first, second) {
                 twice.push(format!(
                     "round {} landed at blocks {:?} and {:?}",
                     first.intent.round, first.included_at, second.included_at
@@ -327,6 +327,14 @@ impl Judge<'_> {
             }
         }
         self.found.violations.extend(twice);
+    }
+
+    /// Whether the chain opened an older commit over the first one before the second: it does so where
+    /// commit-reveal was switched off meanwhile.
+    fn overtaken(&self, first: &Decision, second: &Decision) -> bool {
+        let (Some(from), Some(to)) = (first.included_at, second.included_at) else { return false };
+        let mut between = self.in_force.range(from + 1..to);
+        between.any(|(_, index)| self.decisions[*index].intent.round < first.intent.round)
     }
 
     fn epochs(&mut self) {
