@@ -87,7 +87,7 @@ pub struct RunCommand {
     dry_run: bool,
     /// Take over weights that the chain shows for our hotkey and our journal does not know. Say so once, after making
     /// sure that no other validator runs with this hotkey: two of them overwrite each other's weights
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     i_am_the_only_instance: bool,
     /// Write the operator pages' address (http://HOST:PORT) to this file once they are served
     #[arg(long, value_name = "FILE")]

@@ -145,6 +145,9 @@ impl RoundClock {
     }
 
     fn open_if_ready(&mut self, ctx: &mut Context<Self>) {
+        if self.safe_hold {
+            return; // it is given up in time: the round is void
+        }
         let ready = self.planning.take_if(|planning| planning.roster.is_some() && planning.clip.is_some());
         let Some(Planning { round, roster: Some(roster), clip: Some((anchor, prepared)), .. }) = ready else {
             return;

@@ -118,7 +118,7 @@ impl View {
         let retry_at = match refusal {
             Refusal::TooSoon { until } => *until,
             Refusal::RulesNotActive { from } => *from,
-            _ => BlockNumber(self.number().0 + self.subnet.weights_rate_limit.max(1)),
+            _ => BlockNumber(self.number().0 + self.subnet.weights_rate_limit.clamp(10, 360)),
         };
         WeightsEnd::Deferred { reason: refusal.to_string(), retry_at: Some(retry_at) }
     }
@@ -157,7 +157,7 @@ impl View {
             return None;
         }
         let again = u64::from(self.subnet.tempo).max(self.subnet.weights_rate_limit);
-        let again_at = BlockNumber(last_update.0 + again);
+        let again_at = BlockNumber(last_update.0.saturating_add(again));
         (self.number() < again_at).then_some(again_at)
     }
 

@@ -219,8 +219,9 @@ fn unknown(extrinsic: BlockHash, what: impl std::fmt::Display) -> ChainError {
 /// The pool's refusal. `None` for an answer after which this extrinsic, or one before it with the same
 /// nonce, may still be in the pool or on chain: then the chain has to be looked at.
 fn pool_error(refusal: &UserError) -> Option<ChainError> {
-    /// "Transaction already imported", "Priority is too low": its nonce waits in the pool already.
-    const NONCE_WAITS: [i32; 2] = [1013, 1014];
+    /// "Temporarily banned" (also said of what is in a block), "Transaction already imported", "Priority is
+    /// too low": its nonce waits in the pool already, or was used.
+    const NONCE_WAITS: [i32; 3] = [1012, 1013, 1014];
     /// Its nonce was used, by whatever we did not see the end of.
     const NONCE_USED: [&str; 2] = ["outdated", "stale"];
     /// Codes of substrate's `author` calls, and JSON-RPC's own for a call that was not run.

@@ -95,7 +95,7 @@ impl RevealForecast {
     /// Unix time in seconds, rounded down, to whose round of the beacon the commit is sealed:
     /// three blocks after the reveal epoch's first one, counted from block `now`.
     pub fn seal_until(&self, now: &BlockTime) -> u64 {
-        let blocks = (self.begins_at.0 + REVEAL_MARGIN).saturating_sub(now.at.0);
+        let blocks = self.begins_at.0.saturating_add(REVEAL_MARGIN).saturating_sub(now.at.0);
         now.unix_ms.saturating_add(blocks.saturating_mul(now.ms_per_block)) / 1000
     }
 }

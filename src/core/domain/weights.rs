@@ -159,7 +159,7 @@ pub fn preflight(check: &Preflight) -> Result<BlockNumber, Refusal> {
     if check.version_key_wanted > check.version_key_ours {
         return Err(Refusal::VersionKey { wanted: check.version_key_wanted, ours: check.version_key_ours });
     }
-    let until = BlockNumber(last_update.0 + check.weights_rate_limit);
+    let until = BlockNumber(last_update.0.saturating_add(check.weights_rate_limit));
     if last_update.0 != 0 && check.now < until {
         return Err(Refusal::TooSoon { until });
     }
