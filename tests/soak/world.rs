@@ -18,7 +18,7 @@ use leoma::{
     },
     corpus::{
         Corpus, CorpusOptions,
-        draw::{DrawOptions, draw_corpus},
+        draw::{DRAWN_FRAMES_PER_SECOND, DrawOptions, draw_corpus},
         manifest::{ClipEntry, Manifest},
     },
     decode::{Decoder, DecoderOptions},
@@ -255,7 +255,7 @@ fn leoma() -> PathBuf {
     std::env::var_os("LEOMA_SOAK_BINARY").map_or_else(|| LEOMA.into(), PathBuf::from)
 }
 
-/// A few long films, each cut into clips by ranges.
+/// A few long films, each cut into short files: a round must not wait for a long one to be decoded.
 fn draw(folder: &Path, clips: u64) {
     let each = clips.div_ceil(SCENES.into()) as u32;
     let options = DrawOptions {
@@ -266,17 +266,23 @@ fn draw(folder: &Path, clips: u64) {
         ..DrawOptions::into_folder(folder)
     };
     let drawn = draw_corpus(&options, |_| {}).expect("a corpus");
-    let part = |file: &ClipEntry, number: u32| {
-        let ms = |frame: u32| u64::from(frame) * 1000 / 24;
-        let stem = file.key.trim_end_matches(".mp4");
-        ClipEntry {
-            key: format!("{stem}-{number:03}.mp4"),
-            from_ms: Some(ms(number * CLIP_FRAMES)),
-            to_ms: Some(ms((number + 1) * CLIP_FRAMES)),
-            ..file.clone()
-        }
-    };
-    let parts = drawn.clips().iter().flat_map(|file| (0..each).map(move |number| part(file, number)));
+    let parts = drawn.clips().iter().flat_map(|film| (0..each).map(move |number| cut(folder, film, number)));
     let manifest = Manifest::new(10_000, parts.collect()).expect("a manifest");
     std::fs::write(folder.join("corpus.toml"), manifest.to_toml()).expect("written");
+}
+
+/// A part of a film as a file of its own.
+fn cut(folder: &Path, film: &ClipEntry, number: u32) -> ClipEntry {
+    let key = format!("{}-{number:03}.mp4", film.key.trim_end_matches(".mp4"));
+    let start_ms = number * CLIP_FRAMES * 1000 / DRAWN_FRAMES_PER_SECOND;
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-ss", &format!("{start_ms}ms"), "-i"])
+        .arg(folder.join(&film.key))
+        .args(["-frames:v", &CLIP_FRAMES.to_string(), "-c:v", "libx264", "-preset", "veryfast", "-crf", "16"])
+        .arg(folder.join(&key))
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "ffmpeg cuts {key}");
+    let file = std::fs::read(folder.join(&key)).expect("the part");
+    let (bytes, sha256) = (file.len() as u64, Digest::of(&file));
+    ClipEntry { key, file: String::new(), bytes, sha256, ..film.clone() }
 }
