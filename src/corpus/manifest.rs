@@ -15,6 +15,9 @@
 //! to_ms = 20000
 //! ```
 //!
+//! `leoma corpus build` writes version 2, whose clips may also have `[clip.window]` (what a known window decodes to) and
+//! `[clip.caption_by]` (which model wrote the caption). Both versions are read, and a manifest of version 1 keeps its digest.
+//!
 //! A long file may serve several clips through disjoint ranges; because a published key never
 //! returns, ranges of one file must not overlap (else an old round would show a later round's clip).
 //! Clips are 1 to 200 MB (powers of ten) by the rules of the tournament; a corpus of small test clips lowers the
@@ -24,7 +27,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::Digest;
+use crate::domain::{ids::Digest, plan::ClipSpec};
 
 /// Largest manifest file that is read, in bytes.
 pub const MAX_MANIFEST_BYTES: usize = 8 << 20;
@@ -40,8 +43,19 @@ const MAX_CAPTION_CHARS: usize = 1_000;
 const MAX_NOTE_CHARS: usize = 400;
 const MAX_RANGE_MS: u64 = 24 * 3_600 * 1_000;
 const TOP_KEYS: [&str; 3] = ["version", "min_clip_bytes", "clip"];
-const CLIP_KEYS: [&str; 9] =
-    ["key", "file", "bytes", "sha256", "caption", "licence", "source", "from_ms", "to_ms"];
+const CLIP_KEYS: [&str; 11] = [
+    "key",
+    "file",
+    "bytes",
+    "sha256",
+    "caption",
+    "licence",
+    "source",
+    "from_ms",
+    "to_ms",
+    "window",
+    "caption_by",
+];
 
 /// One clip of the manifest. Field order is the canonical order of the digest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -68,9 +82,64 @@ pub struct ClipEntry {
     /// End of the usable part (exclusive) in milliseconds; `None`: the file's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_ms: Option<u64>,
+    /// The window of a known block hash and what it decodes to (version 2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<ClipWindow>,
+    /// Which model wrote the caption; `None`: a person did (version 2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption_by: Option<CaptionSource>,
+}
+
+/// The window that the block hash of 32 zero bytes draws in a clip, and what it decodes to: who has the clip but decodes
+/// it otherwise finds out before a round does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClipWindow {
+    /// Presentation time of its first frame in microseconds.
+    pub start_us: u64,
+    /// Number of frames.
+    pub frames: u32,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Frames per second.
+    pub fps: u32,
+    /// Digest of the decoded, cropped and scaled planes (`Yuv420Clip::digest`).
+    pub planes: Digest,
+}
+
+impl ClipWindow {
+    /// Shape of the window.
+    pub fn spec(&self) -> ClipSpec {
+        ClipSpec { frames: self.frames, width: self.width, height: self.height, fps: self.fps }
+    }
+}
+
+/// Where a caption came from that no person wrote.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaptionSource {
+    /// The model's name, as it was asked for.
+    pub model: String,
+    /// Digest of everything that was asked but the pictures.
+    pub prompt: Digest,
+    /// Digest of the model's raw reply; the reply itself is in the build's cache.
+    pub reply: Digest,
 }
 
 impl ClipEntry {
+    /// Fields that are only in manifests of version 2.
+    fn needs_version_2(&self) -> bool {
+        self.window.is_some() || self.caption_by.is_some()
+    }
+
+    /// JSON without spaces, fields in their order: what a commitment is made of.
+    pub fn canonical(&self) -> String {
+        // Strings, integers and digests only: serialisation has no way to fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// The usable part `[start, end)` in microseconds of presentation time.
     pub fn range_us(&self) -> std::ops::Range<u64> {
         let us = |ms: u64| ms.saturating_mul(1_000);
@@ -147,17 +216,23 @@ impl Manifest {
         }
     }
 
-    /// A manifest of these clips, checked like a file.
+    /// A manifest of these clips, checked like a file; of version 1 unless a clip needs more.
     ///
     /// # Errors
     /// As [`Manifest::parse`].
     pub fn new(min_clip_bytes: u64, clips: Vec<ClipEntry>) -> Result<Self, ManifestError> {
         let mut reader = Reader::default();
-        let manifest = reader.checked(1, min_clip_bytes, clips);
+        let version = if clips.iter().any(ClipEntry::needs_version_2) { 2 } else { 1 };
+        let manifest = reader.checked(version, min_clip_bytes, clips);
         match reader.problems.is_empty() {
             true => Ok(manifest),
             false => Err(ManifestError::Invalid(reader.problems)),
         }
+    }
+
+    /// Smallest allowed source file in bytes.
+    pub fn min_clip_bytes(&self) -> u64 {
+        self.min_clip_bytes
     }
 
     /// The clips in walk order: ascending byte order of their keys.
@@ -207,11 +282,11 @@ impl Reader {
     fn read(&mut self, mut table: toml::Table) -> Manifest {
         self.refuse_unknown("manifest", &mut table, &TOP_KEYS);
         let version = match table.get("version") {
-            Some(toml::Value::Integer(1)) => 1,
+            Some(toml::Value::Integer(version @ (1 | 2))) => *version as u32,
             other => {
                 let got = other.map_or("nothing".to_owned(), ToString::to_string);
-                self.report("manifest", format!("version must be 1, got {got}"));
-                1
+                self.report("manifest", format!("version must be 1 or 2, got {got}"));
+                2
             }
         };
         let min_clip_bytes = match table.get("min_clip_bytes") {
@@ -263,6 +338,9 @@ impl Reader {
                 entry.file.clone_from(&entry.key);
             }
             self.check_entry(entry, min_clip_bytes);
+            if version == 1 && entry.needs_version_2() {
+                self.report(&entry.key, "window and caption_by need `version = 2`");
+            }
         }
         clip.sort_by(|one, other| one.key.cmp(&other.key));
         for pair in clip.windows(2).filter(|pair| pair[0].key == pair[1].key) {
@@ -293,6 +371,21 @@ impl Reader {
                 let wanted = format!("{name} must be one line of 1 to {most} characters, got {chars}");
                 self.report(&place, wanted);
             }
+        }
+        if let Some(by) = &entry.caption_by
+            && (by.model.is_empty()
+                || by.model.len() > MAX_KEY_CHARS
+                || by.model.chars().any(char::is_control))
+        {
+            self.report(
+                &place,
+                format!("caption_by.model must be one line of 1 to {MAX_KEY_CHARS} characters"),
+            );
+        }
+        if let Some(window) = &entry.window
+            && !entry.range_us().contains(&window.start_us)
+        {
+            self.report(&place, format!("window.start_us {} lies outside of the clip", window.start_us));
         }
         let (from, to) = (entry.from_ms.unwrap_or(0), entry.to_ms.unwrap_or(MAX_RANGE_MS));
         if from >= to || to > MAX_RANGE_MS {

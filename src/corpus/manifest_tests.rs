@@ -11,7 +11,53 @@ fn entry(key: &str) -> ClipEntry {
         source: "drawn".into(),
         from_ms: None,
         to_ms: None,
+        window: None,
+        caption_by: None,
     }
+}
+
+fn window() -> ClipWindow {
+    ClipWindow { start_us: 0, frames: 81, width: 832, height: 480, fps: 16, planes: Digest::of(b"planes") }
+}
+
+fn caption_by() -> CaptionSource {
+    CaptionSource { model: "describer-7b".into(), prompt: Digest::of(b"prompt"), reply: Digest::of(b"reply") }
+}
+
+#[test]
+fn a_manifest_of_version_1_keeps_its_digest_for_good() {
+    // As the version before this one computed it: journals and bundles of older rounds name it.
+    let mut part = entry("b.mp4");
+    (part.from_ms, part.to_ms) = (Some(1_000), Some(9_000));
+    let manifest = Manifest::new(0, vec![entry("a.mp4"), part]).expect("valid");
+    assert!(manifest.to_toml().starts_with("version = 1\n"));
+    assert_eq!(
+        manifest.digest().to_string(),
+        "b5105b0bee5a1939f753d7804ffe7001d1c9a279aa38ea91fb1f7ce39873b547"
+    );
+}
+
+#[test]
+fn what_version_2_added_is_kept_counted_and_refused_in_version_1() {
+    let plain = Manifest::new(0, vec![entry("a.mp4")]).expect("valid");
+    let added: [&dyn Fn(&mut ClipEntry); 2] =
+        [&|clip| clip.window = Some(window()), &|clip| clip.caption_by = Some(caption_by())];
+    for add in added {
+        let mut clip = entry("a.mp4");
+        add(&mut clip);
+        let manifest = Manifest::new(0, vec![clip.clone(), entry("b.mp4")]).expect("valid");
+        let text = manifest.to_toml();
+        assert!(text.starts_with("version = 2\n"), "{text}");
+        let again = Manifest::parse(text.as_bytes()).expect("own file form");
+        assert_eq!((&again, again.digest()), (&manifest, manifest.digest()));
+        assert_ne!(Manifest::new(0, vec![clip]).expect("valid").digest(), plain.digest());
+        let old = text.replacen("version = 2", "version = 1", 1);
+        assert!(problems(&old).join("\n").contains("need `version = 2`"));
+    }
+    let outside = ClipEntry { from_ms: Some(10), window: Some(window()), ..entry("a.mp4") };
+    assert!(Manifest::new(0, vec![outside]).is_err());
+    let nameless = CaptionSource { model: String::new(), ..caption_by() };
+    assert!(Manifest::new(0, vec![ClipEntry { caption_by: Some(nameless), ..entry("a.mp4") }]).is_err());
 }
 
 fn problems(text: &str) -> Vec<String> {
@@ -60,7 +106,7 @@ fn order_and_formatting_do_not_change_the_digest_but_every_field_does() {
 fn every_problem_is_named_at_once() {
     let text = format!(
         r#"
-version = 2
+version = 3
 speed = 3
 [[clip]]
 key = "../up.mp4"
@@ -86,7 +132,7 @@ sha256 = "xyz"
     );
     let found = problems(&text).join("\n");
     for expected in [
-        "manifest: version must be 1, got 2",
+        "manifest: version must be 1 or 2, got 3",
         "manifest: unknown key `speed`",
         "../up.mp4: key `../up.mp4` has an empty or hidden part",
         "small.mp4: unknown key `colour`",

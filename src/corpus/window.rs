@@ -17,6 +17,7 @@
 //! and shows the source frame nearest in presentation time, the earlier of two equally near.
 
 use super::timeline::Timeline;
+pub use crate::domain::corpus_commitment::walk_start;
 use crate::domain::{
     ids::{BlockHash, Digest},
     plan::ClipSpec,
@@ -89,14 +90,6 @@ pub enum NoWindow {
         /// The most that any window has.
         milli: u64,
     },
-}
-
-/// Index at which the walk over `count` sorted keys begins; 0 for an empty list.
-pub fn walk_start(anchor: &BlockHash, count: usize) -> usize {
-    let Some(modulus) = std::num::NonZeroU64::new(count as u64) else { return 0 };
-    let fold =
-        |rest: u64, byte: &u8| ((u128::from(rest) << 8 | u128::from(*byte)) % modulus.get() as u128) as u64;
-    anchor.0.iter().fold(0, fold) as usize
 }
 
 /// The order in which `count` sorted keys are visited: every index once.

@@ -2,6 +2,7 @@
 
 pub mod commitment;
 pub mod copies;
+pub mod corpus_commitment;
 pub mod epochs;
 pub mod event;
 pub mod ids;

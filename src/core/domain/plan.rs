@@ -81,6 +81,32 @@ pub struct RoundPlan {
     pub copies: Option<CopyGate>,
 }
 
+/// The part of a source file that a round showed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublishedClip {
+    /// The clip's key when it was shown.
+    pub key: String,
+    /// SHA-256 of the source file.
+    pub sha256: Digest,
+    /// From the first frame's presentation time to the end of the last frame's display, in microseconds.
+    pub shown_us: std::ops::Range<u64>,
+}
+
+impl PublishedClip {
+    /// What a plan shows.
+    pub fn of(plan: &RoundPlan) -> Self {
+        let start = plan.clip.window_start_us;
+        let length = u64::from(plan.spec.frames) * 1_000_000 / u64::from(plan.spec.fps.max(1));
+        let shown_us = start..start.saturating_add(length);
+        Self { key: plan.clip.key.clone(), sha256: plan.clip.sha256, shown_us }
+    }
+
+    /// Whether a part of a file shows something of this again.
+    pub fn overlaps(&self, sha256: Digest, range_us: &std::ops::Range<u64>) -> bool {
+        self.sha256 == sha256 && self.shown_us.start < range_us.end && range_us.start < self.shown_us.end
+    }
+}
+
 impl RoundPlan {
     /// Whether a miner that is asked at this block has at least half of the answer time left. A miner
     /// that was asked later, because planning took long or this validator was restarted, is not to

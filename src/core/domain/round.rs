@@ -17,7 +17,7 @@ use super::{
         history::{Judgement, MinerResult, model_id},
         round_winner,
     },
-    plan::RoundPlan,
+    plan::{PublishedClip, RoundPlan},
     roster::{RosterEntry, Standing},
     rules::PayoutRules,
 };
@@ -269,6 +269,7 @@ pub struct Tournament {
     rounds: BTreeMap<RoundId, Round>,
     newest: Option<RoundId>,
     published: BTreeSet<String>,
+    published_clips: Vec<PublishedClip>,
     settled: Vec<SettledRound>,
     payments: Payments,
 }
@@ -282,6 +283,7 @@ impl Tournament {
             rounds: BTreeMap::new(),
             newest: None,
             published: BTreeSet::new(),
+            published_clips: Vec::new(),
             settled: Vec::new(),
             payments: Payments::default(),
         }
@@ -299,6 +301,7 @@ impl Tournament {
             Event::RoundPlanned { plan } => {
                 self.refuse_known(plan.round)?;
                 self.published.insert(plan.clip.key.clone());
+                self.published_clips.push(PublishedClip::of(plan));
                 let earlier = self.earlier_clips(plan.round, plan.copies.map_or(0, |gate| gate.rounds));
                 self.insert(plan.round, Round::open(Arc::new(plan.as_ref().clone()), earlier));
             }
@@ -457,6 +460,11 @@ impl Tournament {
     /// Corpus keys that were published: they never return.
     pub fn published(&self) -> &BTreeSet<String> {
         &self.published
+    }
+
+    /// What was shown of which source files, oldest first: it never returns, whatever its key is now.
+    pub fn published_clips(&self) -> &[PublishedClip] {
+        &self.published_clips
     }
 
     /// Closed rounds that are not void, oldest first.

@@ -26,6 +26,7 @@ pub mod perceptual;
 pub mod plane;
 pub mod prompt;
 pub mod resample;
+pub mod scenes;
 pub mod selftest;
 pub mod ssim;
 pub mod strokes;

@@ -151,6 +151,8 @@ fn draw_clip(options: &DrawOptions, scene: &Scene) -> Result<ClipEntry, DrawErro
         source: "drawn by leoma corpus draw".to_owned(),
         from_ms: None,
         to_ms: None,
+        window: None,
+        caption_by: None,
     })
 }
 
