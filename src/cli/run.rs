@@ -142,6 +142,7 @@ impl Surfaces {
         let limits = HealthLimits {
             head_silence: Duration::from_secs(config.chain.block_watchdog_s),
             handler_busy: Duration::from_secs(10),
+            min_rounds_left: config.corpus.min_rounds_left,
         };
         let health = Arc::new(Health::new(HealthOptions {
             board: Arc::clone(&board),

@@ -180,6 +180,9 @@ schema! {
         location: String = known("corpus");
         /// The manifest's path inside the location.
         manifest: String = known("corpus.toml");
+        /// When the corpus has clips for fewer rounds than this, the validator says that it is not ready; a day has 72 rounds. At
+        /// 0 only an exhausted corpus is a reason.
+        min_rounds_left: u64 = 0, within 0..=20000;
     }
     /// The rules that decide verdicts. They are one file with one digest, compared with peers.
     rules: RulesConfig {

@@ -24,7 +24,7 @@ pub async fn judges_motion(clip: &PreparedClip, rules: &Rules) -> Result<bool, C
 
 impl Corpus {
     /// The round's clip under these rules: the first in walk order that was not published, has a
-    /// window, and can judge motion.
+    /// window, and can judge motion. `published` is what [`Corpus::withheld`] says.
     ///
     /// # Errors
     /// `Exhausted` when none is left. A missing or altered file ends the walk: to skip it would give
@@ -41,6 +41,7 @@ impl Corpus {
             if judges_motion(&clip, rules).await? {
                 return Ok(clip);
             }
+            self.found_unfit(&clip.choice.key);
             tracing::info!(clip = %clip.choice.key, "corpus clip moves too little to judge motion: passed over");
         }
         let published = self.clips().iter().filter(|clip| published.contains(&clip.key)).count();

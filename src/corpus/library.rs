@@ -150,6 +150,8 @@ pub struct Corpus {
     decoder: Arc<Decoder>,
     /// Scans by file digest (a scan decodes the whole file); one small entry per file of the manifest.
     scans: Mutex<HashMap<Digest, Arc<Scanned>>>,
+    /// Keys that a walk passed over although they were not withheld.
+    pub(super) unfit: Mutex<BTreeSet<String>>,
 }
 
 /// Outcome of scanning a file once; the same on every machine.
@@ -175,7 +177,14 @@ impl Corpus {
     pub async fn on_shelf(shelf: Shelf, manifest: &str, decoder: Arc<Decoder>) -> Result<Self, CorpusError> {
         let file = shelf.read_bounded(manifest, MAX_MANIFEST_BYTES as u64).await?;
         let manifest = Manifest::parse(&file)?;
-        Ok(Self { digest: manifest.digest(), shelf, manifest, decoder, scans: Mutex::default() })
+        Ok(Self {
+            digest: manifest.digest(),
+            shelf,
+            manifest,
+            decoder,
+            scans: Mutex::default(),
+            unfit: Mutex::default(),
+        })
     }
 
     /// Digest of the manifest's canonical form and the version of the selection rules.
@@ -379,13 +388,19 @@ impl<'a> Candidates<'a> {
         while let Some(index) = self.order.pop_front() {
             let entry = &corpus.clips()[index];
             let (file, scanned) = corpus.load(entry).await?;
-            let Scanned::Timeline(timeline) = &*scanned else { continue };
+            let Scanned::Timeline(timeline) = &*scanned else {
+                corpus.found_unfit(&entry.key);
+                continue;
+            };
             match window_of(entry, timeline, &self.anchor, self.spec) {
                 Ok(window) => {
                     let size = timeline.size();
                     return Ok(Some(Candidate { corpus, entry, file, size, window, spec: self.spec }));
                 }
-                Err(reason) => tracing::info!(clip = %entry.key, %reason, "corpus clip has no window"),
+                Err(reason) => {
+                    tracing::info!(clip = %entry.key, %reason, "corpus clip has no window");
+                    corpus.found_unfit(&entry.key);
+                }
             }
         }
         Ok(None)

@@ -8,8 +8,10 @@
 pub mod draw;
 pub mod judging;
 pub mod library;
+pub mod location;
 pub mod manifest;
 pub mod png;
+pub mod published;
 pub mod shelf;
 pub mod timeline;
 pub mod window;

@@ -1,11 +1,12 @@
 //! Reading the corpus' files: bounded, timed, verified.
 
-use std::{path::Path as FilePath, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
+use super::location::{self, LocationError};
 use crate::domain::ids::Digest;
 
 /// Longest wait for one file of the corpus, first byte to last.
@@ -14,13 +15,14 @@ const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// Why a file of the corpus could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ShelfError {
-    /// The location is neither a folder nor an address that this build reads.
-    #[error("corpus location `{location}`: {problem}")]
-    Location {
-        /// As configured.
-        location: String,
-        /// What is wrong and what would be right.
-        problem: String,
+    /// The location is neither a folder nor a bucket.
+    #[error("corpus {0}: for clips run scripts/fetch-assets.sh, `leoma corpus build` or `leoma corpus draw`")]
+    Location(#[from] LocationError),
+    /// More files than are looked at.
+    #[error("more than {most} files: name a folder or prefix with fewer")]
+    TooMany {
+        /// Most files of a listing.
+        most: usize,
     },
     /// The storage failed.
     #[error("corpus file `{file}`: {source}")]
@@ -91,6 +93,15 @@ impl Expected {
     }
 }
 
+/// One file of a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// Its name inside the location.
+    pub name: Path,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
 /// The place where the corpus' files lie.
 #[derive(Clone, Debug)]
 pub struct Shelf {
@@ -98,33 +109,12 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// Opens a folder, given by path or by `file://` address.
+    /// Opens a folder (path or `file://` address) or a bucket (`s3://bucket/prefix`).
     ///
     /// # Errors
-    /// When the folder does not exist, or the address has another scheme (object storage is opened by
-    /// [`Shelf::over`] with a store that the caller built).
+    /// When the folder does not exist or the address cannot be used.
     pub fn open(location: &str) -> Result<Self, ShelfError> {
-        let refuse = |problem: String| ShelfError::Location {
-            location: location.chars().take(300).collect(),
-            problem,
-        };
-        let folder = match url::Url::parse(location) {
-            Ok(address) if address.scheme() == "file" => address
-                .to_file_path()
-                .map_err(|()| refuse("is not a local file address: write file:///path".into()))?,
-            Ok(address) if location.contains("://") => {
-                let scheme = address.scheme();
-                return Err(refuse(format!(
-                    "scheme `{scheme}` is not read: give a folder or file:// address"
-                )));
-            }
-            _ => FilePath::new(location).to_owned(),
-        };
-        if !folder.is_dir() {
-            return Err(refuse("is not a folder: run scripts/fetch-assets.sh or `leoma corpus draw`".into()));
-        }
-        let store = LocalFileSystem::new_with_prefix(&folder).map_err(|error| refuse(error.to_string()))?;
-        Ok(Self::over(Arc::new(store)))
+        Ok(Self::over(location::open(location)?))
     }
 
     /// A shelf over any object store.
@@ -132,12 +122,38 @@ impl Shelf {
         Self { store }
     }
 
+    /// All files, hidden ones too, in byte order of their names.
+    ///
+    /// # Errors
+    /// When there are more than `most`, or the storage fails.
+    pub async fn list(&self, most: usize) -> Result<Vec<Listed>, ShelfError> {
+        let storage = |source| ShelfError::Storage { file: "(listing)".into(), source };
+        let mut files = Vec::new();
+        let mut listing = self.store.list(None);
+        while let Some(found) = listing.try_next().await.map_err(storage)? {
+            if files.len() == most {
+                return Err(ShelfError::TooMany { most });
+            }
+            files.push(Listed { name: found.location, bytes: found.size });
+        }
+        files.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(files)
+    }
+
+    /// Reads a file of a listing, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When it is gone, too large or late.
+    pub async fn read_listed(&self, file: &Listed, limit: u64) -> Result<Bytes, ShelfError> {
+        self.read(&file.name, Expected::AtMost(limit)).await
+    }
+
     /// Reads one file of at most `limit` bytes whose content is not known beforehand.
     ///
     /// # Errors
     /// When it is missing, too large or late.
     pub async fn read_bounded(&self, file: &str, limit: u64) -> Result<Bytes, ShelfError> {
-        self.read(file, Expected::AtMost(limit)).await
+        self.read(&Path::from(file), Expected::AtMost(limit)).await
     }
 
     /// Reads one file and proves that it is the one of the manifest.
@@ -145,7 +161,7 @@ impl Shelf {
     /// # Errors
     /// When it is missing, late, or has another size or content.
     pub async fn read_verified(&self, file: &str, bytes: u64, sha256: Digest) -> Result<Bytes, ShelfError> {
-        let content = self.read(file, Expected::Exactly(bytes)).await?;
+        let content = self.read(&Path::from(file), Expected::Exactly(bytes)).await?;
         let hashed = content.clone();
         let hash = tokio::task::spawn_blocking(move || Digest::of(&hashed)).await;
         // Hashing cannot panic and is never aborted; a runtime that shuts down reads as a late file.
@@ -156,17 +172,17 @@ impl Shelf {
         }
     }
 
-    async fn read(&self, file: &str, expected: Expected) -> Result<Bytes, ShelfError> {
+    async fn read(&self, file: &Path, expected: Expected) -> Result<Bytes, ShelfError> {
         match tokio::time::timeout(READ_TIMEOUT, self.collect(file, expected)).await {
             Ok(result) => result,
-            Err(_) => Err(ShelfError::Timeout { file: file.to_owned() }),
+            Err(_) => Err(ShelfError::Timeout { file: file.to_string() }),
         }
     }
 
-    async fn collect(&self, file: &str, expected: Expected) -> Result<Bytes, ShelfError> {
-        let storage = |source| ShelfError::Storage { file: file.to_owned(), source };
-        let wrong_size = |got| ShelfError::Size { file: file.to_owned(), got, expected };
-        let found = self.store.get(&Path::from(file)).await.map_err(storage)?;
+    async fn collect(&self, file: &Path, expected: Expected) -> Result<Bytes, ShelfError> {
+        let storage = |source| ShelfError::Storage { file: file.to_string(), source };
+        let wrong_size = |got| ShelfError::Size { file: file.to_string(), got, expected };
+        let found = self.store.get(file).await.map_err(storage)?;
         if !expected.allows(found.meta.size) {
             return Err(wrong_size(found.meta.size));
         }
@@ -219,14 +235,17 @@ mod tests {
         assert!(matches!(shelf.read_bounded("a.mp4", 4).await, Err(ShelfError::Size { .. })));
     }
 
-    #[test]
-    fn a_location_is_a_folder_by_path_or_address() {
-        let folder = tempfile::tempdir().expect("temporary folder");
-        let path = folder.path().to_str().expect("plain path");
-        assert!(Shelf::open(path).is_ok());
-        assert!(Shelf::open(&format!("file://{path}")).is_ok());
-        for wrong in ["s3://bucket/prefix", "/no/such/folder", "https://example.org/x", "file:///no/such"] {
-            assert!(matches!(Shelf::open(wrong), Err(ShelfError::Location { .. })), "{wrong}");
+    #[tokio::test]
+    async fn files_are_listed_in_order_with_their_sizes() {
+        let store = InMemory::new();
+        for (name, content) in [("b.mp4", "video"), ("a/c d.txt", "caption"), (".hidden/x.mp4", "x")] {
+            store.put(&Path::from(name), Bytes::from(content).into()).await.expect("memory store");
         }
+        let shelf = Shelf::over(Arc::new(store));
+        let files = shelf.list(3).await.expect("three files");
+        let names: Vec<(&str, u64)> = files.iter().map(|file| (file.name.as_ref(), file.bytes)).collect();
+        assert_eq!(names, [(".hidden/x.mp4", 1), ("a/c d.txt", 7), ("b.mp4", 5)]);
+        assert_eq!(shelf.read_listed(&files[1], 7).await.expect("listed"), &b"caption"[..]);
+        assert!(matches!(shelf.list(2).await, Err(ShelfError::TooMany { most: 2 })));
     }
 }

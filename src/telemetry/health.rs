@@ -28,6 +28,8 @@ pub enum ReasonCode {
     ActorBusy,
     /// No unused source clip is left.
     CorpusExhausted,
+    /// Fewer unused source clips are left than the operator wants.
+    CorpusLow,
     /// The journal does not take writes.
     JournalFailing,
     /// Weights were due and did not land.
@@ -70,6 +72,8 @@ pub struct HealthLimits {
     pub head_silence: Duration,
     /// Longest time in one actor's handler.
     pub handler_busy: Duration,
+    /// Fewest rounds that the corpus should still have a clip for; 0: only an exhausted corpus is trouble.
+    pub min_rounds_left: u64,
 }
 
 /// What [`Health`] is read from.
@@ -189,9 +193,18 @@ impl Health {
     fn state_of_work(&self) -> Vec<Reason> {
         let vitals = &self.options.vitals;
         let mut reasons = Vec::new();
-        if vitals.clips_left() == Some(0) {
-            let detail = "every source clip of the corpus has been used: add clips to its manifest".into();
+        let least = self.options.limits.min_rounds_left;
+        if vitals.clips_left() == Some(0) || vitals.rounds_left() == Some(0) {
+            let detail =
+                "every source clip of the corpus that can serve has been used: add clips to its manifest"
+                    .into();
             reasons.push(Reason { code: ReasonCode::CorpusExhausted, detail });
+        } else if let Some(left) = vitals.rounds_left().filter(|left| *left < least) {
+            let detail = format!(
+                "the corpus has clips for {left} more rounds, corpus.min_rounds_left wants {least}: add clips to its \
+                 manifest (`leoma corpus build`)"
+            );
+            reasons.push(Reason { code: ReasonCode::CorpusLow, detail });
         }
         if let Some(trouble) = vitals.journal_trouble() {
             let detail = format!("the journal does not take writes: {trouble}");
@@ -257,6 +270,7 @@ mod tests {
                 limits: HealthLimits {
                     head_silence: Duration::from_secs(60),
                     handler_busy: Duration::from_secs(5),
+                    min_rounds_left: 10,
                 },
             });
             Self { now, board, vitals, health }
@@ -325,6 +339,9 @@ mod tests {
         use ReasonCode::*;
         assert_eq!(bench.codes(), [ShuttingDown, CorpusExhausted, JournalFailing, WeightsOverdue]);
         bench.vitals.corpus_left(3);
+        bench.vitals.corpus_rounds_left(9);
+        assert_eq!(bench.codes(), [ShuttingDown, CorpusLow, JournalFailing, WeightsOverdue]);
+        bench.vitals.corpus_rounds_left(10);
         bench.vitals.journal_wrote(1);
         bench.vitals.weights_landed(BlockNumber(100));
         assert_eq!(bench.codes(), [ShuttingDown]);

@@ -236,6 +236,7 @@ impl Scrape {
         value(encoder, &names::WEIGHTS_AGE, weights.map(|weights| weights.age.as_secs_f64()))?;
         self.standing(encoder)?;
         value(encoder, &names::CORPUS_LEFT, vitals.clips_left())?;
+        value(encoder, &names::CORPUS_ROUNDS, vitals.rounds_left())?;
         counter(encoder, &names::JOURNAL_EVENTS, vitals.journal_events())?;
         counter(encoder, &names::JOURNAL_ERRORS, vitals.journal_errors())
     }

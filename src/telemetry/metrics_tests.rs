@@ -76,6 +76,7 @@ fn everything() -> Arc<Metrics> {
     vitals.head_seen(BlockNumber(4_200));
     vitals.weights_landed(BlockNumber(4_100));
     vitals.corpus_left(17);
+    vitals.corpus_rounds_left(16);
     vitals.reveal_failed();
     vitals.weights_refused(Some(Refusal::NoPermit));
     vitals.standing_seen(ChainStanding {
@@ -145,6 +146,7 @@ fn values_are_those_of_the_board_the_vitals_and_the_counters() {
         "leoma_chain_safe_hold 0",
         r#"leoma_chain_endpoint_info{endpoint="ws://a:1"} 1"#,
         "leoma_corpus_clips_left 17",
+        "leoma_corpus_rounds_left 16",
         "leoma_journal_events_total 5",
         "leoma_rounds_opened_total 1",
         r#"leoma_outcomes_total{kind="expired",fault="us"} 1"#,

@@ -103,6 +103,7 @@ metrics! {
     SAFE_HOLD = "leoma_chain_safe_hold", Gauge, "0 or 1", [], "Whether the runtime lacks something that we use, so that no round opens and no weights are set";
     ENDPOINT_INFO = "leoma_chain_endpoint_info", Gauge, "always 1", ["endpoint"], "Which endpoint is in use";
     CORPUS_LEFT = "leoma_corpus_clips_left", Gauge, "clips", [], "Source clips that no round has used";
+    CORPUS_ROUNDS = "leoma_corpus_rounds_left", Gauge, "rounds", [], "Rounds that the corpus still has a clip for";
     JOURNAL_EVENTS = "leoma_journal_events_total", Counter, "events", [], "Events written to the journal";
     JOURNAL_ERRORS = "leoma_journal_errors_total", Counter, "errors", [], "Failed writes to the journal";
     ACTOR_STATE = "leoma_actor_state", Gauge, "0 or 1", ["actor", "state"], "1 for the state that the actor is in";

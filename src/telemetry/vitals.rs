@@ -61,6 +61,7 @@ pub struct Vitals {
     weights: Sighting,
     weights_due: Known,
     corpus_left: Known,
+    corpus_rounds: Known,
     journal_events: AtomicU64,
     journal_errors: AtomicU64,
     journal_trouble: Mutex<Option<String>>,
@@ -101,6 +102,7 @@ impl Vitals {
             weights: Sighting::default(),
             weights_due: Known::default(),
             corpus_left: Known::default(),
+            corpus_rounds: Known::default(),
             journal_events: AtomicU64::new(0),
             journal_errors: AtomicU64::new(0),
             journal_trouble: Mutex::new(None),
@@ -165,6 +167,11 @@ impl Vitals {
         self.corpus_left.set(clips);
     }
 
+    /// Number of rounds that the corpus still has a clip for, as far as is known.
+    pub fn corpus_rounds_left(&self, rounds: u64) {
+        self.corpus_rounds.set(rounds);
+    }
+
     /// Events were written to the journal.
     pub fn journal_wrote(&self, events: u64) {
         self.journal_events.fetch_add(events, Relaxed);
@@ -225,6 +232,11 @@ impl Vitals {
     /// Source clips left, where known.
     pub fn clips_left(&self) -> Option<u64> {
         self.corpus_left.get()
+    }
+
+    /// Rounds that the corpus still has a clip for, where known.
+    pub fn rounds_left(&self) -> Option<u64> {
+        self.corpus_rounds.get()
     }
 
     /// Events written so far.

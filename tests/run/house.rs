@@ -40,8 +40,11 @@ pub async fn parts(world: &World) -> HouseParts {
     let location = CorpusOptions::at(world.path("corpus").display().to_string());
     let corpus = Corpus::open(location, Arc::clone(&decoder)).await.expect("corpus");
     let (board, vitals) = (Board::new(), Vitals::new());
-    let limits =
-        HealthLimits { head_silence: Duration::from_secs(60), handler_busy: Duration::from_secs(10) };
+    let limits = HealthLimits {
+        head_silence: Duration::from_secs(60),
+        handler_busy: Duration::from_secs(10),
+        min_rounds_left: 0,
+    };
     let readiness = Arc::new(Health::new(HealthOptions {
         board: Arc::clone(&board),
         vitals: Arc::clone(&vitals),

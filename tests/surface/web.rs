@@ -57,6 +57,7 @@ impl House {
             limits: HealthLimits {
                 head_silence: Duration::from_secs(600),
                 handler_busy: Duration::from_secs(600),
+                min_rounds_left: 0,
             },
         }));
         let metrics = Metrics::new(MetricsOptions {

@@ -94,6 +94,15 @@ pub struct ClockParts {
     pub post: Post<RoundClock>,
 }
 
+impl ClockParts {
+    /// Tells what the corpus has left after what was published.
+    fn report_corpus(&self, state: &Tournament) {
+        let withheld = self.corpus.withheld(state.published_clips());
+        self.vitals.corpus_left((self.corpus.len() - withheld.len()) as u64);
+        self.vitals.corpus_rounds_left(self.corpus.rounds_left(&withheld) as u64);
+    }
+}
+
 /// A round whose tickets are under way in this process.
 struct LiveRound {
     context: Arc<RoundContext>,
@@ -161,8 +170,7 @@ impl RoundClock {
             parts.vitals.weights_seen(paid.seen_at.number);
         }
         parts.vitals.journal_wrote(journal.len());
-        let clips = parts.corpus.len().saturating_sub(state.published().len());
-        parts.vitals.corpus_left(clips as u64);
+        parts.report_corpus(&state);
         Ok(Self {
             parts,
             stats,

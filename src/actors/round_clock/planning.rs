@@ -88,7 +88,7 @@ impl RoundClock {
     /// Reads the anchor's hash, asks for the roster at that block and prepares the clip.
     fn prepare(&self, round: RoundId, number: BlockNumber) {
         let parts = self.parts.clone();
-        let published = self.state.published().clone();
+        let published = parts.corpus.withheld(self.state.published_clips());
         self.spawn_then(async move {
             let clip = async {
                 let hash = parts.chain.block_hash(number).await?;
@@ -172,8 +172,7 @@ impl RoundClock {
             warn!(%round, "the plan was not recorded, so the round is not opened");
             return;
         }
-        let left = self.parts.corpus.len().saturating_sub(self.state.published().len());
-        self.parts.vitals.corpus_left(left as u64);
+        self.parts.report_corpus(&self.state);
         self.parts.metrics.round_opened();
         debug!(%round, clip = %plan.clip.key, miners = plan.roster.len(), "open: {}", plan.clip.prompt);
         self.go_live(Arc::new(plan), prepared);

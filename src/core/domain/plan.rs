@@ -88,7 +88,8 @@ pub struct PublishedClip {
     pub key: String,
     /// SHA-256 of the source file.
     pub sha256: Digest,
-    /// From the first frame's presentation time to the end of the last frame's display, in microseconds.
+    /// From the first frame's time to the last frame's, which is the last microsecond inside. (Not to the end of its
+    /// display: that may reach into the next part of the file, of which nothing was shown.)
     pub shown_us: std::ops::Range<u64>,
 }
 
@@ -96,8 +97,9 @@ impl PublishedClip {
     /// What a plan shows.
     pub fn of(plan: &RoundPlan) -> Self {
         let start = plan.clip.window_start_us;
-        let length = u64::from(plan.spec.frames) * 1_000_000 / u64::from(plan.spec.fps.max(1));
-        let shown_us = start..start.saturating_add(length);
+        let frames = u64::from(plan.spec.frames).saturating_sub(1);
+        let length = frames * 1_000_000 / u64::from(plan.spec.fps.max(1));
+        let shown_us = start..start.saturating_add(length).saturating_add(1);
         Self { key: plan.clip.key.clone(), sha256: plan.clip.sha256, shown_us }
     }
 
