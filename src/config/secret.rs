@@ -57,6 +57,24 @@ impl Secret {
         Self { text: Zeroizing::new(String::new()), source }
     }
 
+    /// The secret that `env:NAME` or `file:PATH` on a command line points to, fit for a header.
+    ///
+    /// # Errors
+    /// When the reference leads nowhere, or the secret itself was given: everybody on the machine can read a command line.
+    pub fn of_argument(text: &str) -> Result<Self, Problem> {
+        let mut secret = Self::reference(text);
+        if secret.source == SecretSource::Literal {
+            return Err(Problem::new("must be env:NAME or file:PATH: others can read a command line"));
+        }
+        let env = match &secret.source {
+            SecretSource::Env(name) => std::env::var(name).ok().map(|text| (name.clone(), text)),
+            _ => None,
+        };
+        secret.resolve(env.as_slice())?;
+        secret.check_header()?;
+        Ok(secret)
+    }
+
     /// Fetches the text from where the reference points.
     pub(super) fn resolve(&mut self, env: &[(String, String)]) -> Result<(), Problem> {
         match &self.source {
@@ -162,6 +180,19 @@ mod tests {
         assert!(missing.to_string().contains("`OTHER`"), "{missing}");
         let missing = Secret::reference("file:/nonexistent/key").resolve(&env).expect_err("no file");
         assert!(missing.to_string().contains("/nonexistent/key"), "{missing}");
+    }
+
+    #[test]
+    fn a_command_line_points_to_a_secret_and_never_holds_it() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("key");
+        std::fs::write(&path, "sk-1\n").expect("write");
+        let secret = Secret::of_argument(&format!("file:{}", path.display())).expect("readable");
+        assert_eq!(secret.expose(), "sk-1");
+        for bad in ["sk-1", "env:LEOMA_TEST_THAT_NOBODY_SETS", "file:/nonexistent"] {
+            let refused = Secret::of_argument(bad).expect_err(bad);
+            assert!(!refused.to_string().contains("sk-1"), "{refused}");
+        }
     }
 
     #[test]

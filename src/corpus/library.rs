@@ -156,7 +156,7 @@ pub struct Corpus {
 
 /// Outcome of scanning a file once; the same on every machine.
 #[derive(Debug)]
-enum Scanned {
+pub(super) enum Scanned {
     Timeline(Timeline),
     Refused(String),
 }
@@ -185,6 +185,11 @@ impl Corpus {
             scans: Mutex::default(),
             unfit: Mutex::default(),
         })
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     /// Digest of the manifest's canonical form and the version of the selection rules.
@@ -263,7 +268,7 @@ impl Corpus {
         })
     }
 
-    async fn load(&self, entry: &ClipEntry) -> Result<(Bytes, Arc<Scanned>), CorpusError> {
+    pub(super) async fn load(&self, entry: &ClipEntry) -> Result<(Bytes, Arc<Scanned>), CorpusError> {
         let file = self.shelf.read_verified(&entry.file, entry.bytes, entry.sha256).await?;
         let known = self.scans().get(&entry.sha256).cloned();
         let scanned = match known {
@@ -293,7 +298,7 @@ impl Corpus {
         }
     }
 
-    async fn extract(
+    pub(super) async fn extract(
         &self,
         entry: &ClipEntry,
         file: Bytes,
@@ -345,7 +350,7 @@ fn finish(
     })
 }
 
-fn timeline_of(scan: &SourceScan) -> Result<Timeline, TimelineError> {
+pub(super) fn timeline_of(scan: &SourceScan) -> Result<Timeline, TimelineError> {
     let thumb_pixels = scan.thumb_width as usize * scan.thumb_height as usize;
     let frames = scan.frames.iter().map(|frame| (frame.pts_us, frame.thumb.as_ref()));
     Timeline::new((scan.width, scan.height), thumb_pixels, frames)

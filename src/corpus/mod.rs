@@ -5,15 +5,19 @@
 //! cuts it out and scales it by integers only, and [`png`] writes the first frame byte for byte the
 //! same everywhere. So every validator, and everyone later, gets the same planes and the same PNG.
 
+pub mod audit;
+pub mod build;
 pub mod draw;
 pub mod judging;
 pub mod library;
 pub mod location;
 pub mod manifest;
 pub mod png;
+pub mod publish;
 pub mod published;
 pub mod shelf;
 pub mod timeline;
+pub mod vision;
 pub mod window;
 
 pub use library::{Candidate, Candidates, Corpus, CorpusError, CorpusOptions, PreparedClip, Usability};

@@ -59,7 +59,6 @@ mod tests {
         domain::{
             event::Event,
             ids::{BlockHash, Digest, RoundId},
-            payout::PayoutRules,
             plan::RoundPlan,
             round::Tournament,
             rules::Rules,
@@ -147,7 +146,7 @@ mod tests {
             let mut keys_used: BTreeSet<String> = BTreeSet::new();
             for (clips, rounds) in days {
                 // A start folds the journal: what was published is known from nothing else.
-                let mut state = Tournament::new(PayoutRules::default());
+                let mut state = Tournament::new(Rules::embedded().payout);
                 for event in &journal {
                     state.apply(event).expect("was applied before");
                 }

@@ -1,7 +1,10 @@
 //! The corpus through the real decode worker: drawn clips always, real clips where they were fetched.
 
+mod build;
 mod drawn;
+mod endpoint;
 mod real;
+mod vision;
 
 use std::{path::Path, sync::Arc};
 

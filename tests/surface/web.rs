@@ -217,7 +217,8 @@ async fn cancelling_the_token_closes_the_port_and_ends_the_task() {
 async fn a_taken_port_is_an_error_that_says_what_to_set() {
     let house = House::open().await;
     let (board, vitals) = (Board::new(), Vitals::new());
-    let limits = HealthLimits { head_silence: Duration::MAX, handler_busy: Duration::MAX };
+    let limits =
+        HealthLimits { head_silence: Duration::MAX, handler_busy: Duration::MAX, min_rounds_left: 0 };
     let options = HealthOptions { board: board.clone(), vitals: vitals.clone(), actors: vec![], limits };
     let readiness = Arc::new(Health::new(options));
     let metrics = Metrics::new(MetricsOptions { board: board.clone(), vitals, readiness: readiness.clone() });

@@ -12,7 +12,10 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::manifest::{ClipEntry, Manifest, ManifestError};
+use super::{
+    build::write_whole,
+    manifest::{ClipEntry, Manifest, ManifestError},
+};
 use crate::{
     domain::ids::Digest,
     quality::color::{RgbError, rgb_to_clip},
@@ -119,20 +122,6 @@ pub fn draw_corpus(
 
 fn file_error(path: &Path) -> impl Fn(std::io::Error) -> DrawError + '_ {
     |source| DrawError::File { path: path.to_owned(), source }
-}
-
-/// Writes through a temporary neighbour, so that the name never shows half a file.
-fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(content)?;
-    #[cfg(unix)]
-    {
-        // A temporary file is private; the manifest is as readable as the clips beside it.
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 fn draw_clip(options: &DrawOptions, scene: &Scene) -> Result<ClipEntry, DrawError> {

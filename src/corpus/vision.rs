@@ -1,0 +1,591 @@
+//! Captions by a vision model behind an OpenAI-compatible endpoint: optional, budgeted, remembered.
+//!
+//! One question per clip: some frames as `image_url` data addresses, the answer as JSON by a schema
+//! (`POST …/chat/completions`, as vLLM, Ollama and hosted services understand it). Good replies are kept whole in a
+//! folder, under a digest of clip, window, model and prompt, so that nothing is asked twice; the manifest names model,
+//! prompt and reply by digests. A caption is advice for the operator, who can change it: it never decides anything.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::{Bytes, BytesMut};
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+    redirect,
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, timeout_at};
+use url::{Host, Url};
+
+use super::{build::cache::Cache, manifest::CaptionSource};
+use crate::{
+    config::Secret,
+    domain::{commitment::json_nesting, ids::Digest},
+};
+
+/// Pictures of one question.
+pub const PICTURES: usize = 4;
+/// Longest caption that is taken from a model, in characters.
+pub const MAX_CHARS: usize = 400;
+/// Fewest words of one.
+const MIN_WORDS: usize = 4;
+/// Most bytes of an answer; a real one has about a thousand.
+const MAX_ANSWER_BYTES: usize = 256 << 10;
+/// Deepest nesting of an answer's JSON.
+const MAX_NESTING: usize = 32;
+/// Bytes of a refusal's body that are shown.
+const SNIPPET_BYTES: usize = 200;
+
+const INSTRUCTION: &str = "The pictures are frames of one filmed clip, in order, over about five seconds. Write the \
+    prompt from which the clip could be filmed again: one English sentence of 10 to 40 words that says what is seen, \
+    what moves and how, and how the camera moves if it does. Name nobody and no brand. Do not speak of pictures, frames, \
+    a clip or a video.";
+
+/// Where captions come from and what they may cost.
+#[derive(Clone, Debug)]
+pub struct VisionOptions {
+    /// Address of the service, `https://host/v1`; `/chat/completions` is added where it is missing.
+    pub endpoint: Url,
+    /// The model, as the service calls it.
+    pub model: String,
+    /// Key of the service.
+    pub key: Option<Secret>,
+    /// Most requests of one build, repeated ones included.
+    pub budget: u32,
+    /// Folder of replies.
+    pub cache: PathBuf,
+    /// Limit on one request, answer included.
+    pub answer_within: Duration,
+    /// Times that a busy service is asked the same question.
+    pub attempts: u32,
+    /// Longest wait between two of them, whatever `Retry-After` says.
+    pub longest_wait: Duration,
+}
+
+impl VisionOptions {
+    /// Start values: 100 requests of at most two minutes, three attempts at most a minute apart.
+    pub fn new(endpoint: Url, model: impl Into<String>, cache: PathBuf) -> Self {
+        Self {
+            endpoint,
+            model: model.into(),
+            key: None,
+            budget: 100,
+            cache,
+            answer_within: Duration::from_secs(120),
+            attempts: 3,
+            longest_wait: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why a service cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum VisionError {
+    /// The address.
+    #[error("caption endpoint `{endpoint}`: {problem}")]
+    Endpoint {
+        /// As given.
+        endpoint: Url,
+        /// What is wrong and what would be right.
+        problem: &'static str,
+    },
+    /// The model's name.
+    #[error("caption model: the name must be one line of 1 to 200 characters")]
+    Model,
+    /// The key cannot be sent.
+    #[error("caption key: it has characters that no HTTP header can carry")]
+    Key,
+    /// TLS could not be set up.
+    #[error("HTTP client: {0} (are the system's CA certificates installed, package ca-certificates?)")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Why a clip got no caption.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DescribeError {
+    /// The budget is spent.
+    #[error("the caption budget of {budget} requests is spent: build again, what is known is not asked anew")]
+    Budget {
+        /// The budget.
+        budget: u32,
+    },
+    /// The service refused the question, or an earlier one for a reason that stays.
+    #[error("the caption service refuses: {0}")]
+    Refused(String),
+    /// It was busy or failing, each time.
+    #[error("the caption service is busy or failing: {0}: build again later")]
+    Busy(String),
+    /// It did not answer in time.
+    #[error("the caption service did not answer within {0:?}")]
+    Late(Duration),
+    /// The connection failed.
+    #[error("the caption service cannot be reached: {0}")]
+    Unreachable(String),
+    /// The answer has too many bytes.
+    #[error("the caption service answered with more than {MAX_ANSWER_BYTES} bytes")]
+    TooLarge,
+    /// The answer is not what was asked for.
+    #[error("the caption service's answer is of no use: {0}")]
+    Useless(String),
+}
+
+/// Which clip is described.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    /// SHA-256 of the source file.
+    pub sha256: Digest,
+    /// Start of the window in microseconds.
+    pub start_us: u64,
+    /// Digest of the window's planes.
+    pub planes: Digest,
+}
+
+/// A caption and where it came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Described {
+    /// One sentence.
+    pub text: String,
+    /// Model, prompt and reply.
+    pub by: CaptionSource,
+}
+
+/// Asks a vision model.
+pub struct Describer {
+    options: VisionOptions,
+    client: Client,
+    url: Url,
+    authorization: Option<HeaderValue>,
+    prompt: Digest,
+    cache: Cache,
+    sent: AtomicU32,
+    /// A refusal that every further question would meet.
+    closed: Mutex<Option<String>>,
+}
+
+impl Describer {
+    /// A client of this service; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When address, model or key cannot be used.
+    pub fn new(options: VisionOptions) -> Result<Self, VisionError> {
+        let url = checked(&options.endpoint)?;
+        let model = &options.model;
+        if model.trim().is_empty() || model.len() > 200 || model.chars().any(char::is_control) {
+            return Err(VisionError::Model);
+        }
+        let mut authorization = None;
+        if let Some(key) = &options.key {
+            let mut value =
+                HeaderValue::try_from(format!("Bearer {}", key.expose())).map_err(|_| VisionError::Key)?;
+            value.set_sensitive(true);
+            authorization = Some(value);
+        }
+        let builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .user_agent(concat!("leoma-validator/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10).min(options.answer_within));
+        // A machine without CA certificates can still ask a model of its own.
+        let builder = if url.scheme() == "https" { builder } else { builder.tls_certs_only([]) };
+        Ok(Self {
+            client: builder.build().map_err(VisionError::Client)?,
+            url,
+            authorization,
+            prompt: Digest::of(&body("", &[])),
+            cache: Cache::new(options.cache.clone()),
+            sent: AtomicU32::new(0),
+            closed: Mutex::new(None),
+            options,
+        })
+    }
+
+    /// Requests sent so far.
+    pub fn sent(&self) -> u32 {
+        self.sent.load(Relaxed)
+    }
+
+    /// The caption that is remembered from an earlier question.
+    pub fn remembered(&self, subject: &Subject) -> Option<Described> {
+        let kept: Kept = self.cache.get(&self.key(subject))?;
+        self.read(kept.reply.as_bytes()).ok()
+    }
+
+    /// Asks for a caption and remembers it.
+    ///
+    /// # Errors
+    /// Says why there is none; nothing is remembered then, so that a later build asks again.
+    pub async fn describe(&self, subject: &Subject, pictures: &[Bytes]) -> Result<Described, DescribeError> {
+        let reply = self.ask(body(&self.options.model, pictures).into()).await?;
+        let described = self.read(&reply)?;
+        // `read` accepted it, so it is UTF-8. A reply that cannot be kept is asked for again another time.
+        let reply = String::from_utf8_lossy(&reply).into_owned();
+        let kept = Kept { model: self.options.model.clone(), prompt: self.prompt, reply };
+        if let Err(error) = self.cache.put(&self.key(subject), &kept) {
+            tracing::warn!(%error, "the reply of the caption service could not be kept");
+        }
+        Ok(described)
+    }
+
+    fn key(&self, subject: &Subject) -> Digest {
+        Digest::of_parts(&[
+            b"leoma/caption/1",
+            &subject.sha256.0,
+            &subject.start_us.to_le_bytes(),
+            &subject.planes.0,
+            self.options.model.as_bytes(),
+            &self.prompt.0,
+        ])
+    }
+
+    fn read(&self, reply: &[u8]) -> Result<Described, DescribeError> {
+        let text = caption_of(reply)?;
+        let model = self.options.model.clone();
+        Ok(Described { text, by: CaptionSource { model, prompt: self.prompt, reply: Digest::of(reply) } })
+    }
+
+    async fn ask(&self, body: Bytes) -> Result<Bytes, DescribeError> {
+        let mut attempt = 1;
+        loop {
+            self.spend()?;
+            let (error, asked_to_wait) = match self.exchange(body.clone()).await {
+                Ok(reply) => return Ok(reply),
+                Err(Miss::Final(error)) => return Err(error),
+                Err(Miss::Lasting(why)) => {
+                    *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+                    return Err(DescribeError::Refused(why));
+                }
+                Err(Miss::Again { error, wait }) => (error, wait),
+            };
+            if attempt >= self.options.attempts {
+                return Err(error);
+            }
+            let wait = asked_to_wait.unwrap_or(Duration::from_secs(1 << attempt.min(6)));
+            sleep(wait.min(self.options.longest_wait)).await;
+            attempt += 1;
+        }
+    }
+
+    /// Takes one request from the budget.
+    fn spend(&self) -> Result<(), DescribeError> {
+        if let Some(why) = self.closed.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Err(DescribeError::Refused(why));
+        }
+        let budget = self.options.budget;
+        let spent = self.sent.fetch_update(Relaxed, Relaxed, |sent| (sent < budget).then_some(sent + 1));
+        spent.map(drop).map_err(|_| DescribeError::Budget { budget })
+    }
+
+    /// One request and its answer.
+    async fn exchange(&self, body: Bytes) -> Result<Bytes, Miss> {
+        let end = Instant::now() + self.options.answer_within;
+        let late = || Miss::Final(DescribeError::Late(self.options.answer_within));
+        let mut request =
+            self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let answer = timeout_at(end, request.send()).await.map_err(|_| late())?.map_err(unreachable_now)?;
+        let status = answer.status();
+        let wait = retry_after(answer.headers());
+        if status != StatusCode::OK {
+            let said = timeout_at(end, snippet(answer)).await.map_err(|_| late())?;
+            let why = format!("status {}: {said}", status.as_u16());
+            return Err(match status.as_u16() {
+                401..=404 => Miss::Lasting(why),
+                408 | 429 | 500 | 502..=504 | 529 => Miss::Again { error: DescribeError::Busy(why), wait },
+                _ => Miss::Final(DescribeError::Refused(why)),
+            });
+        }
+        timeout_at(end, whole(answer)).await.map_err(|_| late())?
+    }
+}
+
+/// A good reply as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    model: String,
+    prompt: Digest,
+    reply: String,
+}
+
+/// How an exchange missed.
+enum Miss {
+    /// Another attempt would end the same.
+    Final(DescribeError),
+    /// So would every other question.
+    Lasting(String),
+    /// Later it may work.
+    Again { error: DescribeError, wait: Option<Duration> },
+}
+
+fn unreachable_now(error: reqwest::Error) -> Miss {
+    let mut text = error.without_url().to_string();
+    text.truncate(text.floor_char_boundary(SNIPPET_BYTES));
+    Miss::Again { error: DescribeError::Unreachable(text), wait: None }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+async fn snippet(mut answer: Response) -> String {
+    let mut seen = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        seen.extend_from_slice(&chunk[..chunk.len().min(SNIPPET_BYTES)]);
+        if seen.len() >= SNIPPET_BYTES {
+            break;
+        }
+    }
+    seen.truncate(SNIPPET_BYTES);
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    String::from_utf8_lossy(&seen).chars().map(printable).collect()
+}
+
+/// Reads a body chunk by chunk; `Content-Length` decides nothing.
+async fn whole(mut answer: Response) -> Result<Bytes, Miss> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = answer.chunk().await.map_err(unreachable_now)? {
+        if chunk.len() > MAX_ANSWER_BYTES - body.len() {
+            return Err(Miss::Final(DescribeError::TooLarge));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// Footage and key travel in the clear only on this machine.
+fn checked(endpoint: &Url) -> Result<Url, VisionError> {
+    let refuse = |problem| Err(VisionError::Endpoint { endpoint: endpoint.clone(), problem });
+    let loopback = match endpoint.host() {
+        None => return refuse("the address has no host"),
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+    };
+    match endpoint.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" => return refuse("plain http is for this machine only: use https, or a tunnel"),
+        _ => return refuse("use https (or http on this machine)"),
+    }
+    if !endpoint.username().is_empty() || endpoint.password().is_some() {
+        return refuse("no user or password in the address: give the key by --caption-key");
+    }
+    if endpoint.query().is_some() || endpoint.fragment().is_some() {
+        return refuse("leave out the part from ? or # on");
+    }
+    let mut url = endpoint.clone();
+    if !url.path().ends_with("/chat/completions")
+        && let Ok(mut path) = url.path_segments_mut()
+    {
+        path.pop_if_empty().extend(["chat", "completions"]);
+    }
+    Ok(url)
+}
+
+/// The request's JSON; fields in a fixed order, so that the prompt's digest is the same everywhere.
+fn body(model: &str, pictures: &[Bytes]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        model: &'a str,
+        temperature: u8,
+        max_tokens: u32,
+        messages: [Message; 1],
+        response_format: Format,
+    }
+    #[derive(Serialize)]
+    struct Message {
+        role: &'static str,
+        content: Vec<Part>,
+    }
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename_all = "snake_case")]
+    enum Part {
+        Text { text: &'static str },
+        ImageUrl { image_url: Address },
+    }
+    #[derive(Serialize)]
+    struct Address {
+        url: String,
+    }
+    #[derive(Serialize)]
+    struct Format {
+        r#type: &'static str,
+        json_schema: Named,
+    }
+    #[derive(Serialize)]
+    struct Named {
+        name: &'static str,
+        strict: bool,
+        schema: Schema,
+    }
+    #[derive(Serialize)]
+    struct Schema {
+        r#type: &'static str,
+        properties: Properties,
+        required: [&'static str; 1],
+        #[serde(rename = "additionalProperties")]
+        additional: bool,
+    }
+    #[derive(Serialize)]
+    struct Properties {
+        caption: Text,
+    }
+    #[derive(Serialize)]
+    struct Text {
+        r#type: &'static str,
+    }
+    let shown = pictures.iter().map(|picture| {
+        let url = format!("data:image/png;base64,{}", STANDARD.encode(picture));
+        Part::ImageUrl { image_url: Address { url } }
+    });
+    let content = std::iter::once(Part::Text { text: INSTRUCTION }).chain(shown).collect();
+    let schema = Schema {
+        r#type: "object",
+        properties: Properties { caption: Text { r#type: "string" } },
+        required: ["caption"],
+        additional: false,
+    };
+    let body = Body {
+        model,
+        temperature: 0,
+        max_tokens: 300,
+        messages: [Message { role: "user", content }],
+        response_format: Format {
+            r#type: "json_schema",
+            json_schema: Named { name: "caption", strict: true, schema },
+        },
+    };
+    // Strings and integers only: serialisation has no way to fail.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// The caption of a chat completion, or what is wrong with it.
+fn caption_of(reply: &[u8]) -> Result<String, DescribeError> {
+    #[derive(Deserialize)]
+    struct Reply {
+        choices: Vec<Choice>,
+    }
+    #[derive(Deserialize)]
+    struct Choice {
+        message: Message,
+    }
+    #[derive(Deserialize)]
+    struct Message {
+        content: Option<String>,
+        refusal: Option<String>,
+    }
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Answer {
+        caption: String,
+    }
+    let useless = |why: String| DescribeError::Useless(why);
+    let too_deep = || useless(format!("JSON nested deeper than {MAX_NESTING}"));
+    if json_nesting(reply) > MAX_NESTING {
+        return Err(too_deep());
+    }
+    let reply: Reply =
+        serde_json::from_slice(reply).map_err(|error| useless(format!("no chat completion: {error}")))?;
+    let choice = reply.choices.into_iter().next().ok_or_else(|| useless("no choice in it".into()))?;
+    let content = match choice.message {
+        Message { refusal: Some(why), .. } => {
+            let why: String = why.chars().take(SNIPPET_BYTES).collect();
+            return Err(useless(format!("the model refused: {why}")));
+        }
+        Message { content: Some(content), .. } if !content.trim().is_empty() => content,
+        _ => return Err(useless("no content in it".into())),
+    };
+    if json_nesting(content.as_bytes()) > MAX_NESTING {
+        return Err(too_deep());
+    }
+    let answer: Answer = serde_json::from_str(content.trim())
+        .map_err(|error| useless(format!("content not by the schema: {error}")))?;
+    let text = answer.caption.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (words, chars) = (text.split(' ').count(), text.chars().count());
+    if words < MIN_WORDS || chars > MAX_CHARS || text.chars().any(char::is_control) {
+        return Err(useless(format!("a caption of {words} words and {chars} characters")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn completion(content: &str) -> Vec<u8> {
+        serde_json::to_vec(&serde_json::json!({
+            "id": "x", "choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]
+        }))
+        .expect("JSON")
+    }
+
+    #[test]
+    fn a_good_reply_gives_one_line_and_others_say_what_is_wrong() {
+        let good = completion(r#"{"caption":" A red ball\n rolls over the   floor. "}"#);
+        assert_eq!(caption_of(&good).expect("good"), "A red ball rolls over the floor.");
+        for (reply, expected) in [
+            (b"<html>".to_vec(), "no chat completion"),
+            (br#"{"choices":[]}"#.to_vec(), "no choice"),
+            (br#"{"choices":[{"message":{"content":null}}]}"#.to_vec(), "no content"),
+            (
+                br#"{"choices":[{"message":{"content":"","refusal":"I cannot"}}]}"#.to_vec(),
+                "refused: I cannot",
+            ),
+            (completion("A red ball rolls over the floor."), "not by the schema"),
+            (completion(r#"{"caption":"A ball rolls on.","more":1}"#), "not by the schema"),
+            (completion(r#"{"caption":"Ball."}"#), "1 words"),
+            (completion(&format!(r#"{{"caption":"{}"}}"#, "ball ".repeat(100))), "100 words"),
+            (completion(&format!("{}1{}", "[".repeat(40), "]".repeat(40))), "nested deeper"),
+            (format!("{}{}", "[".repeat(40), "]".repeat(40)).into_bytes(), "nested deeper"),
+        ] {
+            let wrong = caption_of(&reply).expect_err(expected);
+            assert!(wrong.to_string().contains(expected), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_would_show_footage_or_key_are_refused() {
+        let url = |text: &str| checked(&Url::parse(text).expect("address")).map(|url| url.to_string());
+        assert_eq!(url("https://h/v1").expect("usable"), "https://h/v1/chat/completions");
+        assert_eq!(
+            url("http://127.0.0.1:8000/v1/").expect("usable"),
+            "http://127.0.0.1:8000/v1/chat/completions"
+        );
+        assert_eq!(
+            url("http://[::1]/v1/chat/completions").expect("usable"),
+            "http://[::1]/v1/chat/completions"
+        );
+        for bad in ["http://10.0.0.2/v1", "ftp://h/v1", "https://u:p@h/v1", "https://h/v1?key=1", "data:x"] {
+            assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_prompts_digest_is_pinned() {
+        // Another prompt gives other captions: this moves with it, on purpose.
+        assert_eq!(Digest::of(&body("", &[])).short(), "021c59a5cc36");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400), text in ".{0,80}") {
+            let _any = caption_of(&bytes);
+            if let Ok(caption) = caption_of(&completion(&text)) {
+                prop_assert!(caption.chars().count() <= MAX_CHARS);
+            }
+        }
+    }
+}
