@@ -184,6 +184,9 @@ async fn footage_becomes_a_corpus_that_verifies_grows_and_serves_rounds() {
     let report = json(&desk.build(source.path(), &[]));
     assert_eq!((&report["added"], &report["clips"]), (&Value::Array(vec![]), &3.into()));
     assert_eq!(fs::read(desk.at("corpus/corpus.toml")).expect("a manifest"), before);
+    fs::remove_file(desk.at("corpus/cut.mp4")).expect("lost");
+    json(&desk.build(source.path(), &[]));
+    assert_eq!(desk.verify().status.code(), Some(0), "a lost file comes back");
     fs::write(source.path().join("melt-2.txt"), "What it became moves on.").expect("written");
     fs::remove_file(source.path().join("cut.mp4")).expect("removed");
     let report = json(&desk.build(source.path(), &[]));

@@ -182,11 +182,11 @@ impl Builder<'_> {
         let sources = found.clips.len() + report.left_out.len();
 
         let hashed = self.read_all(found.clips, &mut report).await;
-        let named = names::named(hashed, &before, &mut report.left_out);
+        let named = names::named(hashed, before.clips(), &mut report.left_out);
         (self.progress)(Step::Cutting(named.len()));
-        let (texts, before_here) = (&found.texts, before.as_slice());
+        let (texts, there) = (&found.texts, before.clips());
         let work = futures::stream::iter(named).map(|clip| async move {
-            let made = self.one(&clip, texts, before_here).await;
+            let made = self.one(&clip, texts, there).await;
             (self.progress)(Step::Cut(clip.listed.name.as_ref(), made.clips.len()));
             made
         });
@@ -211,30 +211,31 @@ impl Builder<'_> {
         })
     }
 
-    /// The manifest of an earlier build; a refused one is not overwritten.
-    fn manifest_before(&self) -> Result<Vec<ClipEntry>, BuildError> {
+    /// The manifest of an earlier build, or an empty one; a refused one is not overwritten.
+    fn manifest_before(&self) -> Result<Manifest, BuildError> {
         let path = self.options.out.join(MANIFEST);
+        let refused = |source| BuildError::Manifest { path: path.clone(), source };
         match std::fs::metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Manifest::new(self.options.min_clip_bytes, Vec::new()).map_err(refused)
+            }
             Err(error) => Err(file_error(&path)(error)),
-            Ok(facts) if facts.len() > MAX_MANIFEST_BYTES as u64 => Err(BuildError::Manifest {
-                source: ManifestError::TooLarge { got: facts.len() as usize },
-                path,
-            }),
+            Ok(facts) if facts.len() > MAX_MANIFEST_BYTES as u64 => {
+                Err(refused(ManifestError::TooLarge { got: facts.len() as usize }))
+            }
             Ok(_) => {
                 let text = std::fs::read(&path).map_err(file_error(&path))?;
-                let read = Manifest::parse(&text).map_err(|source| BuildError::Manifest { path, source })?;
-                Ok(read.clips().to_vec())
+                Manifest::parse(&text).map_err(refused)
             }
         }
     }
 
     /// The manifest before and what was added, written whole.
-    fn write_manifest(&self, before: &[ClipEntry], report: &Yield) -> Result<Manifest, BuildError> {
+    fn write_manifest(&self, before: &Manifest, report: &Yield) -> Result<Manifest, BuildError> {
         let path = self.options.out.join(MANIFEST);
-        let clips: Vec<ClipEntry> = before.iter().chain(&report.clips).cloned().collect();
-        let least = clips.iter().map(|clip| clip.bytes).min().unwrap_or(self.options.min_clip_bytes);
-        let floor = self.options.min_clip_bytes.min(least);
+        let clips: Vec<ClipEntry> = before.clips().iter().chain(&report.clips).cloned().collect();
+        // The floor is part of the digest: it changes only when smaller files are asked for.
+        let floor = self.options.min_clip_bytes.min(before.min_clip_bytes());
         let refused = |source| BuildError::Manifest { path: path.clone(), source };
         let manifest = Manifest::new(floor, clips).map_err(refused)?;
         write_whole(&path, manifest.to_toml().as_bytes()).map_err(file_error(&path))?;
@@ -296,9 +297,9 @@ impl Builder<'_> {
                 Err(refused) => made.left_out.push(refused),
             }
         }
-        if !made.clips.is_empty()
-            && let Err(reason) = self.keep(&mut file).await
-        {
+        // Files of clips that the manifest has already are looked at too: one that was lost comes back.
+        let used = !made.clips.is_empty() || before.iter().any(|known| known.sha256 == clip.sha256);
+        if used && let Err(reason) = self.keep(&mut file).await {
             made.clips.clear();
             made.left_out.push(reason.of(&name));
         }
@@ -389,35 +390,33 @@ impl Builder<'_> {
         texts: &BTreeMap<String, Listed>,
     ) -> Result<Option<Note>, Reason> {
         let name = clip.listed.name.as_ref();
-        let part = key.strip_prefix(clip.stem.as_str()).unwrap_or(".mp4");
-        let beside = format!("{}{part}", clip.path_stem);
-        let names = [key, &beside, name];
-        for name in &names[..if one_shot { 3 } else { 2 }] {
-            if let Some(note) = self.options.notes.get(name) {
+        let part = key.strip_prefix(clip.stem.as_str()).and_then(|part| part.strip_suffix(".mp4"));
+        let beside = format!("{}{}", clip.path_stem, part.unwrap_or_default());
+        let of_clip = [(key.to_owned(), None), (format!("{beside}.mp4"), Some(&beside))];
+        let of_file = (name.to_owned(), Some(&clip.path_stem));
+        for (name, stem) in of_clip.into_iter().chain(one_shot.then_some(of_file)) {
+            if let Some(note) = self.options.notes.get(&name) {
                 return Ok(Some(note.clone()));
             }
-            let text = name.strip_suffix(".mp4").and_then(|stem| texts.get(stem));
-            if let Some(listed) = text {
-                let text = self
-                    .options
-                    .source
-                    .read_listed(listed, MAX_TEXT_BYTES)
-                    .await
-                    .map_err(Reason::from_error)?;
-                if let Some(note) = Note::of_text(&text) {
+            if let Some(listed) = stem.and_then(|stem| texts.get(stem)) {
+                let text = self.options.source.read_listed(listed, MAX_TEXT_BYTES).await;
+                if let Some(note) = Note::of_text(&text.map_err(Reason::from_error)?) {
                     return Ok(Some(note));
                 }
             }
         }
-        let described_whole = self.options.notes.get(name).is_some() || texts.contains_key(&clip.path_stem);
         if self.describer.is_some() {
             return Ok(None);
         }
-        let text = format!("{}.txt", beside.trim_end_matches(".mp4"));
+        let described_whole = self.options.notes.get(name).is_some() || texts.contains_key(&clip.path_stem);
         Err(Reason(match described_whole {
-            true => format!("the file has several shots and one caption: write one for this clip, {text}"),
+            true => {
+                format!("the file has several shots and one caption: write one for this clip, {beside}.txt")
+            }
             false => {
-                format!("has no caption: write {text} beside it, or use --captions or --caption-endpoint")
+                format!(
+                    "has no caption: write {beside}.txt beside it, or use --captions or --caption-endpoint"
+                )
             }
         }))
     }
