@@ -176,7 +176,7 @@ schema! {
     }
     /// The source clips.
     corpus: CorpusConfig {
-        /// Folder that holds the clips, as a path or file:// address.
+        /// Folder that holds the clips, as a path or file:// address, or a bucket as s3://bucket/prefix.
         location: String = known("corpus");
         /// The manifest's path inside the location.
         manifest: String = known("corpus.toml");

@@ -15,7 +15,7 @@
 //! 3038, 2356; strongest non-cuts: 1145 (bikes), 915 (surf), 833 (a hand before the camera), and one that is taken for a
 //! cut, which costs material and nothing else: a low sun uncovered by a jumping man, up to 2612. Of 180 dissolves of 8 to
 //! 50 frames between those clips 169 are found (residual 6 to 12 % in the median); within their shots no two frames that
-//! differ by 24 levels have a residual below 33 %. Missed are dissolves between shots that both move strongly.
+//! differ by 24 levels have a residual below 33 % (`scripts/scene-thresholds.py`). Missed are dissolves between shots that both move strongly.
 
 /// Bins of a histogram.
 pub const BINS: usize = 32;
