@@ -4,15 +4,22 @@ mod build;
 mod publish;
 mod verify;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 
 use super::{
     Execute, block_on,
     exit::{Failure, after_help},
+    files::read_rules,
 };
-use crate::corpus::draw::{DRAWN_FRAMES_PER_SECOND, DrawOptions, draw_corpus};
+use crate::{
+    corpus::draw::{DRAWN_FRAMES_PER_SECOND, DrawOptions, draw_corpus},
+    domain::rules::Rules,
+};
 
 /// Make, check and publish the source clips of a validator
 #[derive(Args, Debug)]
@@ -74,6 +81,15 @@ pub(super) fn parse_size(text: &str) -> Result<(u32, u32), SizeError> {
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a size: write WIDTHxHEIGHT with even sides from 16 to 4096, like 832x480")]
 pub(super) struct SizeError(String);
+
+/// The rules of a file, or the ones built in, for clips of another size if one is asked for.
+fn rules(file: Option<&Path>, size: Option<(u32, u32)>) -> Result<Rules, Failure> {
+    let mut rules = read_rules(file)?.rules;
+    if let Some((width, height)) = size {
+        (rules.request.width, rules.request.height) = (width, height);
+    }
+    Ok(rules)
+}
 
 impl Execute for CorpusArgs {
     fn execute(self) -> Result<ExitCode, Failure> {

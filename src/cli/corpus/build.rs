@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 use url::Url;
 
-use super::parse_size;
+use super::{parse_size, rules};
 use crate::{
     cli::{
         evaluate::{
@@ -19,7 +19,7 @@ use crate::{
             progress::{Progress, print},
         },
         exit::{Exit, Failure, after_help},
-        files::{read_rules, read_whole, unreadable},
+        files::{read_whole, unreadable},
     },
     config::Secret,
     corpus::{
@@ -162,10 +162,7 @@ fn options(args: &BuildArgs, cache: PathBuf) -> Result<BuildOptions, Failure> {
             Notes::from_csv(&file).map_err(|cause| unreadable(path, cause))?
         }
     };
-    let mut rules = read_rules(args.rules.as_deref())?.rules.clone();
-    if let Some((width, height)) = args.size {
-        (rules.request.width, rules.request.height) = (width, height);
-    }
+    let rules = rules(args.rules.as_deref(), args.size)?;
     Ok(BuildOptions {
         source,
         skip: inside(&args.source, &args.out),

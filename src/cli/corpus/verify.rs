@@ -1,11 +1,11 @@
 //! `leoma corpus verify`: every clip still is what the manifest says, and rounds can use it.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use serde::Serialize;
 
-use super::parse_size;
+use super::{parse_size, rules};
 use crate::{
     cli::{
         evaluate::{
@@ -43,9 +43,12 @@ pub struct VerifyArgs {
     /// Block hash that seeds the windows.
     #[arg(long, default_value = "0x0000000000000000000000000000000000000000000000000000000000000000")]
     pub block: BlockHash,
-    /// Shape of the clips as WIDTHxHEIGHT.
-    #[arg(long, default_value = "832x480", value_parser = parse_size)]
-    pub size: (u32, u32),
+    /// Rules file (default: the rules built in).
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Shape of the clips as WIDTHxHEIGHT (default: the rules').
+    #[arg(long, value_parser = parse_size)]
+    pub size: Option<(u32, u32)>,
     /// Print a report as JSON on stdout.
     #[arg(long)]
     pub json: bool,
@@ -95,8 +98,7 @@ impl ClipState {
 /// Runs `leoma corpus verify`.
 pub(super) async fn run(args: VerifyArgs) -> Result<ExitCode, Failure> {
     let options = CorpusOptions { location: args.corpus.clone(), manifest: args.manifest.clone() };
-    let mut rules = Rules::embedded();
-    (rules.request.width, rules.request.height) = args.size;
+    let rules = rules(args.rules.as_deref(), args.size)?;
     let corpus = Corpus::open(options, Arc::new(decoder(&rules)?))
         .await
         .map_err(|cause| Failure::new(Exit::Unreadable, cause))?;
