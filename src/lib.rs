@@ -11,6 +11,7 @@ pub use leoma_embed as embed;
 pub use leoma_gpu as gpu;
 
 pub mod actors;
+pub mod bundle;
 pub mod chain;
 pub mod cli;
 pub mod config;

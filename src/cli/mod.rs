@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod bundle;
 pub mod calibrate;
 pub mod chain;
 pub mod config;
@@ -70,6 +71,7 @@ commands! {
     Miner(miner::MinerCommand),
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
+    Bundle(bundle::BundleCommand),
     Models(models::ModelsCommand),
     Score(score::ScoreCommand),
     Evaluate(evaluate::EvaluateCommand),

@@ -1,0 +1,17 @@
+//! Round bundles: a round's document, signed, with the files that it rests on, and the round judged anew from them.
+//!
+//! [`pack`] writes a folder once; [`read`] takes a document only whole, canonical and signed; [`verify`] checks all that
+//! follows without decoding;. Only [`pack`] holds a key, and it parses nothing that
+//! a stranger wrote: miners' files are copied as bytes. `docs/bundle.md` is for readers.
+
+pub mod location;
+pub mod pack;
+pub mod read;
+pub mod sealed;
+pub mod verify;
+pub mod views;
+
+pub use location::{FetchError, Opened};
+pub use pack::{PackError, PackRequest, Packed, pack};
+pub use read::{ReadError, parse};
+pub use sealed::SignedBundle;
