@@ -1,5 +1,6 @@
 //! Stories: what an operator or a client can see, through real sockets and the real binary.
 
+mod bundle;
 mod chain;
 mod corpus;
 mod decode;

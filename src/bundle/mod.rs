@@ -1,12 +1,13 @@
 //! Round bundles: a round's document, signed, with the files that it rests on, and the round judged anew from them.
 //!
 //! [`pack`] writes a folder once; [`read`] takes a document only whole, canonical and signed; [`verify`] checks all that
-//! follows without decoding;. Only [`pack`] holds a key, and it parses nothing that
+//! follows without decoding; [`replay`] decodes and scores again. Only [`pack`] holds a key, and it parses nothing that
 //! a stranger wrote: miners' files are copied as bytes. `docs/bundle.md` is for readers.
 
 pub mod location;
 pub mod pack;
 pub mod read;
+pub mod replay;
 pub mod sealed;
 pub mod verify;
 pub mod views;

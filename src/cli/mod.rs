@@ -21,6 +21,7 @@ mod hotkey;
 pub mod miner;
 pub mod models;
 mod networks;
+pub mod replay;
 pub mod run;
 pub mod score;
 pub mod selftest;
@@ -72,6 +73,7 @@ commands! {
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
     Bundle(bundle::BundleCommand),
+    Replay(replay::ReplayCommand),
     Models(models::ModelsCommand),
     Score(score::ScoreCommand),
     Evaluate(evaluate::EvaluateCommand),

@@ -1,6 +1,6 @@
 //! What the rules make of a document's outcomes, folded anew.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Payment, RoundBundle, RoundResult, of_round, payment};
 use crate::domain::{
@@ -8,7 +8,7 @@ use crate::domain::{
     ids::Hotkey,
     inquiry::Question,
     outcome::Outcome,
-    payout::Contender,
+    payout::{Contender, history::MinerResult},
     round::{ApplyError, Tournament},
     rules::PayoutRules,
 };
@@ -24,6 +24,8 @@ pub struct Judged {
     pub findings: BTreeMap<(Hotkey, Question), String>,
     /// The best passing clip's miner.
     pub winner: Option<Contender>,
+    /// How every miner fared, as the payout rules remember it.
+    pub results: Arc<[MinerResult]>,
     /// Why the round is void by rule.
     pub void: Option<VoidReason>,
 }
@@ -60,6 +62,7 @@ impl RoundBundle {
                 .map(|asked| ((asked.hotkey, asked.question), asked.finding))
                 .collect(),
             winner: round.winner(rules),
+            results: round.results(),
             void: round.void_reason(rules),
         }))
     }
