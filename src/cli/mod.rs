@@ -16,6 +16,8 @@ pub mod decode_worker;
 pub mod devnet;
 pub mod evaluate;
 pub mod exit;
+pub mod explain;
+pub mod export;
 pub mod files;
 mod hotkey;
 pub mod miner;
@@ -74,6 +76,8 @@ commands! {
     Corpus(corpus::CorpusArgs),
     Bundle(bundle::BundleCommand),
     Replay(replay::ReplayCommand),
+    Export(export::ExportCommand),
+    Explain(explain::ExplainCommand),
     Models(models::ModelsCommand),
     Score(score::ScoreCommand),
     Evaluate(evaluate::EvaluateCommand),

@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::domain::{
-    event::Event,
+    event::{Event, WeightsIntent},
     ids::RoundId,
     round::{ApplyError, Round, Tournament},
 };
@@ -258,6 +258,22 @@ impl Journal {
         Ok(keys)
     }
 
+    /// Every decision to set weights, oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read or an event in it.
+    pub fn intents(&self) -> Result<Vec<WeightsIntent>, JournalError> {
+        let query = "SELECT seq, kind, body FROM events WHERE kind = 'weights_intended' ORDER BY seq";
+        let mut intents = Vec::new();
+        self.read(query, [], |_, event| {
+            if let Event::WeightsIntended { intent } = event {
+                intents.push(intent);
+            }
+            Ok(())
+        })?;
+        Ok(intents)
+    }
+
     /// When the first event of a round was written, in milliseconds since 1970; `None` for a round that the journal does
     /// not know.
     ///
@@ -357,6 +373,7 @@ mod tests {
         assert_eq!(keys, BTreeSet::from(["clip-7.mp4".to_owned()]));
         assert!(journal.opened_unix_ms(RoundId(7)).expect("time").is_some_and(|time| time > 0));
         assert_eq!(journal.opened_unix_ms(RoundId(8)).expect("time"), None);
+        assert!(journal.intents().expect("decisions").is_empty());
     }
 
     #[test]

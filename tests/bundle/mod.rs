@@ -4,6 +4,7 @@ mod forged;
 mod replayed;
 mod schema;
 mod served;
+mod told;
 
 use std::{
     path::{Path, PathBuf},
@@ -138,6 +139,7 @@ async fn a_round_is_packed_once_holds_and_every_forgery_is_named_where_it_is() {
     schema::holds(&serde_json::from_slice(&document).expect("JSON"));
     let printed = leoma(&["bundle", "schema"]).await.stdout;
     assert_eq!(printed, ::leoma::cli::bundle::ROUND_SCHEMA.as_bytes());
+    told::is_exported_and_explained(&packed).await;
     served::is_read_over_http_and_no_redirect_is_followed(&packed).await;
     forged::every_forgery_is_named(&packed).await;
     replayed::comes_to_the_same_and_a_lie_is_named_by_its_level(&packed).await;

@@ -101,6 +101,15 @@ fn adapters_do_not_know_the_actors_and_nobody_but_the_surface_knows_the_command_
 }
 
 #[test]
+fn no_key_is_near_bytes_that_strangers_wrote() {
+    for (path, text) in sources().into_iter().filter(|(path, _)| place(path).starts_with("bundle/")) {
+        let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let names = code(shipped).any(|line| line.contains("wallet") || line.contains("HotkeySigner"));
+        assert!(!names || place(&path) == "bundle/pack.rs", "{} names the key", place(&path));
+    }
+}
+
+#[test]
 fn raw_sends_stay_behind_the_post() {
     for (path, text) in sources() {
         let place = place(&path);
