@@ -315,12 +315,18 @@ fn copy(from: &Path, to: &Path, (name, wanted): (&str, Digest)) -> Result<FileRe
     }
 }
 
-/// A temporary folder is private; a round's folder is made to be shown.
+/// A temporary folder is private; a round's folder is made to be shown. Names reach the disk before the folder gets its own.
 fn make_readable(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            File::open(path)?.sync_all()?;
+        }
     }
     File::open(folder)?.sync_all()
 }

@@ -1,5 +1,6 @@
 //! A round's bundle as a stranger meets it: packed from a real round by the real binary, verified, tampered with, judged anew.
 
+mod bytes;
 mod forged;
 mod replayed;
 mod schema;

@@ -40,6 +40,14 @@ pub async fn is_read_over_http_and_no_redirect_is_followed(packed: &Packed) {
     for place in [format!("http://{address}/{round}"), format!("http://{address}/{round}/round.json")] {
         assert_eq!(verify(&place).await, (0, Vec::new()), "{place}");
     }
+    let (place, newest) = (format!("http://{address}"), round.to_string());
+    let window =
+        ["replay", "--scorer", "cpu", "--window", "2", "--against", &place, "--newest", &newest, "--json"];
+    let output = super::leoma(&window).await;
+    let last = String::from_utf8(output.stdout).expect("text").lines().last().map(str::to_owned);
+    let found: serde_json::Value = serde_json::from_str(&last.expect("a line")).expect("JSON");
+    let told = (output.status.code(), &found["same"], found["missing"][0].as_u64());
+    assert_eq!(told, (Some(0), &true.into(), Some(round.0 - 1)), "{found:#}");
     for (place, wanted) in [("moved/", "307"), ("endless/", "more than"), ("none/", "not there")] {
         let (code, told) = verify(&format!("http://{address}/{place}{round}")).await;
         assert!(code == 3 && told[0].contains(wanted), "{place}: {code} {told:?}");

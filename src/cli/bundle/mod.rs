@@ -36,7 +36,7 @@ pub struct BundleCommand {
 
 #[derive(Subcommand)]
 enum Action {
-    Pack(pack::PackCommand),
+    Pack(Box<pack::PackCommand>),
     Show(show::ShowCommand),
     Verify(VerifyCommand),
     Schema(SchemaCommand),

@@ -10,7 +10,10 @@ use crate::{
         block_on,
         bundle::{internal, open, print, printable, unreadable},
         exit::{Exit, Failure, after_help},
-        score::report::change::{axes, of_card, terms_of},
+        score::report::{
+            change::{axes, of_card, terms_of},
+            page::percent,
+        },
     },
     domain::{
         bundle::{BundleError, BundleFacts, Code, MinerRecord, Network, RoundBundle, RoundResult},
@@ -32,8 +35,8 @@ const TERMS: usize = 3;
 
 /// Say why a round has this winner, or none: what decided, by what margin, what would have changed it, and how every miner fared
 ///
-/// The round is read from a validator's journal or from a bundle, whose signature must be its validator's. Scores are integers of
-/// 1/10000.
+/// The round is read from a validator's journal or from a bundle, whose signature must be its validator's. Scores are
+/// shown in percent.
 #[derive(Args)]
 #[command(after_help = after_help!(
     "leoma explain round 71234 --state state",
@@ -140,7 +143,7 @@ impl RoundWhy {
         }
         lines.push("miners:".into());
         for miner in &self.miners {
-            let score = miner.overall.map_or(String::new(), |overall| format!(" {overall}"));
+            let score = miner.overall.map_or(String::new(), |overall| format!(" {}", percent(overall)));
             lines.push(format!("  uid {} {} {}{score}", miner.uid, miner.hotkey, printable(&miner.outcome)));
             lines.extend(miner.why.iter().map(|line| format!("      {}", printable(line))));
         }
@@ -189,16 +192,17 @@ fn won(winner: &Hotkey, scored: &[Scored<'_>], rules: &Rules) -> Why {
         return (format!("winner {winner}"), vec!["its clip is not in the table".into()], Vec::new());
     };
     let band = rules.payout.tie_band;
-    let result = format!("{} wins with {}", name_of(first.entry), first.card.overall);
+    let result = format!("{} wins with {}", name_of(first.entry), percent(first.card.overall));
     let (mut why, mut changes) = (Vec::new(), Vec::new());
     let others: Vec<&Scored<'_>> =
         scored.iter().filter(|one| one.entry.hotkey != *winner && one.card.passed).collect();
     let above = others.iter().filter(|one| one.card.overall > first.card.overall);
     for one in above.clone() {
         why.push(format!(
-            "{} has {}, which is within the tie band of {band}: the earlier commitment wins (block {} before {})",
+            "{} has {}, which is within the tie band of {}: the earlier commitment wins (block {} before {})",
             name_of(one.entry),
-            one.card.overall,
+            percent(one.card.overall),
+            percent(Score::clamped(band.into())),
             first.entry.precedence.reveal_block,
             one.entry.precedence.reveal_block
         ));
@@ -206,9 +210,12 @@ fn won(winner: &Hotkey, scored: &[Scored<'_>], rules: &Rules) -> Why {
     match others.first() {
         None => why.push("it is the only clip that passed".into()),
         Some(next) if above.count() == 0 => {
-            let lead = first.card.overall.get() - next.card.overall.get();
-            why.push(format!("it leads {} ({}) by {lead}", name_of(next.entry), next.card.overall));
-            if lead <= band {
+            let lead =
+                Score::clamped(i64::from(first.card.overall.get()) - i64::from(next.card.overall.get()));
+            let (next_score, lead_shown) = (percent(next.card.overall), percent(lead));
+            why.push(format!("it leads {} ({next_score}) by {lead_shown}", name_of(next.entry)));
+            if lead.get() <= band {
+                let band = percent(Score::clamped(band.into()));
                 why.push(format!("a lead of at most {band} is a tie, and its commitment is the earlier one"));
             }
             why.extend(by_axis(first, next, rules));
@@ -217,12 +224,17 @@ fn won(winner: &Hotkey, scored: &[Scored<'_>], rules: &Rules) -> Why {
     }
     for one in scored.iter().filter(|one| !one.card.passed && one.card.overall > first.card.overall) {
         let causes = of_card(one.card, &rules.scoring).into_iter().take(1).collect::<String>();
-        why.push(format!("{} has {} and did not pass: {causes}", name_of(one.entry), one.card.overall));
+        why.push(format!(
+            "{} has {} and did not pass: {causes}",
+            name_of(one.entry),
+            percent(one.card.overall)
+        ));
     }
     for one in others.iter().take(NAMED) {
         changes.push(match least_to_win(one, scored, band) {
             Some(least) => {
-                let more = least - one.card.overall.get();
+                let more = Score::clamped(i64::from(least.get()) - i64::from(one.card.overall.get()));
+                let (least, more) = (percent(least), percent(more));
                 format!("{} wins with overall {least}, {more} more than it has", name_of(one.entry))
             }
             None => format!("{} cannot win, whatever its score", name_of(one.entry)),
@@ -233,7 +245,9 @@ fn won(winner: &Hotkey, scored: &[Scored<'_>], rules: &Rules) -> Why {
     let heir = round_winner(&without, band);
     let heir = heir.and_then(|heir| scored.iter().find(|one| one.entry.hotkey == heir.hotkey));
     changes.push(match heir {
-        Some(heir) => format!("without the winner {} wins with {}", name_of(heir.entry), heir.card.overall),
+        Some(heir) => {
+            format!("without the winner {} wins with {}", name_of(heir.entry), percent(heir.card.overall))
+        }
         None => "without the winner nobody wins".into(),
     });
     (result, why, changes)
@@ -249,6 +263,10 @@ fn by_axis(first: &Scored<'_>, next: &Scored<'_>, rules: &Rules) -> Vec<String> 
         .filter_map(|((name, our), (_, their))| Some((name, (*our)?, (*their)?)))
         .filter(|(_, our, their)| our > their)
         .collect();
+    let ahead = |(name, our, their): &(&str, Score, Score)| {
+        format!("{name} {} to {}", percent(*our), percent(*their))
+    };
+    let leads: Vec<String> = pairs.iter().map(ahead).collect();
     let mut said = Vec::new();
     for (name, our, their) in pairs {
         let mut swapped = first.card.axes.clone();
@@ -275,25 +293,30 @@ fn by_axis(first: &Scored<'_>, next: &Scored<'_>, rules: &Rules) -> Vec<String> 
         let terms: Vec<String> = terms
             .into_iter()
             .take(TERMS)
-            .map(|(_, term, our, their)| format!("{term} {our} to {their}"))
+            .map(|(_, term, our, their)| format!("{term} {} to {}", percent(our), percent(their)))
             .collect();
         let terms = if terms.is_empty() { String::new() } else { format!(" ({})", terms.join(", ")) };
         said.push(format!(
-            "its {name} axis decided, {our} to {their}{terms}: with the other's it has {with_theirs} and loses"
+            "its {name} axis decided, {} to {}{terms}: with the other's it has {} and loses",
+            percent(our),
+            percent(their),
+            percent(with_theirs)
         ));
     }
     if said.is_empty() {
-        said.push("no single axis decided: with the other's score on any one axis it still wins".into());
+        let leads = if leads.is_empty() { "none".to_owned() } else { leads.join(", ") };
+        said.push(format!("no single axis decided; those in which it leads: {leads}"));
     }
     said
 }
 
 /// The least overall score with which a passing miner wins.
-fn least_to_win(one: &Scored<'_>, scored: &[Scored<'_>], band: u16) -> Option<u16> {
+fn least_to_win(one: &Scored<'_>, scored: &[Scored<'_>], band: u16) -> Option<Score> {
     let mut table: Vec<Contender> = scored.iter().map(Scored::contender).collect();
     let place = table.iter().position(|other| other.hotkey == one.entry.hotkey)?;
-    (one.card.overall.get()..=Score::MAX.get()).find(|score| {
-        table[place].overall = Score::clamped((*score).into());
+    let scores = (one.card.overall.get()..=Score::MAX.get()).map(|score| Score::clamped(score.into()));
+    scores.into_iter().find(|score| {
+        table[place].overall = *score;
         round_winner(&table, band).is_some_and(|winner| winner.hotkey == one.entry.hotkey)
     })
 }
@@ -302,7 +325,8 @@ fn nobody(scored: &[Scored<'_>], rules: &Rules) -> Why {
     let scoring = &rules.scoring;
     let mut why = vec![format!(
         "no clip passed: overall must reach {}, every axis {}; the subnet's owner is paid",
-        scoring.pass_overall, scoring.pass_axis
+        percent(Score::clamped(scoring.pass_overall.into())),
+        percent(Score::clamped(scoring.pass_axis.into()))
     )];
     if scored.is_empty() {
         why.push("no clip was scored".into());
@@ -311,7 +335,7 @@ fn nobody(scored: &[Scored<'_>], rules: &Rules) -> Why {
         format!(
             "{} with {} had to pass: {}",
             name_of(one.entry),
-            one.card.overall,
+            percent(one.card.overall),
             of_card(one.card, scoring).join(" ")
         )
     });
@@ -376,7 +400,7 @@ fn fared(miner: &MinerRecord, bundle: &RoundBundle, rules: &Rules) -> MinerWhy {
         _ => vec!["its ticket was open when the round was voided".into()],
     };
     if let (Some(Outcome::Scored { card }), Some(_)) = (&miner.ticket, &miner.counts) {
-        why.push(format!("its own clip had {} before G8 decided", card.overall));
+        why.push(format!("its own clip had {} before G8 decided", percent(card.overall)));
     }
     let asked = bundle.questions.iter().filter(|asked| asked.hotkey == miner.hotkey);
     why.extend(asked.map(|asked| format!("asked again ({}): {}", asked.question.name(), asked.finding)));
@@ -442,11 +466,11 @@ mod tests {
     #[test]
     fn the_axis_that_decided_is_named_with_what_the_next_one_lacks() {
         let told =
-            why(vec![scored([9_000, 9_000, 9_500, 9_000], 1), scored([9_100, 9_000, 8_000, 9_000], 2)]);
+            why(vec![scored([9_000, 9_000, 9_500, 9_000], 1), scored([9_500, 9_500, 8_000, 9_500], 2)]);
         let text = told.text();
         assert!(told.result.starts_with("uid 1 "), "{text}");
         assert!(
-            told.why.iter().any(|line| line.starts_with("its temporal axis decided, 9500 to 8000")),
+            told.why.iter().any(|line| line.starts_with("its temporal axis decided, 95.00 to 80.00")),
             "{text}"
         );
         assert!(
@@ -455,19 +479,10 @@ mod tests {
         );
         assert!(told.changes[1].contains("without the winner uid 2"), "{text}");
         // With what it is told to need it wins.
-        let least: i64 = told.changes[0]
-            .split("overall ")
-            .nth(1)
-            .and_then(|rest| rest.split(',').next())
-            .expect("a number")
-            .parse()
-            .expect("a number");
         let first = card([9_000, 9_000, 9_500, 9_000], 1).overall.get();
-        assert_eq!(
-            least,
-            i64::from(first + Rules::embedded().payout.tie_band + 1),
-            "the later miner must beat the tie band"
-        );
+        let least = percent(Score::clamped(i64::from(first + Rules::embedded().payout.tie_band) + 1));
+        let wanted = format!("wins with overall {least},");
+        assert!(told.changes[0].contains(&wanted), "the later miner must beat the tie band: {wanted} {text}");
     }
 
     #[test]

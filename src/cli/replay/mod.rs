@@ -109,11 +109,14 @@ async fn one(bundle: &str, command: &ReplayCommand) -> Result<bool, Failure> {
     Ok(found.is_same())
 }
 
+/// The networks that some rules name, if any.
+type Networks = Option<Arc<dyn FrameModels>>;
+
 /// What rounds are judged on, and the networks of the rules that were last in use.
 struct Bench {
     scorer: Arc<dyn Scorer>,
     wanted: DeviceChoice,
-    models: Option<(Arc<Rules>, Option<Arc<dyn FrameModels>>)>,
+    models: Option<(Arc<Rules>, Networks)>,
 }
 
 impl Bench {
@@ -142,11 +145,7 @@ impl Bench {
         replay::replay(opened, rules, &parts).await.map_err(failed)
     }
 
-    fn models_of(
-        &mut self,
-        rules: &Arc<Rules>,
-        tools: &Tools,
-    ) -> Result<Option<Arc<dyn FrameModels>>, Failure> {
+    fn models_of(&mut self, rules: &Arc<Rules>, tools: &Tools) -> Result<Networks, Failure> {
         if let Some((_, models)) = self.models.as_ref().filter(|(known, _)| known == rules) {
             return Ok(models.clone());
         }
