@@ -101,6 +101,8 @@ enum Source {
 pub struct Opened {
     /// The document.
     pub signed: SignedBundle,
+    /// Its bytes as they were read.
+    pub text: Bytes,
     source: Source,
 }
 
@@ -121,7 +123,7 @@ impl Opened {
             other => (other.read(DOCUMENT_FILE, MAX_DOCUMENT_BYTES).await?, other.place(DOCUMENT_FILE)),
         };
         let signed = parse(&bytes).map_err(|cause| FetchError::Refused { place, source: Box::new(cause) })?;
-        Ok(Self { signed, source })
+        Ok(Self { signed, text: bytes, source })
     }
 
     /// Whether there are files beside the document.

@@ -297,6 +297,9 @@ impl Findings {
         if let Some(plan) = &bundle.plan {
             self.plan(plan, bundle, rules);
         }
+        self.ensure(bundle.pays == bundle.payment_of(&bundle.result), "pays", || {
+            "is not what the result gives".into()
+        });
         let Some(rules) = rules else {
             self.notes.push("the rules were not read, so the winner was not elected anew".into());
             return;
@@ -385,9 +388,6 @@ impl Findings {
         };
         let result = judged.result();
         self.ensure(*stated == result, "winner", || format!("the rules give {}", told(&result)));
-        self.ensure(bundle.pays == bundle.payment_of(&bundle.result), "pays", || {
-            "is not what the result gives".into()
-        });
     }
 }
 

@@ -102,3 +102,20 @@ proptest! {
         prop_assert!(parse(&bytes).is_err());
     }
 }
+
+/// A document of the first version as it was published: every later program reads it to the same result.
+#[test]
+fn a_document_of_schema_1_stays_readable() {
+    let bytes = include_bytes!("../golden/bundle/schema-1/round.json");
+    let rules = Rules::parse(include_str!("../golden/bundle/schema-1/rules.toml")).expect("rules");
+    let signed = parse(bytes).expect("signed");
+    assert_eq!((signed.bundle.schema, signed.bundle.round), (1, RoundId(70_002)));
+    let judged = signed.bundle.judge(&rules.payout).expect("consistent").expect("planned");
+    assert_eq!(judged.result(), signed.bundle.result);
+    assert_eq!(judged.copies, signed.bundle.copies);
+    for miner in &signed.bundle.miners {
+        assert_eq!(judged.outcomes.get(&miner.hotkey), miner.outcome());
+    }
+    let digest = ActiveRules::digest_with(&rules, &signed.bundle.code.kernels).expect("integers");
+    assert_eq!(digest, signed.bundle.rules_digest);
+}

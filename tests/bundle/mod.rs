@@ -51,8 +51,9 @@ impl Packed {
         for ended in 1..=3 {
             let (status, log) = world.validator(&["--until-rounds", &ended.to_string()]).ends().await;
             assert!(status.success(), "{}", log.join("\n"));
-            let closed =
-                world.rounds().into_iter().find(|round| round.phase == "closed" && round.winner.is_some());
+            let closed = world.rounds().into_iter().find(|round| {
+                round.phase == "closed" && round.winner.is_some() && !round.questions.is_empty()
+            });
             if let Some(round) = closed {
                 let folder = world.path("bundles").join(round.round.to_string());
                 let packed = Self { world, round, folder };
@@ -61,7 +62,7 @@ impl Packed {
                 return packed;
             }
         }
-        panic!("no round closed with a winner: {:#?}", world.rounds());
+        panic!("no round closed with a winner and a dispute: {:#?}", world.rounds());
     }
 
     pub async fn pack(&self) -> Output {

@@ -3,6 +3,7 @@
 
 mod clips;
 mod compare;
+mod sequence;
 mod source;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -30,6 +31,7 @@ use crate::{
 };
 
 use compare::{Compared, kind_of};
+pub use sequence::Sequence;
 
 /// The step at which a replay comes to something else.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]

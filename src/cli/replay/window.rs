@@ -7,7 +7,10 @@ use serde::Serialize;
 
 use super::{Bench, Line, ReplayCommand, shown};
 use crate::{
-    bundle::{FetchError, Opened, replay::Replay},
+    bundle::{
+        FetchError, Opened,
+        replay::{Replay, Sequence},
+    },
     cli::{
         bundle::{internal, print, unreadable},
         exit::{Exit, Failure},
@@ -76,12 +79,17 @@ pub(super) async fn run(place: &str, window: u16, command: &ReplayCommand) -> Re
     let (mut stated, mut judged) = (Settled::default(), Settled::default());
     let (mut missing, mut differing, mut validators) = (Vec::new(), Vec::new(), BTreeSet::new());
     let mut newest: Option<(Replay, RoundBundle)> = None;
+    let first = rounds.first().copied().unwrap_or_default();
+    let mut sequence: Option<Sequence> = None;
     let mut replayed = 0;
     for round in rounds {
         let opened = match Opened::open(&format!("{}/{round}", place.trim_end_matches('/'))).await {
             Ok(opened) => opened,
             Err(FetchError::Missing { .. }) => {
                 missing.push(round);
+                if let Some(sequence) = &mut sequence {
+                    sequence.miss(round);
+                }
                 continue;
             }
             Err(cause) => return Err(unreadable(cause)),
@@ -92,7 +100,15 @@ pub(super) async fn run(place: &str, window: u16, command: &ReplayCommand) -> Re
             return Err(Failure::new(Exit::Unreadable, anyhow!(text)));
         }
         validators.insert(bundle.validator);
-        let found = bench.replay(&opened, &command.with).await?;
+        let mut found = bench.replay(&opened, &command.with).await?;
+        let before = sequence.get_or_insert_with(|| {
+            let mut sequence = Sequence::new(&found.rules.payout, first);
+            missing.iter().for_each(|round| sequence.miss(*round));
+            sequence
+        });
+        let (differences, notes) = before.follow(&bundle);
+        found.differences.extend(differences);
+        found.notes.extend(notes);
         replayed += 1;
         if !found.is_same() {
             differing.push(round);
