@@ -22,6 +22,7 @@ pub mod evidence;
 pub mod miners;
 pub mod runtime;
 pub mod sim;
+pub mod storage;
 pub mod store;
 pub mod telemetry;
 pub mod web;

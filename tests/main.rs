@@ -15,4 +15,5 @@ mod run;
 mod score;
 mod sim;
 mod soak;
+mod storage;
 mod surface;

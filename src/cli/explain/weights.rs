@@ -14,7 +14,7 @@ use crate::{
     domain::{
         event::{PayTarget, WeightsIntent},
         ids::{BlockNumber, Hotkey, RoundId},
-        payout::{PayoutInput, SettledRound, compat, decide, history::History, strict::Duel},
+        payout::{PayoutInput, SettledRound, compat, counted, decide, history::History, strict::Duel},
         roster::Precedence,
         round::Tournament,
         rules::{ActiveRules, PayoutRule},
@@ -120,13 +120,13 @@ fn explain(
     let input = PayoutInput {
         settled: &settled,
         last_epoch,
-        last_paid: before.map(|before| before.target),
+        last_paid: before.map(|before| (before.target, before.round)),
         registered: &registered,
         rules_digest: active.digest,
     };
     let decision = decide(rules, &input);
     let (mut why, changes) = match rules.rule {
-        PayoutRule::Round => by_rounds(&settled, last_epoch, &registered),
+        PayoutRule::Round => by_rounds(&input),
         PayoutRule::WindowStrict => by_duels(&decision.duels, &settled, rules.strict.margin),
         PayoutRule::WindowCompat => by_rates(&settled, &registered),
     };
@@ -148,15 +148,10 @@ fn explain(
 }
 
 /// Rule `round`: wins since the epoch, then their sum, then the earlier commitment.
-fn by_rounds(
-    settled: &[SettledRound],
-    last_epoch: BlockNumber,
-    registered: &BTreeSet<Hotkey>,
-) -> (Vec<String>, Vec<String>) {
-    let counted: Vec<&SettledRound> = settled.iter().filter(|round| round.closed_at > last_epoch).collect();
+fn by_rounds(input: &PayoutInput<'_>) -> (Vec<String>, Vec<String>) {
+    let (counted, since) = (counted(input), input.last_epoch);
     if counted.is_empty() {
-        let text =
-            format!("no round settled since block {last_epoch}: whoever was paid before is paid again");
+        let text = format!("no round settled since block {since}: whoever was paid before is paid again");
         return (vec![text], Vec::new());
     }
     let mut tallies: BTreeMap<Hotkey, (u32, u64, std::cmp::Reverse<Precedence>)> = BTreeMap::new();
@@ -167,14 +162,14 @@ fn by_rounds(
         *precedence = (*precedence).max(first);
     }
     let (present, gone): (Vec<_>, Vec<_>) =
-        tallies.into_iter().partition(|(hotkey, _)| registered.contains(hotkey));
+        tallies.into_iter().partition(|(hotkey, _)| input.registered.contains(hotkey));
     let mut order = present;
     order.sort_by_key(|(_, tally)| std::cmp::Reverse(*tally));
     let empty = counted.iter().filter(|round| round.winner.is_none()).count();
-    let mut why = vec![format!(
-        "{} rounds settled since block {last_epoch}, {empty} of them without a winner",
-        counted.len()
-    )];
+    let held_up = counted.iter().all(|round| round.closed_at <= since);
+    let which = if held_up { "were not paid for before" } else { "settled since" };
+    let mut why =
+        vec![format!("{} rounds {which} block {since}, {empty} of them without a winner", counted.len())];
     let row = |(hotkey, (wins, sum, _)): &(Hotkey, (u32, u64, _))| {
         format!("{hotkey}: {wins} won, scores sum up to {sum}")
     };
@@ -259,7 +254,7 @@ fn by_rates(settled: &[SettledRound], registered: &BTreeSet<Hotkey>) -> (Vec<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ids::Uid, payout::Contender, score::Score, testing::hotkey};
+    use crate::domain::{ids::{Digest, Uid}, payout::Contender, score::Score, testing::hotkey};
 
     fn won(round: u64, miner: u8, overall: i64) -> SettledRound {
         let precedence =
@@ -277,7 +272,14 @@ mod tests {
 
     fn told(rounds: &[SettledRound], since: u64, present: &[u8]) -> (String, String) {
         let registered = present.iter().map(|miner| hotkey(*miner)).collect();
-        let (why, changes) = by_rounds(rounds, BlockNumber(since), &registered);
+        let paid = rounds.last().map(|round| (PayTarget::Owner, round.round));
+        let (why, changes) = by_rounds(&PayoutInput {
+            settled: rounds,
+            last_epoch: BlockNumber(since),
+            last_paid: paid,
+            registered: &registered,
+            rules_digest: Digest([0; 32]),
+        });
         (why.join("\n"), changes.join("\n"))
     }
 
