@@ -147,9 +147,6 @@ fn ours(reason: &str) -> Outcome {
 /// Writes the file to the spool and tells RoundClock, so that a restart need not ask again.
 async fn keep(parts: &ChallengerParts, ticket: &mut Ticket, clip: GeneratedClip) -> Result<Bytes, Outcome> {
     ticket.timings.challenge_ms = clip.latency.as_millis() as u64;
-    if ticket.ask.question.is_some() {
-        return Ok(clip.bytes); // what is lost in a restart is asked again with the same seed
-    }
     let (spool, bytes) = (parts.spool.clone(), clip.bytes.clone());
     let written = tokio::task::spawn_blocking(move || spool.put(&bytes)).await;
     let sha256 = match written {
@@ -163,6 +160,10 @@ async fn keep(parts: &ChallengerParts, ticket: &mut Ticket, clip: GeneratedClip)
         latency_ms: ticket.timings.challenge_ms,
         invocation_id: clip.invocation_id,
     };
+    if ticket.ask.question.is_some() {
+        ticket.answer = Some(file); // what is lost in a restart is asked again with the same seed
+        return Ok(clip.bytes);
+    }
     parts.clock.deliver(FileArrived { ticket: ticket.id(), file }).await.ok();
     Ok(clip.bytes)
 }

@@ -77,6 +77,7 @@ fn everything() -> Arc<Metrics> {
     vitals.weights_landed(BlockNumber(4_100));
     vitals.corpus_left(17);
     vitals.corpus_rounds_left(16);
+    vitals.storage().failed("upload", "SlowDown".into());
     vitals.reveal_failed();
     vitals.weights_refused(Some(Refusal::NoPermit));
     vitals.standing_seen(ChainStanding {
