@@ -74,6 +74,8 @@ mod tests {
             source: "s".into(),
             from_ms: None,
             to_ms: None,
+            window: None,
+            caption_by: None,
         };
         let clips = [clip("a.mp4", 1), clip("b.mp4", 1), clip("c.mp4", 2)];
         let published = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>();

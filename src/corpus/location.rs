@@ -1,63 +1,76 @@
-//! Where clips and commitments lie: a folder or a bucket, behind `object_store`.
+//! Where clips and commitments lie: a folder or a bucket.
 
 use std::{path::Path, sync::Arc};
 
-use object_store::{ObjectStore, aws::AmazonS3Builder, local::LocalFileSystem, prefix::PrefixStore};
+use object_store::ObjectStore;
+use url::Url;
+
+use crate::storage::{Place, PlaceOptions, S3Options, place::AccessKey, place::PlaceError};
 
 /// Why a location was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("location `{location}`: {problem}")]
-pub struct LocationError {
-    /// As given, cut to 300 characters.
-    location: String,
-    /// What is wrong and what would be right.
-    problem: String,
+pub enum LocationError {
+    /// The folder is not there.
+    #[error("location `{0}` is not a folder")]
+    Missing(String),
+    /// An environment variable of the bucket's service cannot be used.
+    #[error("{name}: {problem}")]
+    Environment {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The address or the service's settings.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
 }
 
 /// Opens a folder that exists (path or `file://` address) or a bucket (`s3://bucket/prefix`). A bucket's keys,
-/// endpoint and region are read from the environment as S3 tools do: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-/// `AWS_ENDPOINT`, `AWS_REGION` (`auto` for R2), `AWS_ALLOW_HTTP` for a server on this machine.
+/// endpoint and region are read from the environment under the names of S3 tools: `AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT_URL`, `AWS_REGION` (`auto` without).
 ///
 /// # Errors
 /// When the folder does not exist, or the address cannot be used.
 pub fn open(location: &str) -> Result<Arc<dyn ObjectStore>, LocationError> {
-    let refuse = |problem: String| LocationError { location: location.chars().take(300).collect(), problem };
-    let folder = match url::Url::parse(location) {
-        Ok(address) if address.scheme() == "file" => address
-            .to_file_path()
-            .map_err(|()| refuse("is not a local file address: write file:///path".into()))?,
-        Ok(address) if address.scheme() == "s3" => return bucket(&address, &refuse),
-        Ok(address) if location.contains("://") => {
-            let scheme = address.scheme();
-            return Err(refuse(format!(
-                "scheme `{scheme}` is not read: give a folder, a file:// or an s3:// address"
-            )));
-        }
-        _ => Path::new(location).to_owned(),
-    };
-    if !folder.is_dir() {
-        return Err(refuse("is not a folder".into()));
-    }
-    let store = LocalFileSystem::new_with_prefix(&folder).map_err(|error| refuse(error.to_string()))?;
-    Ok(Arc::new(store))
+    open_with(location, |name| std::env::var(name).ok())
 }
 
-fn bucket(
-    address: &url::Url,
-    refuse: &impl Fn(String) -> LocationError,
+fn open_with(
+    location: &str,
+    variable: impl Fn(&'static str) -> Option<String>,
 ) -> Result<Arc<dyn ObjectStore>, LocationError> {
-    let name = address.host_str().unwrap_or_default();
-    let plain = address.username().is_empty() && address.password().is_none() && address.query().is_none();
-    if name.is_empty() || !plain {
-        return Err(refuse("write s3://bucket/prefix; keys come from the environment".into()));
+    let address = Url::parse(location).ok().filter(|_| location.contains("://"));
+    let folder = match &address {
+        None => Some(Path::new(location).to_owned()),
+        Some(address) if address.scheme() == "file" => address.to_file_path().ok(),
+        Some(_) => None,
+    };
+    // A place makes its folder; what is read must be there.
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(LocationError::Missing(location.chars().take(300).collect()));
     }
-    let store = AmazonS3Builder::from_env().with_bucket_name(name).build();
-    let store = store.map_err(|error| refuse(error.to_string()))?;
-    let prefix = address.path().trim_matches('/');
-    match prefix.is_empty() {
-        true => Ok(Arc::new(store)),
-        false => Ok(Arc::new(PrefixStore::new(store, prefix))),
-    }
+    let endpoint = variable("AWS_ENDPOINT_URL").map(|text| Url::parse(&text)).transpose();
+    let endpoint = endpoint.map_err(|error| LocationError::Environment {
+        name: "AWS_ENDPOINT_URL",
+        problem: error.to_string(),
+    })?;
+    let key = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
+        (Some(id), Some(secret)) => Some(AccessKey { id, secret }),
+        (Some(_), None) => {
+            let problem = "is not set, AWS_ACCESS_KEY_ID is".to_owned();
+            return Err(LocationError::Environment { name: "AWS_SECRET_ACCESS_KEY", problem });
+        }
+        _ => None,
+    };
+    let standard = S3Options::default();
+    let s3 = S3Options {
+        endpoint,
+        region: variable("AWS_REGION").unwrap_or_else(|| standard.region.clone()),
+        key,
+        ..standard
+    };
+    Ok(Place::open(&PlaceOptions { location: location.to_owned(), s3 })?.store())
 }
 
 #[cfg(test)]
@@ -69,7 +82,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().to_str().expect("plain path");
         for right in [path, &format!("file://{path}"), "s3://bucket", "s3://bucket/some/prefix/"] {
-            assert!(open(right).is_ok(), "{right}");
+            assert!(open_with(right, |_| None).is_ok(), "{right}");
         }
         for wrong in [
             "/no/such/folder",
@@ -79,8 +92,20 @@ mod tests {
             "s3://me:secret@bucket/x",
             "s3://bucket/x?region=auto",
         ] {
-            let refused = open(wrong).err().unwrap_or_else(|| panic!("{wrong} was opened"));
-            assert!(refused.to_string().contains(wrong), "{refused}");
+            let refused = open_with(wrong, |_| None).err().unwrap_or_else(|| panic!("{wrong} was opened"));
+            assert!(!refused.to_string().contains("secret"), "{refused}");
         }
+        assert!(!Path::new("/no/such/folder").exists(), "nothing is made");
+    }
+
+    #[test]
+    fn half_a_key_and_a_bad_endpoint_are_refused_by_name() {
+        let only = |wanted: &'static str, value: &'static str| {
+            open_with("s3://bucket", move |name| (name == wanted).then(|| value.to_owned()))
+        };
+        let refused = only("AWS_ACCESS_KEY_ID", "me").err().expect("half a key");
+        assert!(refused.to_string().contains("AWS_SECRET_ACCESS_KEY"), "{refused}");
+        let refused = only("AWS_ENDPOINT_URL", "not an address").err().expect("no address");
+        assert!(refused.to_string().contains("AWS_ENDPOINT_URL"), "{refused}");
     }
 }

@@ -7,6 +7,7 @@ use object_store::{
     aws::{AmazonS3Builder, S3ConditionalPut},
     local::LocalFileSystem,
     path::Path,
+    prefix::PrefixStore,
 };
 use url::Url;
 
@@ -214,6 +215,14 @@ impl Place {
     /// A place over any object store, for tests.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
         Self { store, writes: Writes::CreateOnly, prefix: Path::default(), label: "a store".to_owned() }
+    }
+
+    /// The store as seen from the prefix, for whoever keeps something else than rounds there.
+    pub fn store(&self) -> Arc<dyn ObjectStore> {
+        match self.prefix.is_root() {
+            true => Arc::clone(&self.store),
+            false => Arc::new(PrefixStore::new(Arc::clone(&self.store), self.prefix.clone())),
+        }
     }
 
     /// Key of a file of a round's folder; names inside use `/`.

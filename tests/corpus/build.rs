@@ -45,7 +45,7 @@ fn ffmpeg(folder: &Path, arguments: &[&str]) {
 
 /// Three drawn scenes as one would film them: one shot, two with a cut, two with a dissolve, and what cannot be used.
 /// Made once, changed by nobody.
-fn footage() -> &'static Path {
+pub fn footage() -> &'static Path {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().expect("temporary folder");
@@ -97,12 +97,12 @@ fn json(output: &Output) -> Value {
 }
 
 /// A folder with rules under which everything that moves can be judged, and the arguments of a build in it.
-struct Desk {
+pub struct Desk {
     folder: TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let lenient = EMBEDDED_RULES.replace("min_reference_residual = 150", "min_reference_residual = 1");
         assert_ne!(lenient, EMBEDDED_RULES);
@@ -117,7 +117,7 @@ impl Desk {
         static BUILT: OnceLock<Desk> = OnceLock::new();
         let built = BUILT.get_or_init(|| {
             let desk = Self::new();
-            let output = desk.build(footage(), &[]);
+            let output = desk.build(footage());
             assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
             desk
         });
@@ -135,10 +135,21 @@ impl Desk {
         self.folder.path().join(name)
     }
 
-    fn build(&self, source: &Path, more: &[&str]) -> Output {
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `build` and what follows it, for a corpus of small clips in this folder.
+    pub fn build_arguments(&self, source: &str) -> Vec<String> {
         let always = ["--out", "corpus", "--licence", "CC0-1.0", "--captions", "captions.csv"];
         let small = ["--rules", "rules.toml", "--size", "208x120", "--min-clip-bytes", "1000", "--json"];
-        leoma(self.folder.path(), &[&["build", path(source)], &always[..], &small[..], more].concat())
+        [&["build", source], &always[..], &small[..]].concat().into_iter().map(str::to_owned).collect()
+    }
+
+    fn build(&self, source: &Path) -> Output {
+        let arguments = self.build_arguments(path(source));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        leoma(self.path(), &arguments)
     }
 
     fn verify(&self) -> Output {
@@ -169,7 +180,7 @@ async fn footage_becomes_a_corpus_that_verifies_grows_and_serves_rounds() {
     for file in fs::read_dir(footage()).expect("footage").map(|file| file.expect("entry")) {
         fs::copy(file.path(), source.path().join(file.file_name())).expect("copied");
     }
-    let output = desk.build(source.path(), &[]);
+    let output = desk.build(source.path());
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let report = json(&output);
     let manifest = desk.manifest();
@@ -202,13 +213,13 @@ async fn footage_becomes_a_corpus_that_verifies_grows_and_serves_rounds() {
     // A second build changes nothing, and a third only adds what is new.
     let before = fs::read(desk.at("corpus/corpus.toml")).expect("a manifest");
     fs::remove_file(desk.at("corpus/cut.mp4")).expect("lost");
-    let report = json(&desk.build(source.path(), &[]));
+    let report = json(&desk.build(source.path()));
     assert!(desk.at("corpus/cut.mp4").is_file(), "a lost file comes back");
     assert_eq!((&report["added"], &report["clips"]), (&Value::Array(vec![]), &3.into()));
     assert_eq!(fs::read(desk.at("corpus/corpus.toml")).expect("a manifest"), before);
     fs::write(source.path().join("melt-2.txt"), "What it became moves on.").expect("written");
     fs::remove_file(source.path().join("cut.mp4")).expect("removed");
-    let report = json(&desk.build(source.path(), &[]));
+    let report = json(&desk.build(source.path()));
     assert_eq!(report["added"][0]["key"], "melt-2.mp4");
     let grown = desk.manifest();
     assert_eq!(keys(&grown), ["One-shot.mp4", "cut-1.mp4", "cut-2.mp4", "melt-2.mp4"]);

@@ -1,5 +1,6 @@
 //! The corpus through the real decode worker: drawn clips always, real clips where they were fetched.
 
+mod bucket;
 mod build;
 mod drawn;
 mod endpoint;

@@ -4,7 +4,7 @@
 
 mod door;
 mod publisher;
-mod server;
+pub mod server;
 
 use leoma::{
     domain::ids::RoundId,

@@ -89,6 +89,8 @@ async fn of_its_file(
         source: "round bundle".into(),
         from_ms: facts.from_ms,
         to_ms: facts.to_ms,
+        window: None,
+        caption_by: None,
     };
     let corpus = match one_clip(entry, file, Arc::clone(&parts.decoder)).await {
         Ok(corpus) => corpus,
