@@ -5,7 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use leoma::{
@@ -16,6 +16,7 @@ use leoma::{
         shelf::Shelf,
         vision::{Describer, VisionOptions},
     },
+    decode::{Decoder, DecoderOptions},
     domain::{
         ids::{BlockHash, Digest},
         plan::ClipSpec,
@@ -311,14 +312,14 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 #[tokio::test]
 async fn a_service_writes_captions_within_its_budget_and_a_later_build_asks_for_the_rest() {
     let folder = tempfile::tempdir().expect("temporary folder");
-    let run = async |endpoint: &Endpoint, budget: u32| -> (BuildReport, u32) {
+    let run = async |endpoint: &Endpoint, budget: u32, decoder: Arc<Decoder>| -> (BuildReport, u32) {
         let cache = folder.path().join("cache");
         let options = BuildOptions {
             source: Shelf::open(path(footage())).expect("footage"),
             skip: None,
             out: folder.path().join("corpus"),
             cache: cache.join("surveys"),
-            survey: SurveyOptions { decoder: decoder(), rules: rules(SPEC), part_seconds: None },
+            survey: SurveyOptions { decoder, rules: rules(SPEC), part_seconds: None },
             notes: Notes::default(),
             licence: "CC0-1.0".into(),
             min_clip_bytes: 1_000,
@@ -331,14 +332,14 @@ async fn a_service_writes_captions_within_its_budget_and_a_later_build_asks_for_
     };
     // One shot has its text; of four other shots one is described, one answer is of no use, two are over the budget.
     let endpoint = Endpoint::start(&[Answer::Caption, Answer::Page]).await;
-    let (report, sent) = run(&endpoint, 2).await;
+    let (report, sent) = run(&endpoint, 2, decoder()).await;
     assert_eq!((report.clips, sent, endpoint.asked().len()), (2, 2, 2), "{report:#?}");
     let reasons: Vec<&str> = report.left_out.iter().map(|out| out.reason.as_str()).collect();
     assert_eq!(reasons.iter().filter(|why| why.contains("budget of 2")).count(), 2, "{reasons:#?}");
     assert_eq!(reasons.iter().filter(|why| why.contains("no chat completion")).count(), 1, "{reasons:#?}");
     let described = report.added.iter().find(|clip| clip.model.is_some()).expect("one by the model").clone();
 
-    let (report, sent) = run(&endpoint, 50).await;
+    let (report, sent) = run(&endpoint, 50, decoder()).await;
     assert_eq!((report.clips, sent), (5, 3), "{report:#?}");
     let manifest = fs::read(folder.path().join("corpus/corpus.toml")).expect("a manifest");
     let manifest = Manifest::parse(&manifest).expect("sound");
@@ -349,9 +350,10 @@ async fn a_service_writes_captions_within_its_budget_and_a_later_build_asks_for_
         let by = clip.caption_by.as_ref().expect("the model is named");
         assert_eq!(by.model, "describer-7b");
     }
-    // With the manifest lost, nothing is asked for anew.
+    // With the manifest lost, nothing is asked for or decoded anew: there is nobody who could decode.
+    let nobody = Arc::new(Decoder::new(DecoderOptions::with_worker("/nonexistent/leoma".into())));
     fs::remove_file(folder.path().join("corpus/corpus.toml")).expect("removed");
-    let (report, sent) = run(&endpoint, 50).await;
+    let (report, sent) = run(&endpoint, 50, nobody).await;
     assert_eq!((report.clips, sent), (5, 0));
     assert_eq!(report.corpus_digest, manifest.digest());
     // The pictures are of half the size and not all the same.

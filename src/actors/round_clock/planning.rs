@@ -88,13 +88,14 @@ impl RoundClock {
     /// Reads the anchor's hash, asks for the roster at that block and prepares the clip.
     fn prepare(&self, round: RoundId, number: BlockNumber) {
         let parts = self.parts.clone();
-        let published = parts.corpus.withheld(self.state.published_clips());
+        let published = self.state.published_clips().to_vec();
         self.spawn_then(async move {
             let clip = async {
                 let hash = parts.chain.block_hash(number).await?;
                 let anchor = BlockRef { number, hash };
                 tokio::spawn(ask_roster(parts.registry, parts.post, round, anchor));
-                let clip = parts.corpus.choose(&parts.rules.rules, &hash, &published).await?;
+                let withheld = parts.corpus.withheld(&published);
+                let clip = parts.corpus.choose(&parts.rules.rules, &hash, &withheld).await?;
                 Ok::<_, PrepareError>((anchor, Arc::new(clip)))
             };
             ClipReady { round, clip: clip.await }
