@@ -106,6 +106,8 @@ fn no_key_is_near_bytes_that_strangers_wrote() {
         let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
         let names = code(shipped).any(|line| line.contains("wallet") || line.contains("HotkeySigner"));
         assert!(!names || place(&path) == "bundle/pack.rs", "{} names the key", place(&path));
+        let parses = code(shipped).any(|line| line.contains("from_slice") || line.contains("parse(&"));
+        assert!(!(names && parses), "{} parses beside the key", place(&path));
     }
 }
 
