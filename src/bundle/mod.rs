@@ -1,8 +1,9 @@
 //! Round bundles: a round's document, signed, with the files that it rests on, and the round judged anew from them.
 //!
 //! [`pack`] writes a folder once; [`read`] takes a document only whole, canonical and signed; [`verify`] checks all that
-//! follows without decoding; [`replay`] decodes and scores again. Only [`pack`] and [`packer`] hold a key, and they parse nothing that
-//! a stranger wrote: miners' files are copied as bytes. `docs/bundle.md` is for readers.
+//! follows without decoding; [`replay`] decodes and scores again. Only [`pack`] and [`packer`] hold a key, and they parse
+//! nothing at all: miners' files are copied as bytes, and a document that is there already is compared as bytes.
+//! `docs/bundle.md` is for readers.
 
 pub mod gather;
 pub mod location;

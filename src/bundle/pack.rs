@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     location::{DOCUMENT_FILE, MAX_FILES},
-    read::{MAX_DOCUMENT_BYTES, ReadError, parse},
-    sealed::{RESULTS_DOMAIN, ROUND_DOMAIN, SignedBundle, canonical, message},
+    read::MAX_DOCUMENT_BYTES,
+    sealed::{RESULTS_DOMAIN, ROUND_DOMAIN, SignedBundle, canonical, is_signed, message},
     views::{METADATA_FILE, metadata, results, results_file},
 };
 use crate::{
@@ -92,25 +92,13 @@ pub enum PackError {
         /// Bytes of the document.
         bytes: u64,
     },
-    /// The folder holds another document of this round.
-    #[error(
-        "{folder} holds another document of this round ({found}, not {ours}): a published round is never changed"
-    )]
+    /// The folder is there and does not hold this document.
+    #[error("{folder} does not hold the document {ours}: what was published of a round is never changed")]
     Differs {
         /// Where.
         folder: PathBuf,
-        /// Digest of the one that is there.
-        found: Digest,
         /// Digest of ours.
         ours: Digest,
-    },
-    /// The folder holds something that is no document of this round.
-    #[error("{folder} is there already and is not this round's: {source}")]
-    Occupied {
-        /// Where.
-        folder: PathBuf,
-        /// What is wrong with it.
-        source: ReadError,
     },
     /// The disk.
     #[error("{path}: {source}")]
@@ -188,6 +176,10 @@ pub fn facts_of(
 /// # Errors
 /// When the round has not ended, a file is missing or damaged, or the folder is taken.
 pub fn pack(request: &PackRequest<'_>, signer: &HotkeySigner) -> Result<Packed, PackError> {
+    let (validator, signs) = (request.facts.validator, signer.hotkey());
+    if validator != signs {
+        return Err(PackError::OtherHotkey { journal: validator.to_string(), signer: signs });
+    }
     let mut bundle = RoundBundle::of(request.facts.clone(), request.events, request.rules)?;
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -217,7 +209,7 @@ pub fn pack(request: &PackRequest<'_>, signer: &HotkeySigner) -> Result<Packed, 
         }
     }
     let files = bundle.files.len();
-    let (_, digest) = canonical(&bundle)?;
+    let (data, digest) = canonical(&bundle)?;
     let signature = signer.sign(&message(ROUND_DOMAIN, &digest));
     let sealed = SignedBundle { bundle, digest, signature };
     let document = sealed.to_json()?;
@@ -226,8 +218,9 @@ pub fn pack(request: &PackRequest<'_>, signer: &HotkeySigner) -> Result<Packed, 
     }
     let folder = request.out.join(sealed.bundle.round.to_string());
     let packed = Packed { folder, digest, files, was_there: false };
+    let there = There { data: &data, validator: &sealed.bundle.validator };
     if packed.folder.exists() {
-        return already_there(packed);
+        return there.already(packed);
     }
     let (_, results_digest) = canonical(&results(&sealed.bundle))?;
     let results_signature = hex::encode(signer.sign(&message(RESULTS_DOMAIN, &results_digest)));
@@ -237,11 +230,11 @@ pub fn pack(request: &PackRequest<'_>, signer: &HotkeySigner) -> Result<Packed, 
         let path = work.path().join(name);
         write(&path, text.as_bytes()).map_err(failed(&path))?;
     }
-    publish(work, packed)
+    publish(work, packed, &there)
 }
 
 /// Gives the finished folder its name, unless somebody else was sooner.
-fn publish(work: tempfile::TempDir, packed: Packed) -> Result<Packed, PackError> {
+fn publish(work: tempfile::TempDir, packed: Packed, there: &There<'_>) -> Result<Packed, PackError> {
     let failed = |source| PackError::Io { path: packed.folder.clone(), source };
     make_readable(work.path()).map_err(failed)?;
     match fs::rename(work.path(), &packed.folder) {
@@ -253,24 +246,43 @@ fn publish(work: tempfile::TempDir, packed: Packed) -> Result<Packed, PackError>
             }
             Ok(packed)
         }
-        Err(_) if packed.folder.exists() => already_there(packed),
+        Err(_) if packed.folder.exists() => there.already(packed),
         Err(source) => Err(failed(source)),
     }
 }
 
-/// Whether the folder that is there holds the same document.
-fn already_there(packed: Packed) -> Result<Packed, PackError> {
-    let path = packed.folder.join(DOCUMENT_FILE);
-    let failed = |source| PackError::Io { path: path.clone(), source };
-    let mut bytes = Vec::new();
-    File::open(&path)
-        .and_then(|file| file.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(failed)?;
-    let there =
-        parse(&bytes).map_err(|source| PackError::Occupied { folder: packed.folder.clone(), source })?;
-    match there.digest == packed.digest {
-        true => Ok(Packed { was_there: true, ..packed }),
-        false => Err(PackError::Differs { folder: packed.folder, found: there.digest, ours: packed.digest }),
+/// What a folder that is there must hold.
+struct There<'a> {
+    /// Canonical form of the document.
+    data: &'a str,
+    validator: &'a Hotkey,
+}
+
+impl There<'_> {
+    /// Whether the folder holds the same document, signed by the same key: compared as bytes, because no parser runs beside
+    /// the key.
+    fn already(&self, packed: Packed) -> Result<Packed, PackError> {
+        let path = packed.folder.join(DOCUMENT_FILE);
+        let read = File::open(&path).and_then(|file| {
+            let mut bytes = Vec::new();
+            file.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes)
+        });
+        match read {
+            Ok(bytes) if self.is_in(&bytes, &packed.digest) => Ok(Packed { was_there: true, ..packed }),
+            Ok(_) => Err(PackError::Differs { folder: packed.folder, ours: packed.digest }),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                Err(PackError::Differs { folder: packed.folder, ours: packed.digest })
+            }
+            Err(source) => Err(PackError::Io { path, source }),
+        }
+    }
+
+    fn is_in(&self, bytes: &[u8], digest: &Digest) -> bool {
+        let head = format!("{{\"data\":{},\"digest\":\"{digest}\",\"signature\":\"", self.data);
+        let text = bytes.strip_prefix(head.as_bytes()).and_then(|rest| rest.strip_suffix(b"\"}"));
+        let mut signature = [0; 64];
+        text.is_some_and(|text| hex::decode_to_slice(text, &mut signature).is_ok())
+            && is_signed(self.validator, ROUND_DOMAIN, digest, &signature)
     }
 }
 

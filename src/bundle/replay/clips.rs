@@ -75,13 +75,13 @@ impl<'a> Judge<'a> {
 
     /// Judges every clip whose verdict rests on its file, compares, and puts what was found into the document.
     pub(super) async fn all(&self, anew: &mut RoundBundle, work: &mut Compared) -> Result<(), ReplayError> {
-        let tasks = tasks(anew);
+        let (tasks, on_record): (Vec<_>, Vec<_>) =
+            tasks(anew).into_iter().partition(|task| rests_on_its_file(&task.recorded));
         let found = stream::iter(tasks).map(|task| async move {
             let found = self.outcome(&task).await?;
             Ok::<_, ReplayError>((task, found))
         });
         let mut found = found.buffered(AT_ONCE);
-        let mut on_record = 0;
         while let Some((task, found)) = found.try_next().await? {
             let question = task.question.map(Question::name);
             let found = match found {
@@ -92,15 +92,12 @@ impl<'a> Judge<'a> {
                 }
                 Found::Outcome(found) => found,
             };
-            if !rests_on_its_file(&task.recorded) {
-                on_record += 1;
-                continue;
-            }
             work.clips += 1;
             work.outcomes(&Clip { hotkey: task.hotkey, question }, &task.recorded, &found);
             put(anew, &task, found);
         }
-        if on_record > 0 {
+        if !on_record.is_empty() {
+            let on_record = on_record.len();
             work.note(format!(
                 "{on_record} clips came too late or met a failure of the validator: that stands on record"
             ));

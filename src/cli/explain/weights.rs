@@ -14,7 +14,7 @@ use crate::{
     domain::{
         event::{PayTarget, WeightsIntent},
         ids::{BlockNumber, Hotkey, RoundId},
-        payout::{PayoutInput, SettledRound, compat, counted, decide, history::History, strict::Duel},
+        payout::{PayoutInput, SettledRound, compat, counted_rounds, decide, history::History, strict::Duel},
         roster::Precedence,
         round::Tournament,
         rules::{ActiveRules, PayoutRule},
@@ -149,11 +149,12 @@ fn explain(
 
 /// Rule `round`: wins since the epoch, then their sum, then the earlier commitment.
 fn by_rounds(input: &PayoutInput<'_>) -> (Vec<String>, Vec<String>) {
-    let (counted, since) = (counted(input), input.last_epoch);
+    let (counted, registered, epoch) = (counted_rounds(input), input.registered, input.last_epoch);
     if counted.is_empty() {
-        let text = format!("no round settled since block {since}: whoever was paid before is paid again");
+        let text = format!("no round settled since block {epoch}: whoever was paid before is paid again");
         return (vec![text], Vec::new());
     }
+    let since_epoch = counted.iter().any(|round| round.closed_at > epoch);
     let mut tallies: BTreeMap<Hotkey, (u32, u64, std::cmp::Reverse<Precedence>)> = BTreeMap::new();
     for winner in counted.iter().filter_map(|round| round.winner) {
         let first = std::cmp::Reverse(winner.precedence);
@@ -162,14 +163,15 @@ fn by_rounds(input: &PayoutInput<'_>) -> (Vec<String>, Vec<String>) {
         *precedence = (*precedence).max(first);
     }
     let (present, gone): (Vec<_>, Vec<_>) =
-        tallies.into_iter().partition(|(hotkey, _)| input.registered.contains(hotkey));
+        tallies.into_iter().partition(|(hotkey, _)| registered.contains(hotkey));
     let mut order = present;
     order.sort_by_key(|(_, tally)| std::cmp::Reverse(*tally));
     let empty = counted.iter().filter(|round| round.winner.is_none()).count();
-    let held_up = counted.iter().all(|round| round.closed_at <= since);
-    let which = if held_up { "were not paid for before" } else { "settled since" };
-    let mut why =
-        vec![format!("{} rounds {which} block {since}, {empty} of them without a winner", counted.len())];
+    let which = match since_epoch {
+        true => format!("settled since block {epoch}"),
+        false => format!("that no decision rested on count, as none settled since block {epoch}"),
+    };
+    let mut why = vec![format!("rounds {which}: {}, {empty} of them without a winner", counted.len())];
     let row = |(hotkey, (wins, sum, _)): &(Hotkey, (u32, u64, _))| {
         format!("{hotkey}: {wins} won, scores sum up to {sum}")
     };
@@ -254,7 +256,13 @@ fn by_rates(settled: &[SettledRound], registered: &BTreeSet<Hotkey>) -> (Vec<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ids::{Digest, Uid}, payout::Contender, score::Score, testing::hotkey};
+    use crate::domain::{
+        ids::{Digest, Uid},
+        payout::Contender,
+        rules::{PayoutRules, Rules},
+        score::Score,
+        testing::hotkey,
+    };
 
     fn won(round: u64, miner: u8, overall: i64) -> SettledRound {
         let precedence =
@@ -270,16 +278,32 @@ mod tests {
         }
     }
 
-    fn told(rounds: &[SettledRound], since: u64, present: &[u8]) -> (String, String) {
+    /// What is told, once the rule itself was asked whether it pays the first of it.
+    fn told(
+        rounds: &[SettledRound],
+        since: u64,
+        present: &[u8],
+        paid: Option<(u8, u64)>,
+    ) -> (String, String) {
         let registered = present.iter().map(|miner| hotkey(*miner)).collect();
-        let paid = rounds.last().map(|round| (PayTarget::Owner, round.round));
-        let (why, changes) = by_rounds(&PayoutInput {
+        let input = PayoutInput {
             settled: rounds,
             last_epoch: BlockNumber(since),
-            last_paid: paid,
+            last_paid: paid
+                .map(|(miner, round)| (PayTarget::Miner { hotkey: hotkey(miner) }, RoundId(round))),
             registered: &registered,
             rules_digest: Digest([0; 32]),
-        });
+        };
+        let (why, changes) = by_rounds(&input);
+        let rules = PayoutRules { rule: PayoutRule::Round, ..Rules::embedded().payout };
+        match (decide(&rules, &input).target, why.get(1)) {
+            (Some(PayTarget::Miner { hotkey }), Some(first)) => {
+                assert!(first.contains(&hotkey.to_string()), "{why:?}")
+            }
+            (target, first) => {
+                assert!(first.is_none() || target == Some(PayTarget::Owner), "{target:?} {why:?}")
+            }
+        }
         (why.join("\n"), changes.join("\n"))
     }
 
@@ -287,16 +311,27 @@ mod tests {
     fn the_margin_is_what_is_missing_to_the_next() {
         let rounds =
             [won(1, 1, 8_000), won(2, 2, 7_000), won(3, 1, 8_000), won(4, 2, 8_500), won(5, 1, 8_000)];
-        let (why, changes) = told(&rounds, 0, &[1, 2]);
-        assert!(why.contains("5 rounds settled") && why.contains("3 won, scores sum up to 24000"), "{why}");
+        let (why, changes) = told(&rounds, 0, &[1, 2], None);
+        assert!(
+            why.contains("since block 0: 5, 0 of") && why.contains("3 won, scores sum up to 24000"),
+            "{why}"
+        );
         assert!(changes.contains("2 more won rounds, or 1 and a higher sum"), "{changes}");
-        let (_, changes) = told(&rounds[..4], 0, &[1, 2]);
+        let (_, changes) = told(&rounds[..4], 0, &[1, 2], None);
         assert!(changes.contains("501 more in the sum"), "{changes}");
-        let (why, changes) = told(&rounds, 400, &[1, 2]);
-        assert!(why.contains("1 rounds settled") && changes.contains("as many wins"), "{why} {changes}");
-        let (why, _) = told(&rounds, 0, &[2]);
+        let (why, changes) = told(&rounds, 400, &[1, 2], None);
+        assert!(
+            why.contains("since block 400: 1, 0 of") && changes.contains("as many wins"),
+            "{why} {changes}"
+        );
+        let (why, _) = told(&rounds, 0, &[2], None);
         assert!(why.contains("won 3 and has left"), "{why}");
-        let (why, _) = told(&rounds, 500, &[1, 2]);
+        let (why, _) = told(&rounds, 500, &[1, 2], Some((1, 5)));
         assert!(why.contains("paid again"), "{why}");
+        let (why, _) = told(&rounds, 500, &[1, 2], Some((1, 3)));
+        assert!(
+            why.contains("that no decision rested on count, as none settled since block 500: 2,"),
+            "{why}"
+        );
     }
 }

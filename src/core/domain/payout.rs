@@ -124,27 +124,24 @@ fn pay_again(input: &PayoutInput<'_>) -> Option<PayTarget> {
     }
 }
 
-/// The rounds that rule `round` counts: those settled since the last epoch. Where there are none, those that
-/// no decision rested on: the rate limit or an outage held their payment up over the epoch.
-pub fn counted<'a>(input: &PayoutInput<'a>) -> Vec<&'a SettledRound> {
-    let since_epoch: Vec<_> =
-        input.settled.iter().filter(|round| round.closed_at > input.last_epoch).collect();
-    if !since_epoch.is_empty() {
-        return since_epoch;
-    }
+/// The rounds that rule `round` counts: those settled since the last epoch, else those that no decision rested on.
+pub fn counted_rounds<'a>(input: &PayoutInput<'a>) -> Vec<&'a SettledRound> {
+    let since_epoch = |round: &&SettledRound| round.closed_at > input.last_epoch;
     let unpaid = |round: &&SettledRound| input.last_paid.is_none_or(|(_, paid)| round.round > paid);
-    input.settled.iter().filter(unpaid).collect()
+    let counted: Vec<_> = input.settled.iter().filter(since_epoch).collect();
+    if counted.is_empty() { input.settled.iter().filter(unpaid).collect() } else { counted }
 }
 
-/// Rule `round`: the miner that won most of the rounds that count; equal wins go to the higher sum of
-/// winning scores, then to the earlier miner.
+/// Rule `round`: the miner that won most of the rounds settled since the last epoch; equal wins go
+/// to the higher sum of winning scores, then to the earlier miner. Where no round settled since, those
+/// count that no decision rested on: the rate limit or an outage held their payment up over the epoch.
 fn pay_most_rounds(input: &PayoutInput<'_>) -> Option<PayTarget> {
     struct Tally {
         wins: u32,
         sum: u64,
         precedence: Precedence,
     }
-    let counted = counted(input);
+    let counted = counted_rounds(input);
     if counted.is_empty() {
         return pay_again(input);
     }
