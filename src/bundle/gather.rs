@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     corpus::{ClipEntry, Corpus, CorpusError},
-    domain::{bundle::SourceFacts, ids::Digest, plan::RoundPlan},
+    domain::{bundle::SourceFacts, corpus_commitment::OPENING_FILE, ids::Digest, plan::RoundPlan},
 };
 
 /// Why it could not be had.
@@ -27,7 +27,8 @@ pub enum GatherError {
     },
 }
 
-/// Writes first frame and source clip into a folder, each under its digest. The clip is left out where a later round may show
+/// Writes first frame and source clip into a folder, each under its digest, and what opens the clip of the published
+/// commitment as [`OPENING_FILE`], where the corpus has its secret. The clip is left out where a later round may show
 /// another part of its file; `published` are the keys of all rounds so far.
 ///
 /// # Errors
@@ -38,16 +39,21 @@ pub async fn gather(
     published: &BTreeSet<String>,
     folder: &Path,
 ) -> Result<SourceFacts, GatherError> {
-    let keep = |digest: &Digest, bytes: &[u8]| {
-        let path = folder.join(digest.to_string());
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
         std::fs::write(&path, bytes).map_err(|source| GatherError::Io { path, source })
     };
+    let keep = |digest: &Digest, bytes: &[u8]| write(&digest.to_string(), bytes);
     let prepared = corpus.prepare(&plan.clip, plan.spec).await?;
     keep(&plan.clip.first_frame_png, &prepared.first_frame_png)?;
     let entry = corpus.clips().iter().find(|entry| entry.key == plan.clip.key);
     let entry = entry.ok_or_else(|| CorpusError::Unknown { key: plan.clip.key.clone() })?;
     if may_be_published(entry, corpus.clips(), published) {
         keep(&entry.sha256, &corpus.source_file(entry).await?)?;
+    }
+    if let Some(opening) = corpus.opening(&entry.key) {
+        // Strings, digests and an integer: serialisation has no way to fail.
+        write(OPENING_FILE, &serde_json::to_vec(&opening).unwrap_or_default())?;
     }
     Ok(SourceFacts { bytes: entry.bytes, from_ms: entry.from_ms, to_ms: entry.to_ms })
 }

@@ -22,6 +22,7 @@ use crate::{
             BundleError, BundleFacts, Code, FileRecord, Network, RULES_FILE, RoundBundle, SOURCE_FILE,
             SourceFacts,
         },
+        corpus_commitment::OPENING_FILE,
         event::Event,
         ids::{BlockHash, Digest, Hotkey, NetUid, ParseIdError, RoundId},
         rules::ActiveRules,
@@ -121,6 +122,8 @@ pub struct PackRequest<'a> {
     /// Where a file with this digest lies: miners' clips and answers, the first frame, and the source clip where it may be
     /// published. The last may be left out.
     pub files: &'a dyn Fn(&Digest) -> Option<PathBuf>,
+    /// What opens the clip of the published commitment, where there is one.
+    pub opening: Option<&'a [u8]>,
     /// The folder that receives the round's folder.
     pub out: &'a Path,
 }
@@ -198,6 +201,7 @@ pub fn pack(request: &PackRequest<'_>, signer: &HotkeySigner) -> Result<Packed, 
     };
     put(RULES_FILE, rules.as_bytes())?;
     put(METADATA_FILE, listed.as_bytes())?;
+    request.opening.map_or(Ok(()), |opening| put(OPENING_FILE, opening))?;
     for (name, sha256) in bundle.named_files() {
         match (request.files)(&sha256) {
             Some(from) => {

@@ -17,6 +17,7 @@ use crate::{
     corpus::{Corpus, CorpusError},
     domain::{
         bundle::SourceFacts,
+        corpus_commitment::OPENING_FILE,
         event::Event,
         ids::{Digest, RoundId},
         plan::RoundPlan,
@@ -103,8 +104,14 @@ impl Ingredients {
             let places = [self.spool.path(digest), self.gathered.join(digest.to_string())];
             places.into_iter().find(|path| path.is_file())
         };
-        let (events, rules) = (&recorded.events, &self.rules);
-        pack(&PackRequest { facts, events, rules, files: &files, out: &self.out }, signer)
+        let path = self.gathered.join(OPENING_FILE);
+        let opening = match std::fs::read(&path) {
+            Ok(opening) => Some(opening),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,
+            Err(source) => return Err(PackError::Io { path, source }),
+        };
+        let (events, rules, opening) = (&recorded.events, &self.rules, opening.as_deref());
+        pack(&PackRequest { facts, events, rules, files: &files, opening, out: &self.out }, signer)
     }
 }
 

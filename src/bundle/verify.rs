@@ -15,6 +15,7 @@ use crate::{
         bundle::{
             Judged, MinerRecord, RULES_FILE, RoundBundle, RoundResult, SOURCE_FILE, models_of, seed_of,
         },
+        corpus_commitment::{ClipOpening, OPENING_FILE},
         event::VoidReason,
         ids::{BlockNumber, Digest, Hotkey, RoundId},
         outcome::Outcome,
@@ -27,6 +28,8 @@ use crate::{
 
 /// Largest rules file, in bytes.
 pub const MAX_RULES_BYTES: u64 = 1 << 20;
+/// Files beside the document that its record does not name; the last one may be missing.
+const OTHER_FILES: [&str; 3] = [RULES_FILE, METADATA_FILE, OPENING_FILE];
 /// Largest file of results in the old layout, in bytes.
 const MAX_RESULTS_BYTES: u64 = 8 << 20;
 
@@ -114,7 +117,7 @@ pub async fn verify(opened: &Opened) -> Result<Verification, FetchError> {
     found.list_of_files(bundle);
     if opened.has_files() {
         let named = bundle.named_files();
-        let known = |name: &str| named.contains_key(name) || [RULES_FILE, METADATA_FILE].contains(&name);
+        let known = |name: &str| named.contains_key(name) || OTHER_FILES.contains(&name);
         for (name, record) in bundle.files.iter().filter(|(name, _)| known(name)) {
             let read = opened.read(name, record.bytes.min(MAX_FILE_BYTES)).await;
             let Some(bytes) = found.file(name, read)? else { continue };
@@ -129,8 +132,10 @@ pub async fn verify(opened: &Opened) -> Result<Verification, FetchError> {
                 continue;
             }
             files += 1;
-            if name == RULES_FILE {
-                rules = found.rules(&bytes, bundle);
+            match name.as_str() {
+                RULES_FILE => rules = found.rules(&bytes, bundle),
+                OPENING_FILE => found.opening(&bytes, bundle),
+                _ => {}
             }
         }
         let name = results_file(&bundle.validator);
@@ -221,11 +226,22 @@ impl Findings {
         for name in [RULES_FILE, METADATA_FILE] {
             self.ensure(bundle.files.contains_key(name), name, || "is missing from the list of files".into());
         }
-        let known =
-            |name: &String| named.contains_key(name) || [RULES_FILE, METADATA_FILE].contains(&name.as_str());
+        let known = |name: &String| named.contains_key(name) || OTHER_FILES.contains(&name.as_str());
         for name in bundle.files.keys().filter(|name| !known(name)) {
             let name: String = name.chars().take(120).collect();
             self.push(Part::Record, name, "the record does not speak of this file");
+        }
+    }
+
+    /// What opens the clip speaks of this round's clip. Whether it was committed to, only the published commitment tells.
+    fn opening(&mut self, bytes: &[u8], bundle: &RoundBundle) {
+        let opening = serde_json::from_slice::<ClipOpening>(bytes).ok();
+        let clip = opening.as_ref().and_then(|opening| opening.clip().ok());
+        let fits = clip.zip(bundle.plan.as_ref()).is_some_and(|(clip, plan)| clip.is_of(&plan.clip));
+        self.ensure(fits, OPENING_FILE, || "does not open this round's clip".into());
+        if let Some(opening) = opening {
+            let text = format!("{OPENING_FILE} opens commitment {}: check it there", opening.commitment);
+            self.notes.push(text);
         }
     }
 

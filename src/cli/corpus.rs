@@ -7,17 +7,24 @@ mod verify;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Args, Subcommand};
 
 use super::{
     Execute, block_on,
-    exit::{Failure, after_help},
+    exit::{Exit, Failure, after_help},
     files::read_rules,
 };
 use crate::{
-    corpus::draw::{DRAWN_FRAMES_PER_SECOND, DrawOptions, draw_corpus},
+    config::CorpusConfig,
+    corpus::{
+        Corpus, CorpusOptions,
+        draw::{DRAWN_FRAMES_PER_SECOND, DrawOptions, draw_corpus},
+        publish::read_secret,
+    },
+    decode::Decoder,
     domain::rules::Rules,
 };
 
@@ -89,6 +96,20 @@ fn rules(file: Option<&Path>, size: Option<(u32, u32)>) -> Result<Rules, Failure
         (rules.request.width, rules.request.height) = (width, height);
     }
     Ok(rules)
+}
+
+/// The corpus of a configuration, with the secret of its commitment where one is named.
+pub(super) async fn configured(config: &CorpusConfig, decoder: Arc<Decoder>) -> Result<Corpus, Failure> {
+    let options = CorpusOptions { location: config.location.clone(), manifest: config.manifest.clone() };
+    let corpus = Corpus::open(options, decoder).await;
+    let corpus = corpus.map_err(|cause| Failure::new(Exit::Unreadable, cause))?;
+    match &config.secret {
+        None => Ok(corpus),
+        Some(file) => {
+            let secret = read_secret(file).map_err(|cause| Failure::new(Exit::Unreadable, cause))?;
+            Ok(corpus.opened_by(secret))
+        }
+    }
 }
 
 impl Execute for CorpusArgs {

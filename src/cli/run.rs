@@ -19,6 +19,7 @@ use url::Url;
 use super::{
     Execute,
     config::ConfigArgs,
+    corpus,
     exit::{Exit, Failure, after_help},
     files::read_rules,
     hotkey, networks,
@@ -31,7 +32,6 @@ use crate::{
         wallet::HotkeySigner,
     },
     config::{self, Config, FlagValue, LoadedConfig},
-    corpus::{Corpus, CorpusOptions},
     decode::{Decoder, DecoderOptions},
     domain::{
         ids::BlockHash,
@@ -231,11 +231,7 @@ async fn house_parts(
     surfaces: &Surfaces,
 ) -> Result<HouseParts, Failure> {
     let decoder = Arc::new(Decoder::new(decoder_options(&rules.rules.limits)?));
-    let corpus_options =
-        CorpusOptions { location: config.corpus.location.clone(), manifest: config.corpus.manifest.clone() };
-    let corpus = Corpus::open(corpus_options, Arc::clone(&decoder))
-        .await
-        .map_err(|cause| Failure::new(Exit::Unreadable, cause))?;
+    let corpus = corpus::configured(&config.corpus, Arc::clone(&decoder)).await?;
     info!(clips = corpus.len(), corpus = %corpus.digest().short(), "corpus");
     let (scorer, models) = scorer(config, &rules.rules).await?;
     let chain = Arc::new(connect(config, signer).await?);

@@ -180,6 +180,9 @@ schema! {
         location: String = known("corpus");
         /// The manifest's path inside the location.
         manifest: String = known("corpus.toml");
+        /// File with the secret of the published commitment, as `leoma corpus publish` makes it. With it the bundle of every
+        /// ended round opens its clip.
+        secret: Option<PathBuf> = None, example "/var/lib/leoma/corpus/corpus.secret";
         /// When the corpus has clips for fewer rounds than this, the validator says that it is not ready; a day has 72 rounds. At
         /// 0 only an exhausted corpus is a reason.
         min_rounds_left: u64 = 0, within 0..=20000;

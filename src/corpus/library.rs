@@ -17,6 +17,7 @@ use super::{
 use crate::{
     decode::{CropRect, DecodeError, Decoder, ExtractRequest, SourceScan},
     domain::{
+        corpus_commitment::CorpusSecret,
         ids::{BlockHash, Digest},
         outcome::Fault,
         plan::{ClipChoice, ClipSpec},
@@ -152,6 +153,8 @@ pub struct Corpus {
     scans: Mutex<HashMap<Digest, Arc<Scanned>>>,
     /// Keys that a walk passed over although they were not withheld.
     pub(super) unfit: Mutex<BTreeSet<String>>,
+    /// Opens the clips of the published commitment.
+    pub(super) secret: Option<CorpusSecret>,
 }
 
 /// Outcome of scanning a file once; the same on every machine.
@@ -184,6 +187,7 @@ impl Corpus {
             decoder,
             scans: Mutex::default(),
             unfit: Mutex::default(),
+            secret: None,
         })
     }
 

@@ -8,7 +8,7 @@ use std::{
 use ark_std::rand::{RngCore as _, rngs::OsRng}; // the operating system's random source, as timelocks use it
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, path::Path};
 
-use super::Manifest;
+use super::{Corpus, Manifest};
 use crate::domain::corpus_commitment::{ClipOpening, CorpusCommitment, CorpusSecret, opening};
 
 /// Name of the secret's file beside a manifest.
@@ -111,6 +111,20 @@ pub fn opening_of(manifest: &Manifest, secret: &CorpusSecret, key: &str) -> Opti
     let position = manifest.clips().iter().position(|clip| clip.key == key)?;
     let entry = manifest.clips()[position].canonical();
     Some(opening(&commitment(manifest, secret), position, &entry, secret.salt(&entry)))
+}
+
+impl Corpus {
+    /// The same corpus with the secret of its published commitment, so that rounds open their clips.
+    #[must_use]
+    pub fn opened_by(mut self, secret: CorpusSecret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    /// What opens one clip of the commitment to this corpus; `None` without a secret or such a clip.
+    pub fn opening(&self, key: &str) -> Option<ClipOpening> {
+        opening_of(self.manifest(), self.secret.as_ref()?, key)
+    }
 }
 
 /// Where a commitment is published: its name says its content.

@@ -255,8 +255,8 @@ impl Describer {
 
     async fn ask(&self, body: Bytes) -> Result<Bytes, DescribeError> {
         let mut attempt = 1;
+        self.spend()?;
         loop {
-            self.spend()?;
             let (error, asked_to_wait) = match self.exchange(body.clone()).await {
                 Ok(reply) => return Ok(reply),
                 Err(Miss::Final(error)) => return Err(error),
@@ -266,7 +266,8 @@ impl Describer {
                 }
                 Err(Miss::Again { error, wait }) => (error, wait),
             };
-            if attempt >= self.options.attempts {
+            // What went wrong tells more than that the budget is spent now.
+            if attempt >= self.options.attempts || self.spend().is_err() {
                 return Err(error);
             }
             let wait = asked_to_wait.unwrap_or(Duration::from_secs(1 << attempt.min(6)));

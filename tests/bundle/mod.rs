@@ -2,6 +2,7 @@
 
 mod bytes;
 mod forged;
+mod opened;
 mod replayed;
 mod schema;
 mod served;
@@ -149,6 +150,7 @@ async fn a_round_is_packed_once_holds_and_every_forgery_is_named_where_it_is() {
     assert_eq!(printed, ::leoma::cli::bundle::ROUND_SCHEMA.as_bytes());
     told::is_exported_and_explained(&packed).await;
     served::is_read_over_http_and_no_redirect_is_followed(&packed).await;
+    opened::opens_its_clip(&packed).await;
     forged::every_forgery_is_named(&packed).await;
     replayed::comes_to_the_same_and_a_lie_is_named_by_its_level(&packed).await;
 }

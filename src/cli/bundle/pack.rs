@@ -15,12 +15,13 @@ use crate::{
     cli::{
         Execute, block_on,
         config::ConfigArgs,
+        corpus,
         exit::{Exit, Failure, after_help},
         files::read_rules,
         hotkey,
     },
     config::Config,
-    corpus::{Corpus, CorpusOptions},
+    corpus::Corpus,
     decode::{Decoder, DecoderOptions},
     domain::{ids::RoundId, rules::ActiveRules},
     store::spool::Spool,
@@ -99,7 +100,5 @@ async fn corpus(config: &Config, rules: &ActiveRules) -> Result<Corpus, Failure>
     let worker =
         std::env::current_exe().context("finding this program's own file, which decodes as a child")?;
     let decoder = Arc::new(Decoder::new(DecoderOptions::with_worker(worker).under(&rules.rules.limits)));
-    let options =
-        CorpusOptions { location: config.corpus.location.clone(), manifest: config.corpus.manifest.clone() };
-    Corpus::open(options, decoder).await.map_err(|cause| Failure::new(Exit::Unreadable, cause))
+    corpus::configured(&config.corpus, decoder).await
 }

@@ -158,6 +158,19 @@ pub struct ClipOpening {
     pub salt: Digest,
 }
 
+impl ClipOpening {
+    /// What the entry says of the clip. That it was committed to is another question: [`CorpusCommitment::verify`].
+    ///
+    /// # Errors
+    /// When the entry is too long or cannot be read.
+    pub fn clip(&self) -> Result<OpenedClip, OpeningError> {
+        if self.entry.len() > MAX_ENTRY_BYTES {
+            return Err(OpeningError::Form(format!("the entry has more than {MAX_ENTRY_BYTES} bytes")));
+        }
+        serde_json::from_str(&self.entry).map_err(|error| OpeningError::Form(error.to_string()))
+    }
+}
+
 /// What an opened entry says of the clip, as far as a round's plan says it too. Other fields are not looked at, so that
 /// entries of later versions can be verified.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -187,14 +200,12 @@ pub fn opening(commitment: &CorpusCommitment, position: usize, entry: &str, salt
 /// # Errors
 /// When salt and entry do not give the digest, or the entry cannot be read.
 pub fn verify_opening(wanted: &Digest, opening: &ClipOpening) -> Result<OpenedClip, OpeningError> {
-    if opening.entry.len() > MAX_ENTRY_BYTES {
-        return Err(OpeningError::Form(format!("the entry has more than {MAX_ENTRY_BYTES} bytes")));
-    }
+    let clip = opening.clip()?;
     let got = committed(&opening.entry, &opening.salt);
     if got != *wanted {
         return Err(OpeningError::Digest { position: opening.position, got, expected: *wanted });
     }
-    serde_json::from_str(&opening.entry).map_err(|error| OpeningError::Form(error.to_string()))
+    Ok(clip)
 }
 
 /// Why an opening, or a commitment, was refused.
