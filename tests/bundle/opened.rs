@@ -1,5 +1,7 @@
 //! A round of a corpus that was committed to: its bundle opens the clip, and the commitment takes the opening.
 
+use ::leoma::domain::{bundle::FileRecord, ids::Digest};
+
 use super::*;
 
 /// Packs the round again, with the secret in the configuration.
@@ -31,13 +33,21 @@ pub async fn opens_its_clip(packed: &Packed) {
     let clip = packed.round.clip.clone().expect("a clip");
     assert!(checked.status.success() && told.contains(&format!(": {clip} (sha256")), "{told}");
 
-    // Another clip's opening is not what was signed.
+    // Another clip's opening is not what was signed, and under the validator's own signature it is not this round's.
     let manifest = std::fs::read(corpus.join("corpus.toml")).expect("a manifest");
     let manifest = ::leoma::corpus::Manifest::parse(&manifest).expect("sound");
     let other = manifest.clips().iter().find(|other| other.key != clip).expect("another clip");
     let open = [&["corpus", "open", "--clip", &other.key][..], &place[..]].concat();
-    std::fs::write(&opening, leoma(&open).await.stdout).expect("written");
+    let foreign = leoma(&open).await.stdout;
+    std::fs::write(&opening, &foreign).expect("written");
     let (code, problems) = verify(text(&folder)).await;
     assert_eq!((code, problems.len()), (4, 1), "{problems:?}");
-    assert!(problems[0].contains("clip_opening.json"), "{problems:?}");
+    assert!(problems[0].starts_with("file clip_opening.json"), "{problems:?}");
+    forged::signed_anew(&folder, &packed.signer(), |bundle| {
+        let record = FileRecord { bytes: foreign.len() as u64, sha256: Digest::of(&foreign) };
+        bundle.files.insert("clip_opening.json".into(), record);
+    });
+    let (code, problems) = verify(text(&folder)).await;
+    assert_eq!((code, problems.len()), (4, 1), "{problems:?}");
+    assert!(problems[0].contains("does not open this round's clip"), "{problems:?}");
 }

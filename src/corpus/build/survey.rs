@@ -30,7 +30,7 @@ use crate::{
 const VERSION: &[u8] = b"leoma/corpus/survey/1";
 /// The block hash that draws the window whose pictures the manifest pins.
 pub const PINNING_ANCHOR: BlockHash = BlockHash([0; 32]);
-/// Most parts of one file.
+/// Most parts of one file that is divided, whatever its times say.
 const MAX_PARTS: usize = 500;
 
 /// How files are surveyed.
@@ -222,7 +222,6 @@ fn shots(timeline: &Timeline, scan: &SourceScan) -> Vec<Range<u64>> {
     if pts.last().is_some_and(|last| *last > start) || ranges.is_empty() {
         ranges.push(start..u64::MAX);
     }
-    ranges.truncate(MAX_PARTS);
     ranges
 }
 

@@ -5,6 +5,8 @@
 //! folder, under a digest of clip, window, model and prompt, so that nothing is asked twice; the manifest names model,
 //! prompt and reply by digests. A caption is advice for the operator, who can change it: it never decides anything.
 
+mod wire;
+
 use std::{
     path::PathBuf,
     sync::{
@@ -14,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Client, Response, StatusCode,
@@ -25,29 +26,16 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::{Host, Url};
 
+use self::wire::{body, caption_of};
 use super::{build::cache::Cache, manifest::CaptionSource};
-use crate::{
-    config::Secret,
-    domain::{commitment::json_nesting, ids::Digest},
-};
+use crate::{config::Secret, domain::ids::Digest};
 
 /// Pictures of one question.
 pub const PICTURES: usize = 4;
-/// Longest caption that is taken from a model, in characters.
-pub const MAX_CHARS: usize = 400;
-/// Fewest words of one.
-const MIN_WORDS: usize = 4;
 /// Most bytes of an answer; a real one has about a thousand.
 const MAX_ANSWER_BYTES: usize = 256 << 10;
-/// Deepest nesting of an answer's JSON.
-const MAX_NESTING: usize = 32;
 /// Bytes of a refusal's body that are shown.
 const SNIPPET_BYTES: usize = 200;
-
-const INSTRUCTION: &str = "The pictures are frames of one filmed clip, in order, over about five seconds. Write the \
-    prompt from which the clip could be filmed again: one English sentence of 10 to 40 words that says what is seen, \
-    what moves and how, and how the camera moves if it does. Name nobody and no brand. Do not speak of pictures, frames, \
-    a clip or a video.";
 
 /// Where captions come from and what they may cost.
 #[derive(Clone, Debug)]
@@ -394,199 +382,5 @@ fn checked(endpoint: &Url) -> Result<Url, VisionError> {
     Ok(url)
 }
 
-/// The request's JSON; fields in a fixed order, so that the prompt's digest is the same everywhere.
-fn body(model: &str, pictures: &[Bytes]) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        model: &'a str,
-        temperature: u8,
-        max_tokens: u32,
-        messages: [Message; 1],
-        response_format: Format,
-    }
-    #[derive(Serialize)]
-    struct Message {
-        role: &'static str,
-        content: Vec<Part>,
-    }
-    #[derive(Serialize)]
-    #[serde(tag = "type", rename_all = "snake_case")]
-    enum Part {
-        Text { text: &'static str },
-        ImageUrl { image_url: Address },
-    }
-    #[derive(Serialize)]
-    struct Address {
-        url: String,
-    }
-    #[derive(Serialize)]
-    struct Format {
-        r#type: &'static str,
-        json_schema: Named,
-    }
-    #[derive(Serialize)]
-    struct Named {
-        name: &'static str,
-        strict: bool,
-        schema: Schema,
-    }
-    #[derive(Serialize)]
-    struct Schema {
-        r#type: &'static str,
-        properties: Properties,
-        required: [&'static str; 1],
-        #[serde(rename = "additionalProperties")]
-        additional: bool,
-    }
-    #[derive(Serialize)]
-    struct Properties {
-        caption: Text,
-    }
-    #[derive(Serialize)]
-    struct Text {
-        r#type: &'static str,
-    }
-    let shown = pictures.iter().map(|picture| {
-        let url = format!("data:image/png;base64,{}", STANDARD.encode(picture));
-        Part::ImageUrl { image_url: Address { url } }
-    });
-    let content = std::iter::once(Part::Text { text: INSTRUCTION }).chain(shown).collect();
-    let schema = Schema {
-        r#type: "object",
-        properties: Properties { caption: Text { r#type: "string" } },
-        required: ["caption"],
-        additional: false,
-    };
-    let body = Body {
-        model,
-        temperature: 0,
-        max_tokens: 300,
-        messages: [Message { role: "user", content }],
-        response_format: Format {
-            r#type: "json_schema",
-            json_schema: Named { name: "caption", strict: true, schema },
-        },
-    };
-    // Strings and integers only: serialisation has no way to fail.
-    serde_json::to_vec(&body).unwrap_or_default()
-}
-
-/// The caption of a chat completion, or what is wrong with it.
-fn caption_of(reply: &[u8]) -> Result<String, DescribeError> {
-    #[derive(Deserialize)]
-    struct Reply {
-        choices: Vec<Choice>,
-    }
-    #[derive(Deserialize)]
-    struct Choice {
-        message: Message,
-    }
-    #[derive(Deserialize)]
-    struct Message {
-        content: Option<String>,
-        refusal: Option<String>,
-    }
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Answer {
-        caption: String,
-    }
-    let useless = |why: String| DescribeError::Useless(why);
-    let too_deep = || useless(format!("JSON nested deeper than {MAX_NESTING}"));
-    if json_nesting(reply) > MAX_NESTING {
-        return Err(too_deep());
-    }
-    let reply: Reply =
-        serde_json::from_slice(reply).map_err(|error| useless(format!("no chat completion: {error}")))?;
-    let choice = reply.choices.into_iter().next().ok_or_else(|| useless("no choice in it".into()))?;
-    let content = match choice.message {
-        Message { refusal: Some(why), .. } => {
-            let why: String = why.chars().take(SNIPPET_BYTES).collect();
-            return Err(useless(format!("the model refused: {why}")));
-        }
-        Message { content: Some(content), .. } if !content.trim().is_empty() => content,
-        _ => return Err(useless("no content in it".into())),
-    };
-    if json_nesting(content.as_bytes()) > MAX_NESTING {
-        return Err(too_deep());
-    }
-    let answer: Answer = serde_json::from_str(content.trim())
-        .map_err(|error| useless(format!("content not by the schema: {error}")))?;
-    let text = answer.caption.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (words, chars) = (text.split(' ').count(), text.chars().count());
-    if words < MIN_WORDS || chars > MAX_CHARS || text.chars().any(char::is_control) {
-        return Err(useless(format!("a caption of {words} words and {chars} characters")));
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn completion(content: &str) -> Vec<u8> {
-        serde_json::to_vec(&serde_json::json!({
-            "id": "x", "choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]
-        }))
-        .expect("JSON")
-    }
-
-    #[test]
-    fn a_good_reply_gives_one_line_and_others_say_what_is_wrong() {
-        let good = completion(r#"{"caption":" A red ball\n rolls over the   floor. "}"#);
-        assert_eq!(caption_of(&good).expect("good"), "A red ball rolls over the floor.");
-        for (reply, expected) in [
-            (b"<html>".to_vec(), "no chat completion"),
-            (br#"{"choices":[]}"#.to_vec(), "no choice"),
-            (br#"{"choices":[{"message":{"content":null}}]}"#.to_vec(), "no content"),
-            (
-                br#"{"choices":[{"message":{"content":"","refusal":"I cannot"}}]}"#.to_vec(),
-                "refused: I cannot",
-            ),
-            (completion("A red ball rolls over the floor."), "not by the schema"),
-            (completion(r#"{"caption":"A ball rolls on.","more":1}"#), "not by the schema"),
-            (completion(r#"{"caption":"Ball."}"#), "1 words"),
-            (completion(&format!(r#"{{"caption":"{}"}}"#, "ball ".repeat(100))), "100 words"),
-            (completion(&format!("{}1{}", "[".repeat(40), "]".repeat(40))), "nested deeper"),
-            (format!("{}{}", "[".repeat(40), "]".repeat(40)).into_bytes(), "nested deeper"),
-        ] {
-            let wrong = caption_of(&reply).expect_err(expected);
-            assert!(wrong.to_string().contains(expected), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn addresses_that_would_show_footage_or_key_are_refused() {
-        let url = |text: &str| checked(&Url::parse(text).expect("address")).map(|url| url.to_string());
-        assert_eq!(url("https://h/v1").expect("usable"), "https://h/v1/chat/completions");
-        assert_eq!(
-            url("http://127.0.0.1:8000/v1/").expect("usable"),
-            "http://127.0.0.1:8000/v1/chat/completions"
-        );
-        assert_eq!(
-            url("http://[::1]/v1/chat/completions").expect("usable"),
-            "http://[::1]/v1/chat/completions"
-        );
-        for bad in ["http://10.0.0.2/v1", "ftp://h/v1", "https://u:p@h/v1", "https://h/v1?key=1", "data:x"] {
-            assert!(url(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_prompts_digest_is_pinned() {
-        // Another prompt gives other captions: this moves with it, on purpose.
-        assert_eq!(Digest::of(&body("", &[])).short(), "021c59a5cc36");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400), text in ".{0,80}") {
-            let _any = caption_of(&bytes);
-            if let Ok(caption) = caption_of(&completion(&text)) {
-                prop_assert!(caption.chars().count() <= MAX_CHARS);
-            }
-        }
-    }
-}
+mod tests;
