@@ -44,7 +44,7 @@ pub struct CorpusArgs {
 /// What to do with a corpus.
 #[derive(Subcommand, Debug)]
 enum CorpusCommand {
-    Build(build::BuildArgs),
+    Build(Box<build::BuildArgs>),
     Verify(verify::VerifyArgs),
     Publish(publish::PublishArgs),
     Open(publish::OpenArgs),
@@ -124,7 +124,7 @@ impl Execute for CorpusArgs {
 /// When what is asked for cannot be done at all; what is wrong with single clips is reported and gives an exit code.
 pub async fn run(args: CorpusArgs) -> Result<ExitCode, Failure> {
     match args.command {
-        CorpusCommand::Build(args) => build::run(args).await,
+        CorpusCommand::Build(args) => build::run(*args).await,
         CorpusCommand::Verify(args) => verify::run(args).await,
         CorpusCommand::Publish(args) => publish::run(args).await,
         CorpusCommand::Open(args) => publish::open(args).await,

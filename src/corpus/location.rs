@@ -103,9 +103,9 @@ mod tests {
         let only = |wanted: &'static str, value: &'static str| {
             open_with("s3://bucket", move |name| (name == wanted).then(|| value.to_owned()))
         };
-        let refused = only("AWS_ACCESS_KEY_ID", "me").err().expect("half a key");
+        let refused = only("AWS_ACCESS_KEY_ID", "me").expect_err("half a key");
         assert!(refused.to_string().contains("AWS_SECRET_ACCESS_KEY"), "{refused}");
-        let refused = only("AWS_ENDPOINT_URL", "not an address").err().expect("no address");
+        let refused = only("AWS_ENDPOINT_URL", "not an address").expect_err("no address");
         assert!(refused.to_string().contains("AWS_ENDPOINT_URL"), "{refused}");
     }
 }

@@ -274,13 +274,14 @@ mod tests {
 
     #[test]
     fn clips_lie_between_cuts_with_the_margins_of_rounds() {
-        assert_eq!(cut(&source(&[(250, 40)])), [0..u64::MAX]);
+        let whole = 0..u64::MAX;
+        assert_eq!(cut(&source(&[(250, 40)])), std::slice::from_ref(&whole));
         let two = cut(&source(&[(250, 40), (300, 120)]));
         assert_eq!(two, [0..10 * SECOND - 150_000, 12 * SECOND..u64::MAX]);
         // A shot shorter than its margins gives nothing, nor does an end that is one.
         let short = cut(&source(&[(250, 40), (40, 120), (250, 200), (20, 20)]));
         assert_eq!(short, [0..9_850_000, 13_600_000..21_450_000]);
-        assert_eq!(cut(&source(&[])), [0..u64::MAX]);
+        assert_eq!(cut(&source(&[])), std::slice::from_ref(&whole));
     }
 
     #[test]
