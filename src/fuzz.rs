@@ -17,13 +17,16 @@ pub struct Door {
 }
 
 /// All doors.
-pub const DOORS: [Door; 6] = [
+pub const DOORS: [Door; 9] = [
     Door { name: "commitment", from: "a miner, through the chain", open: commitment },
     Door { name: "revealed", from: "a miner, opened by the chain", open: revealed },
     Door { name: "manifest", from: "whoever keeps the corpus", open: manifest },
     Door { name: "bundle", from: "another validator", open: bundle },
     Door { name: "bundle_data", from: "another validator, under its signature", open: bundle_data },
     Door { name: "video", from: "a miner", open: video },
+    Door { name: "corpus_commitment", from: "another validator", open: corpus_commitment },
+    Door { name: "clip_opening", from: "another validator", open: clip_opening },
+    Door { name: "caption_reply", from: "a vision service", open: caption_reply },
 ];
 
 fn commitment(bytes: &[u8]) -> bool {
@@ -67,4 +70,27 @@ fn bundle_data(bytes: &[u8]) -> bool {
 
 fn video(bytes: &[u8]) -> bool {
     decode::container_is_sound(bytes)
+}
+
+fn corpus_commitment(bytes: &[u8]) -> bool {
+    let Ok(read) = domain::corpus_commitment::CorpusCommitment::parse(bytes) else { return false };
+    let again = domain::corpus_commitment::CorpusCommitment::parse(&read.to_bytes());
+    assert_eq!(again.map(|again| again.digest()), Ok(read.digest()), "written and read again");
+    true
+}
+
+/// Whoever commits to an entry and a salt can open them, whatever they are.
+fn clip_opening(bytes: &[u8]) -> bool {
+    use domain::corpus_commitment::{ClipOpening, committed, verify_opening};
+    let Ok(read) = serde_json::from_slice::<ClipOpening>(bytes) else { return false };
+    let clip = verify_opening(&committed(&read.entry, &read.salt), &read);
+    assert_eq!(clip, read.clip(), "the digest fits");
+    assert!(verify_opening(&domain::ids::Digest([0; 32]), &read).is_err());
+    clip.is_ok()
+}
+
+fn caption_reply(bytes: &[u8]) -> bool {
+    let Ok(caption) = corpus::vision::caption_of(bytes) else { return false };
+    assert!(!caption.contains('\n') && caption.chars().count() <= 400, "{caption}");
+    true
 }

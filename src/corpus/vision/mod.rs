@@ -26,7 +26,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::{Host, Url};
 
-use self::wire::{body, caption_of};
+use self::wire::body;
+pub use self::wire::caption_of;
 use super::{build::cache::Cache, manifest::CaptionSource};
 use crate::{config::Secret, domain::ids::Digest};
 

@@ -96,8 +96,11 @@ pub(super) fn body(model: &str, pictures: &[Bytes]) -> Vec<u8> {
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-/// The caption of a chat completion, or what is wrong with it.
-pub(super) fn caption_of(reply: &[u8]) -> Result<String, DescribeError> {
+/// The caption of a chat completion: one line.
+///
+/// # Errors
+/// [`DescribeError::Useless`] says what is wrong with it.
+pub fn caption_of(reply: &[u8]) -> Result<String, DescribeError> {
     #[derive(Deserialize)]
     struct Reply {
         choices: Vec<Choice>,
