@@ -104,11 +104,12 @@ impl Builder<'_> {
             caption_by: None,
         };
         let range = entry.range_us();
-        let there = |known: &&ClipEntry| {
+        let there = |known: &ClipEntry| {
             let other = known.range_us();
-            known.sha256 == entry.sha256 && other.start < range.end && range.start < other.end
+            let overlaps = other.start < range.end && range.start < other.end;
+            known.key == entry.key || (known.sha256 == entry.sha256 && overlaps)
         };
-        if before.iter().any(|known| known.key == entry.key) || before.iter().any(|known| there(&known)) {
+        if before.iter().any(there) {
             return Ok(None);
         }
         match self.note(clip, &entry.key, one_shot, texts).await.map_err(left_out)? {
