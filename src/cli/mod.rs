@@ -18,6 +18,7 @@ pub mod exit;
 pub mod files;
 mod hotkey;
 pub mod miner;
+pub mod miners;
 pub mod models;
 mod networks;
 pub mod run;
@@ -68,6 +69,7 @@ commands! {
     Config(config::ConfigCommand),
     Chain(chain::ChainCommand),
     Miner(miner::MinerCommand),
+    Miners(miners::MinersArgs),
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
     Models(models::ModelsCommand),
