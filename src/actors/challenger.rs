@@ -143,24 +143,22 @@ async fn serve(
 ) -> Option<Undecided> {
     let file = match before_restart {
         Some(file) => file,
-        None => {
-            match ask_and_again(&parts, &mut ticket).instrument(tracing::info_span!("challenge")).await {
-                Ok(file) => file,
-                Err(NoFile::Ours(reason)) => {
-                    ticket.settle(ours(reason));
-                    return None;
-                }
-                Err(NoFile::Failed(failure)) if prospects(&failure.reason).1 == Widespread::Never => {
-                    ticket.settle(forfeit(failure));
-                    return None;
-                }
-                Err(NoFile::Failed(failure)) => {
-                    let at = Instant::now();
-                    let canary = ask_canary(&parts, &ticket).await;
-                    return Some(Undecided { ticket, failure, at, canary });
-                }
+        None => match ask_and_again(&parts, &mut ticket).instrument(tracing::info_span!("challenge")).await {
+            Ok(file) => file,
+            Err(NoFile::Ours(reason)) => {
+                ticket.settle(ours(reason));
+                return None;
             }
-        }
+            Err(NoFile::Failed(failure)) if prospects(&failure.reason).1 == Widespread::Never => {
+                ticket.settle(forfeit(failure));
+                return None;
+            }
+            Err(NoFile::Failed(failure)) => {
+                let at = Instant::now();
+                let canary = ask_canary(&parts, &ticket).await;
+                return Some(Undecided { ticket, failure, at, canary });
+            }
+        },
     };
     ticket.waited_ms();
     // While the decoder is full the file waits in the spool, and so does its ticket here.

@@ -164,7 +164,9 @@ impl MinerRegistry {
         let at = head.0;
         let next = at.number.0 / self.parts.round_interval + 1;
         let first = next * self.parts.round_interval;
-        if first - at.number.0 <= BLOCKS_AHEAD && self.parts.memory.ahead.fetch_max(next, Ordering::Relaxed) < next {
+        if first - at.number.0 <= BLOCKS_AHEAD
+            && self.parts.memory.ahead.fetch_max(next, Ordering::Relaxed) < next
+        {
             let parts = self.parts.clone();
             let look = async move {
                 if let Err(cause) = validated(&parts, at).await {
@@ -260,7 +262,8 @@ fn judge(parts: &RegistryParts, claims: Vec<Claim>, lookups: &Lookups) -> Vec<Ro
         .filter_map(|commitment| Some((commitment, parts.services.weight_files(commitment)?)))
         .collect();
     build_roster_with(claims, lookups, |earlier, later| {
-        let shared = files.get(earlier).zip(files.get(later)).and_then(|(one, other)| shared_copy(one, other));
+        let shared =
+            files.get(earlier).zip(files.get(later)).and_then(|(one, other)| shared_copy(one, other));
         shared.is_some() || parts.memory.kinship.slice_copy(earlier, later).is_some()
     })
 }

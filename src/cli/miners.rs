@@ -255,8 +255,7 @@ mod tests {
     }
 
     fn recorded_world() -> Validity {
-        let deployment =
-            Deployment { chute_id: "c".into(), slug: "s".into(), model_hash: "h".into() };
+        let deployment = Deployment { chute_id: "c".into(), slug: "s".into(), model_hash: "h".into() };
         let valid = Standing::Valid { deployment };
         let mut validity = Validity::new(NetUid(99));
         validity.take(BlockNumber(100), &[entry(1, valid.clone()), entry(2, valid.clone())]);
@@ -278,7 +277,10 @@ mod tests {
             let hotkey = Hotkey([key; 32]).to_string();
             text.lines().find(|line| line.contains(&hotkey)).expect("a line").to_owned()
         };
-        assert!(line(1).contains(" 200  invalid: chute_not_running ") && line(1).ends_with("chute-1, user/leoma-1"));
+        assert!(
+            line(1).contains(" 200  invalid: chute_not_running ")
+                && line(1).ends_with("chute-1, user/leoma-1")
+        );
         assert!(line(2).contains(" 100  valid "), "{text}");
         assert!(line(3).contains("not known: hf_lookup_timeout"), "{text}");
         assert!(text.contains("from block 100: valid with user/leoma-1 at aaaaaaa, chute chute-1"), "{text}");

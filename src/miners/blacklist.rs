@@ -64,7 +64,9 @@ impl Blacklist {
                 tracing::info!(hotkeys = hotkeys.len(), "the blacklist has changed");
                 *newest = Arc::new(hotkeys);
             }
-            Some(Err(cause)) => tracing::warn!("{cause}; going on with the {} hotkeys that it had", newest.len()),
+            Some(Err(cause)) => {
+                tracing::warn!("{cause}; going on with the {} hotkeys that it had", newest.len())
+            }
             Some(Ok(_)) | None => {}
         }
         Arc::clone(&newest)

@@ -123,11 +123,21 @@ mod tests {
         assert_eq!(fault(&three, "answer_cold"), Some(Fault::Platform));
         assert_eq!(fault(&three[..2], "answer_cold"), None, "two are few");
         assert_eq!(fault(&three, "answer_server_error"), None, "a 500 is the miner's own");
-        assert_eq!(fault(&[("a", 0, COLD), ("a", 1, COLD), ("a", 2, COLD), ("b", 3, COLD)], "answer_cold"), None);
+        assert_eq!(
+            fault(&[("a", 0, COLD), ("a", 1, COLD), ("a", 2, COLD), ("b", 3, COLD)], "answer_cold"),
+            None
+        );
         assert_eq!(fault(&[("a", 0, COLD), ("b", 1, COLD), ("c", 300, COLD)], "answer_cold"), None, "later");
         let broke = Some("answer_no_balance");
-        assert_eq!(fault(&[("a", 0, broke), ("b", 0, broke), ("c", 0, broke)], "answer_no_balance"), Some(Fault::Us));
-        assert_eq!(fault(&[("a", 0, broke), ("b", 0, broke), ("c", 0, broke)], "answer_cold"), None, "another kind");
+        assert_eq!(
+            fault(&[("a", 0, broke), ("b", 0, broke), ("c", 0, broke)], "answer_no_balance"),
+            Some(Fault::Us)
+        );
+        assert_eq!(
+            fault(&[("a", 0, broke), ("b", 0, broke), ("c", 0, broke)], "answer_cold"),
+            None,
+            "another kind"
+        );
     }
 
     #[test]
@@ -149,7 +159,11 @@ mod tests {
         let failed = |reason: &str| Canary::Failed { reason: reason.into() };
         assert_eq!(lift(&Canary::Answered), None);
         assert_eq!(lift(&failed("answer_bad_gateway")), Some(Fault::Platform));
-        assert_eq!(lift(&failed("answer_server_error")), Some(Fault::Platform), "it says nothing; the others do");
+        assert_eq!(
+            lift(&failed("answer_server_error")),
+            Some(Fault::Platform),
+            "it says nothing; the others do"
+        );
         let (few, start) = self::ends(&[("a", 0, COLD)]);
         assert_eq!(few.lift("answer_cold", start, Some(&failed("answer_server_error"))), None);
         let alone = few.lift("answer_cold", start, Some(&failed("answer_cold"))).expect("lifted");

@@ -18,7 +18,8 @@ use super::{
     port::ServiceFault,
     retry::told,
     weights::{
-        HeaderError, MOST_TENSORS, Tensor, WeightFile, WeightSample, choose_slices, header_length, read_header,
+        HeaderError, MOST_TENSORS, Tensor, WeightFile, WeightSample, choose_slices, header_length,
+        read_header,
     },
     wire::{self, Limit},
 };
@@ -153,7 +154,8 @@ impl Files<'_> {
     /// The token goes to Hugging Face itself and to nobody that it names.
     async fn get(&self, url: Url, range: &Range<u64>, limit: Limit) -> Result<Response, Failure> {
         let ours = url.origin() == self.checked.options.huggingface.origin();
-        let mut request = self.client.get(url).header(RANGE, format!("bytes={}-{}", range.start, range.end - 1));
+        let mut request =
+            self.client.get(url).header(RANGE, format!("bytes={}-{}", range.start, range.end - 1));
         if let Some(value) = self.checked.huggingface_authorization.as_ref().filter(|_| ours) {
             request = request.header(AUTHORIZATION, value);
         }

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     faults::{Again, Call, Failure, Trouble, again},
-    retry::{Jitter, LOOKUPS, Tried},
+    retry::{Backoff, Jitter, Tried},
     wire::Limit,
 };
 
@@ -22,6 +22,7 @@ pub(super) struct Host {
     places: Semaphore,
     paused_until: Mutex<Option<Instant>>,
     whole: Duration,
+    backoff: Backoff,
     jitter: Jitter,
 }
 
@@ -33,6 +34,8 @@ pub(super) struct HostOptions {
     pub(super) at_once: usize,
     /// Limit on a whole look-up, further attempts included; the wait for a place is not counted.
     pub(super) whole: Duration,
+    /// How it is made again.
+    pub(super) backoff: Backoff,
     /// Seed of the jitter.
     pub(super) seed: u64,
 }
@@ -44,6 +47,7 @@ impl Host {
             places: Semaphore::new(options.at_once),
             paused_until: Mutex::new(None),
             whole: options.whole,
+            backoff: options.backoff,
             jitter: Jitter::new(options.seed),
         }
     }
@@ -73,7 +77,7 @@ impl Host {
             }
             let left = end.saturating_duration_since(Instant::now());
             let tried = Tried { attempts, told: failure.told, left, draw: self.jitter.draw() };
-            match LOOKUPS.pause(tried) {
+            match self.backoff.pause(tried) {
                 Some(pause) => sleep(pause).await,
                 None => return Err(failure),
             }
@@ -124,10 +128,12 @@ mod tests {
     };
 
     use super::*;
+    use crate::miners::retry::LOOKUPS;
 
     fn host(at_once: usize, whole: u64) -> Host {
         let whole = Duration::from_millis(whole);
-        Host::new(HostOptions { call: Call::ModelLookup, at_once, whole, seed: 7 })
+        let call = Call::ModelLookup;
+        Host::new(HostOptions { call, at_once, whole, backoff: LOOKUPS, seed: 7 })
     }
 
     fn failed(status: u16, told: Option<u64>) -> Result<Answered<u8>, Failure> {

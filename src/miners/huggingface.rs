@@ -37,7 +37,8 @@ pub(super) struct Model {
 impl Model {
     /// About what it takes in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.hash.len() + self.files.iter().map(|file| file.name.len() + file.sha256.len() + 64).sum::<usize>()
+        self.hash.len()
+            + self.files.iter().map(|file| file.name.len() + file.sha256.len() + 64).sum::<usize>()
     }
 }
 
@@ -142,8 +143,9 @@ mod tests {
     #[test]
     fn a_model_is_held_against_its_commitment() {
         let revision = "a".repeat(40);
-        let reason =
-            |record: ModelRecord| judge(&record, &commitment(&revision)).map(|_| ()).map_err(|fault| fault.reason);
+        let reason = |record: ModelRecord| {
+            judge(&record, &commitment(&revision)).map(|_| ()).map_err(|fault| fault.reason)
+        };
         let digest = "1".repeat(64);
         let good = || record(&revision, "w.safetensors", &digest);
         assert!(reason(good()).is_ok());
@@ -151,7 +153,10 @@ mod tests {
         assert_eq!(reason(record(&revision, "w.txt", &digest)), Err("hf_model_has_no_weights".into()));
         assert_eq!(reason(record(&revision, "w.bin", "zz")), Err("hf_lookup_unexpected".into()));
         assert_eq!(reason(ModelRecord { gated: true, ..good() }), Err("hf_model_gated".into()));
-        assert_eq!(reason(ModelRecord { private: true, gated: true, ..good() }), Err("hf_model_private".into()));
+        assert_eq!(
+            reason(ModelRecord { private: true, gated: true, ..good() }),
+            Err("hf_model_private".into())
+        );
         assert_eq!(reason(ModelRecord { disabled: true, ..good() }), Err("hf_model_fetch_failed".into()));
         let model = judge(&good(), &commitment(&revision)).expect("a model");
         assert_eq!((model.files[0].name.as_str(), model.files[0].size), ("w.safetensors", 7));

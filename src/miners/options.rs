@@ -7,7 +7,10 @@ use url::{Host, Url};
 
 use crate::config::Secret;
 
-use super::{guard::is_public, retry::Jitter};
+use super::{
+    guard::is_public,
+    retry::{Backoff, Jitter, LOOKUPS},
+};
 
 /// The part of [`ServicesOptions::chute_url_template`] that a slug replaces.
 const SLUG_MARK: &str = "{slug}";
@@ -36,6 +39,8 @@ pub struct ServicesOptions {
     pub lookup_timeout: Duration,
     /// Look-ups at the same time, at each of the two services.
     pub lookups_at_once: usize,
+    /// How look-ups that failed are made again.
+    pub backoff: Backoff,
     /// Longest that a cold chute is waited for.
     pub warmup_timeout: Duration,
     /// A chute of the validator's own: when it fails as miners do, they are not to blame.
@@ -60,6 +65,7 @@ impl ServicesOptions {
             connect_timeout: Duration::from_secs(10),
             lookup_timeout: Duration::from_secs(30),
             lookups_at_once: 8,
+            backoff: LOOKUPS,
             warmup_timeout: Duration::from_secs(60),
             canary_chute: None,
             file_hosts: vec!["huggingface.co".to_owned(), "hf.co".to_owned()],
@@ -153,8 +159,11 @@ impl Checked {
             return (url.origin() == base.origin()).then_some(url);
         }
         let Some(Host::Domain(name)) = url.host() else { return None };
-        let below = |host: &String| name.strip_suffix(host.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-        let fits = url.scheme() == "https" && url.port().is_none() && self.options.file_hosts.iter().any(below);
+        let below = |host: &String| {
+            name.strip_suffix(host.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        let fits =
+            url.scheme() == "https" && url.port().is_none() && self.options.file_hosts.iter().any(below);
         fits.then_some(url)
     }
 }
@@ -274,13 +283,25 @@ mod tests {
             Checked::new(options).map_err(|error| error.to_string())
         };
         for text in [
-            "https://10.0.0.1", "https://169.254.169.254/latest", "https://192.168.1.1", "https://[fe80::1]",
-            "https://[::ffff:10.0.0.1]", "https://0x0a000001/", "https://2130706689.1/", "https://0.0.0.0",
+            "https://10.0.0.1",
+            "https://169.254.169.254/latest",
+            "https://192.168.1.1",
+            "https://[fe80::1]",
+            "https://[::ffff:10.0.0.1]",
+            "https://0x0a000001/",
+            "https://2130706689.1/",
+            "https://0.0.0.0",
         ] {
             let Ok(url) = Url::parse(text) else { continue };
             assert!(at(url.as_str()).is_err_and(|text| text.contains("private network")), "{url}");
         }
-        for text in ["https://1.1.1.1", "https://hub.example", "https://127.0.0.1:9", "http://[::1]:9", "http://localhost"] {
+        for text in [
+            "https://1.1.1.1",
+            "https://hub.example",
+            "https://127.0.0.1:9",
+            "http://[::1]:9",
+            "http://localhost",
+        ] {
             assert!(at(text).is_ok(), "{text}");
         }
     }
@@ -290,20 +311,33 @@ mod tests {
         let options = ServicesOptions::public().expect("constants");
         let checked = Checked::new(options.clone()).expect("usable");
         for text in [
-            "https://cas-bridge.xethub.hf.co/x?sig=1", "https://hf.co/a", "/api/resolve-cache/x",
+            "https://cas-bridge.xethub.hf.co/x?sig=1",
+            "https://hf.co/a",
+            "/api/resolve-cache/x",
             "https://cdn-lfs.huggingface.co/a",
         ] {
             assert!(checked.file_address(text).is_some(), "{text}");
         }
         for text in [
-            "https://evil.example/hf.co", "https://evilhf.co/", "http://hf.co/a", "https://hf.co:8443/a", "https://u@hf.co/a",
-            "https://10.0.0.1/a", "https://[::1]/a", "file:///etc/passwd", "//evil.example/a", "https://hf.co.evil.example/",
+            "https://evil.example/hf.co",
+            "https://evilhf.co/",
+            "http://hf.co/a",
+            "https://hf.co:8443/a",
+            "https://u@hf.co/a",
+            "https://10.0.0.1/a",
+            "https://[::1]/a",
+            "file:///etc/passwd",
+            "//evil.example/a",
+            "https://hf.co.evil.example/",
         ] {
             assert!(checked.file_address(text).is_none(), "{text}");
         }
         let here = Url::parse("http://127.0.0.1:81").expect("address");
         let checked = Checked::new(ServicesOptions { huggingface: here, ..options }).expect("usable");
-        assert!(checked.file_address("/file").is_some() && checked.file_address("http://127.0.0.1:81/x").is_some());
+        assert!(
+            checked.file_address("/file").is_some()
+                && checked.file_address("http://127.0.0.1:81/x").is_some()
+        );
         assert!(checked.file_address("http://127.0.0.1:82/x").is_none());
         assert!(checked.file_address("https://hf.co/x").is_none());
     }

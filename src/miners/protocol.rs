@@ -198,7 +198,9 @@ mod tests {
             serde_json::from_str::<ModelRecord>(&text).expect("a record").gated
         };
         assert!(!gated("") && !gated(r#", "gated": false"#));
-        assert!(gated(r#", "gated": "auto""#) && gated(r#", "gated": "manual""#) && gated(r#", "gated": true"#));
+        assert!(
+            gated(r#", "gated": "auto""#) && gated(r#", "gated": "manual""#) && gated(r#", "gated": true"#)
+        );
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl HttpServices {
         let options = &checked.options;
         let host = |call, salt: u64| {
             let (at_once, whole) = (options.lookups_at_once, options.lookup_timeout);
-            Host::new(HostOptions { call, at_once, whole, seed: options.jitter_seed ^ salt })
+            let (backoff, seed) = (options.backoff, options.jitter_seed ^ salt);
+            Host::new(HostOptions { call, at_once, whole, backoff, seed })
         };
         Ok(Self {
             lookups: wire::client(&checked, Reuse::Kept { idle: options.lookups_at_once })?,
@@ -99,11 +100,9 @@ impl HttpServices {
         }
         let both = tokio::join!(self.find_chute(commitment), self.find_model(commitment));
         match both {
-            (Ok(slug), Ok(model)) => Ok(Deployment {
-                chute_id: commitment.chute_id.clone(),
-                slug,
-                model_hash: model.hash.clone(),
-            }),
+            (Ok(slug), Ok(model)) => {
+                Ok(Deployment { chute_id: commitment.chute_id.clone(), slug, model_hash: model.hash.clone() })
+            }
             (Err(chute), Err(model)) => Err((first_to_name(chute, model), None)),
             (Err(chute), Ok(model)) => Err((chute, Some(model.hash.clone()))),
             (Ok(_), Err(model)) => Err((model, None)),
@@ -222,8 +221,12 @@ mod tests {
 
     #[test]
     fn what_is_certain_is_named_before_what_may_pass() {
-        let fault =
-            |fault, reason: &str| ServiceFault { fault, reason: reason.into(), detail: String::new(), retry_after: None };
+        let fault = |fault, reason: &str| ServiceFault {
+            fault,
+            reason: reason.into(),
+            detail: String::new(),
+            retry_after: None,
+        };
         let pick = |chute, model| first_to_name(fault(chute, "chute"), fault(model, "model")).reason;
         assert_eq!(pick(Fault::Miner, Fault::Miner), "chute");
         assert_eq!(pick(Fault::Us, Fault::Miner), "model");

@@ -20,10 +20,10 @@ pub const MOST_TENSORS: usize = 1 << 16;
 pub const SLICES: usize = 16;
 /// Bytes of one slice.
 pub const SLICE_BYTES: u64 = 4 << 10;
-/// One minus the cosine of two slices that nobody trained apart, in parts per 10^9. Training moves some percent of
-/// all weights by at least one step of their format, which is 200 and more for bf16; what only evades a digest stays far
-/// below this.
-pub const ALIKE_WITHIN_PPB: u64 = 10;
+/// One minus the cosine of two slices that nobody trained apart, in parts per 10^9. In bf16 it is about 15 000 times the
+/// share of numbers that moved by one step: 100 is less than one in a hundred. Training moves most of them; what only
+/// evades a digest moves as few as it can.
+pub const ALIKE_WITHIN_PPB: u64 = 100;
 /// Percent of bytes or slices from which a model is a copy of an earlier one.
 pub const COPY_PERCENT: u64 = 90;
 /// Fewer slices in common say nothing.
@@ -173,7 +173,8 @@ pub fn choose_slices(tensors: &[Tensor], seed: &BlockHash) -> Vec<SlicePlan> {
         .map(|tensor| {
             let TensorKind { name, dtype, shape } = &tensor.kind;
             let shape: Vec<u8> = shape.iter().flat_map(|side| side.to_le_bytes()).collect();
-            let parts: [&[u8]; 5] = [b"leoma weight slice", &seed.0, name.as_bytes(), dtype.as_bytes(), &shape];
+            let parts: [&[u8]; 5] =
+                [b"leoma weight slice", &seed.0, name.as_bytes(), dtype.as_bytes(), &shape];
             let digest = Digest::of_parts(&parts).0;
             let number = |from: usize| {
                 let bytes = digest[from..from + 8].iter();
@@ -224,7 +225,8 @@ impl Comparison {
 impl WeightSample {
     /// Compares two samples that were chosen by the same seed.
     pub fn compare(&self, other: &Self) -> Comparison {
-        let common = self.slices.iter().filter_map(|(kind, mine)| Some((kind, mine, other.slices.get(kind)?)));
+        let common =
+            self.slices.iter().filter_map(|(kind, mine)| Some((kind, mine, other.slices.get(kind)?)));
         let unlike = common.map(|(kind, mine, theirs)| unlike_ppb(&kind.dtype, mine, theirs));
         let (mut common, mut alike) = (0, 0);
         for unlike in unlike {

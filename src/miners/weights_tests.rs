@@ -12,11 +12,21 @@ fn shared_bytes_are_counted_by_digest_against_the_smaller_model() {
     let model = [file("a", 60), file("b", 40)];
     assert_eq!(shared_percent(&model, &model), 100);
     assert_eq!(shared_percent(&model, &[file("a", 60), file("c", 40)]), 60);
-    assert_eq!(shared_percent(&model, &[file("a", 60), file("b", 40), file("junk", 10_000)]), 100, "added bytes hide nothing");
+    assert_eq!(
+        shared_percent(&model, &[file("a", 60), file("b", 40), file("junk", 10_000)]),
+        100,
+        "added bytes hide nothing"
+    );
     assert_eq!(shared_percent(&[file("a", 60), file("a", 60)], &[file("a", 60)]), 100);
     assert_eq!(shared_percent(&model, &[]), 0);
     assert_eq!(shared_percent(&[file("a", 0)], &[file("a", 0)]), 0);
-    assert_eq!(shared_percent(&[file("a", u64::MAX), file("b", u64::MAX)], &[file("a", u64::MAX), file("b", u64::MAX)]), 100);
+    assert_eq!(
+        shared_percent(
+            &[file("a", u64::MAX), file("b", u64::MAX)],
+            &[file("a", u64::MAX), file("b", u64::MAX)]
+        ),
+        100
+    );
 }
 
 fn header(table: &serde_json::Value) -> Vec<u8> {
@@ -39,7 +49,9 @@ fn a_header_is_read_and_a_lie_in_it_is_not_believed() {
         let table = json!({"w": {"dtype": "BF16", "shape": [4, 8], "data_offsets": offsets}});
         assert_eq!(read(&table, u64::MAX), Err(HeaderError::Place("w".into())), "{table}");
     }
-    for table in [json!([]), json!({"w": 1}), json!({"w": {"dtype": "BF16", "shape": [-1], "data_offsets": [0, 0]}})] {
+    for table in
+        [json!([]), json!({"w": 1}), json!({"w": {"dtype": "BF16", "shape": [-1], "data_offsets": [0, 0]}})]
+    {
         assert!(matches!(read(&table, 1 << 20), Err(HeaderError::Json(_))), "{table}");
     }
     assert_eq!(header_length(9_u64.to_le_bytes(), 17), Ok(9));
@@ -80,7 +92,8 @@ fn slices_follow_the_seed_lie_inside_and_are_the_same_in_both_models() {
 /// A sample whose numbers are noise of a seed, moved by another noise of a relative size.
 fn sample(seed: u64, moved: f32, of: u64) -> WeightSample {
     let noise = |seed: u64, index: u64| {
-        let mut mixed = seed.wrapping_mul(0x9e37_79b9).wrapping_add(index).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mut mixed =
+            seed.wrapping_mul(0x9e37_79b9).wrapping_add(index).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed ^= mixed >> 29;
         (mixed.wrapping_mul(0x94d0_49bb_1331_11eb) >> 40) as f32 / (1_u64 << 24) as f32 - 0.5
     };
@@ -91,7 +104,9 @@ fn sample(seed: u64, moved: f32, of: u64) -> WeightSample {
         };
         Bytes::from_iter((0..SLICE_BYTES / 2).flat_map(number))
     };
-    WeightSample { slices: (0..16).map(|index| (tensor(&index.to_string(), 1 << 20).kind, slice(index))).collect() }
+    WeightSample {
+        slices: (0..16).map(|index| (tensor(&index.to_string(), 1 << 20).kind, slice(index))).collect(),
+    }
 }
 
 #[test]
@@ -136,7 +151,9 @@ fn formats_are_read_as_they_are_and_what_is_no_number_is_like_nothing() {
     assert_eq!(unlike_ppb("F32", &f32s([1.0, f32::NAN]), &f32s([1.0, 2.0])), None);
     assert_eq!(unlike_ppb("F32", &f32s([0.0, 0.0]), &f32s([1.0, 2.0])), None);
     assert_eq!(unlike_ppb("F32", &f32s([f32::NAN, 1.0]), &f32s([f32::NAN, 1.0])), Some(0), "equal bytes");
-    let halves = |one: f32, other: f32| [f16::from_f32(one).to_le_bytes(), f16::from_f32(other).to_le_bytes()].concat();
+    let halves = |one: f32, other: f32| {
+        [f16::from_f32(one).to_le_bytes(), f16::from_f32(other).to_le_bytes()].concat()
+    };
     assert_eq!(unlike_ppb("F16", &halves(1.0, 1.0), &halves(1.0, -1.0)), Some(1_000_000_000));
     assert_eq!(unlike_ppb("I8", &[1, 0xff], &[1, 1]), Some(1_000_000_000));
     assert_eq!(unlike_ppb("BF16", &[], &[1]), None);

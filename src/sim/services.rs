@@ -34,6 +34,7 @@ use url::Url;
 use crate::miners::{
     options::ServicesOptions,
     protocol::{GenerateBody, HF_ERROR_CODE, INVOCATION_ID},
+    retry::{Backoff, LOOKUPS},
 };
 
 mod files;
@@ -180,6 +181,7 @@ impl StandIns {
             connect_timeout: Duration::from_secs(2),
             lookup_timeout: Duration::from_secs(5),
             lookups_at_once: 8,
+            backoff: Backoff { first: Duration::from_millis(2), ..LOOKUPS },
             warmup_timeout: Duration::from_secs(5),
             canary_chute: None,
             file_hosts: Vec::new(),
@@ -236,7 +238,8 @@ async fn warm_up(State(registry): State<Arc<Registry>>, Path(id): Path<String>) 
     };
     registry.woken.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
     let last = if registry.is_awake(miner) { "hot" } else { "cold" };
-    let lines = ["cold", last].map(|status| format!("data: {{\"status\": \"{status}\", \"log\": \"...\"}}\n\n"));
+    let lines =
+        ["cold", last].map(|status| format!("data: {{\"status\": \"{status}\", \"log\": \"...\"}}\n\n"));
     ([(header::CONTENT_TYPE, "text/event-stream")], lines.concat()).into_response()
 }
 

@@ -137,7 +137,9 @@ impl Spool {
     pub fn open(folder: &Path) -> Result<Self, SpoolError> {
         let drafts = folder.join(DRAFTS);
         match std::fs::remove_dir_all(&drafts) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(SpoolError::at(&drafts)(cause)),
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                return Err(SpoolError::at(&drafts)(cause));
+            }
             _ => {}
         }
         std::fs::create_dir_all(&drafts).map_err(SpoolError::at(&drafts))?;
@@ -229,10 +231,11 @@ mod tests {
     #[test]
     fn what_is_held_or_listed_or_still_grows_stays() {
         let (_folder, spool) = spool();
-        let [held, listed, swept] = [b"a", b"b", b"c"].map(|bytes| spool.put(bytes).expect("put"));
+        let held = spool.put(b"a").expect("put");
+        let [listed, swept] = [b"b", b"c"].map(|bytes| spool.put(bytes).expect("put").digest());
         let mut growing = spool.draft().expect("draft");
         growing.write(b"hal").expect("write");
-        let (listed, swept, again) = (listed.digest(), swept.digest(), held.clone());
+        let again = held.clone();
         drop(held);
         assert_eq!(spool.keep_only(&[listed]).expect("sweep"), 1);
         assert!(spool.find(&swept).is_none() && spool.find(&listed).is_some());

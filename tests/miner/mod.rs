@@ -1,6 +1,7 @@
 //! `leoma miner` through the real binary, against a development chain.
 
 mod commit;
+mod miners;
 mod push;
 mod status;
 

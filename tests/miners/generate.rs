@@ -11,11 +11,7 @@ use bytes::Bytes;
 use leoma::{
     config::Secret,
     domain::outcome::Fault,
-    miners::{
-        options::ServicesOptions,
-        port::ServiceFault,
-        protocol::GenerateBody,
-    },
+    miners::{options::ServicesOptions, port::ServiceFault, protocol::GenerateBody},
     sim::services::{ClipMaker, Sleep, StandInAnswer, StandIns},
 };
 
@@ -170,7 +166,8 @@ async fn a_lying_content_length_decides_nothing() {
     assert_eq!(row(nonsense), (Fault::Miner, "answer_broken_off".into()));
     // Announces less than it sends: what HTTP says is the body is the body.
     let server = RawServer::start(move |_| Reply::bytes(head("4") + "clip and more", After::Close)).await;
-    let clip = client(options(&server)).ask(request("a")).await.expect("a short clip");
+    let asking = client(options(&server));
+    let clip = asking.ask(request("a")).await.expect("a short clip");
     assert_eq!(clip.file.read().expect("whole"), b"clip");
 }
 

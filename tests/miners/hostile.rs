@@ -50,7 +50,8 @@ async fn slowness_ends_at_the_deadline() {
     assert_eq!(end(slow_head, SHORT).await, miner("answer_timeout"));
     let slow_drip = Reply::bytes(format!("{HEAD}content-length: 60000\r\n\r\n"), After::Drip(b"ftyp", pause));
     assert_eq!(end(slow_drip, SHORT).await, miner("answer_timeout"));
-    let endless_continue = Reply::bytes("", After::Drip(b"HTTP/1.1 100 Continue\r\n\r\n", Duration::from_millis(1)));
+    let endless_continue =
+        Reply::bytes("", After::Drip(b"HTTP/1.1 100 Continue\r\n\r\n", Duration::from_millis(1)));
     let seen = end(endless_continue, SHORT).await.expect_err("no answer");
     assert!(seen.1 == "answer_timeout" || seen.1 == "answer_broken_off", "{seen:?}");
 }
@@ -94,9 +95,15 @@ async fn floods_of_headers_and_redirects_lead_nowhere() {
     assert_eq!(end(flood, TIME).await, miner("answer_broken_off"));
     let long = format!("{HEAD}x-long: {}\r\ncontent-length: 4\r\n\r\nclip", "x".repeat(1 << 20));
     assert_eq!(end(Reply::bytes(long, After::Close), TIME).await, miner("answer_broken_off"));
-    for location in ["/x/a/generate", "http://169.254.169.254/latest", "file:///etc/passwd", "//evil.example", ""] {
+    for location in
+        ["/x/a/generate", "http://169.254.169.254/latest", "file:///etc/passwd", "//evil.example", ""]
+    {
         let there = format!("HTTP/1.1 302 X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
-        assert_eq!(end(Reply::bytes(there, After::Close), TIME).await, miner("answer_redirected"), "{location}");
+        assert_eq!(
+            end(Reply::bytes(there, After::Close), TIME).await,
+            miner("answer_redirected"),
+            "{location}"
+        );
     }
 }
 
@@ -112,10 +119,15 @@ async fn nothing_is_unpacked() {
     // Unannounced it is taken for what it is: bytes.
     let head = format!("{HEAD}content-encoding: identity\r\ncontent-length: {}\r\n\r\n", bomb.len());
     let length = bomb.len() as u64;
-    let server = RawServer::start(move |_| Reply::bytes([head.as_bytes(), &bomb].concat(), After::Close)).await;
+    let server =
+        RawServer::start(move |_| Reply::bytes([head.as_bytes(), &bomb].concat(), After::Close)).await;
     let asking = client(options(&server));
     assert_eq!(asking.ask(request("a")).await.expect("bytes").file.bytes(), length);
-    assert!(server.heads()[0].to_ascii_lowercase().contains("accept-encoding: identity"), "{:?}", server.heads());
+    assert!(
+        server.heads()[0].to_ascii_lowercase().contains("accept-encoding: identity"),
+        "{:?}",
+        server.heads()
+    );
 }
 
 #[tokio::test]
@@ -138,7 +150,8 @@ async fn a_name_that_leads_into_a_private_network_is_not_followed() {
     let server = RawServer::start(|_| Reply::whole(200, "content-type: video/mp4\r\n", "clip")).await;
     // Names of this machine and its network other than `localhost`, whatever they are here.
     let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let names = hosts.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace().skip(1));
+    let names =
+        hosts.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace().skip(1));
     for name in names.filter(|name| *name != "localhost" && !name.contains('_')) {
         let mut options = options(&server);
         options.chute_url_template = format!("https://{name}:{}/{{slug}}", server.address.port());

@@ -4,6 +4,7 @@ mod generate;
 mod hostile;
 mod lookup;
 mod raw;
+mod registry;
 mod roster;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -16,6 +17,7 @@ use leoma::{
         options::ServicesOptions,
         port::{GenerateRequest, GeneratedClip, MinerServices as _, ServiceFault},
         protocol::GenerateBody,
+        retry::{Backoff, LOOKUPS},
         services::HttpServices,
     },
     sim::services::{ClipMaker, Sleep, StandInAnswer, StandInMiner},
@@ -81,6 +83,7 @@ fn options(server: &RawServer) -> ServicesOptions {
         connect_timeout: Duration::from_secs(2),
         lookup_timeout: Duration::from_secs(20),
         lookups_at_once: 8,
+        backoff: Backoff { first: Duration::from_millis(2), ..LOOKUPS },
         warmup_timeout: Duration::from_secs(5),
         canary_chute: None,
         file_hosts: Vec::new(),
@@ -103,7 +106,8 @@ impl Asking {
     /// Files in the spool, those that grow included.
     fn files(&self) -> usize {
         let count = |folder: &Path| {
-            let entries = std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").path());
+            let entries =
+                std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").path());
             entries.filter(|path| path.is_file()).count()
         };
         let spool = self.folder.path().join("spool");

@@ -214,7 +214,13 @@ async fn a_validator_finds_its_world_and_the_report_judges_who_was_paid() {
     let (code, text) = world.report(Some(sharp.hotkey)).await;
     assert!(code == Some(1) && text.contains("pays no honest stand-in"), "{code:?}\n{text}");
     chain
-        .set_weights(&WeightsCall { netuid, uids: vec![sharp.uid], values: vec![65535], version_key: 0, born_at: None })
+        .set_weights(&WeightsCall {
+            netuid,
+            uids: vec![sharp.uid],
+            values: vec![65535],
+            version_key: 0,
+            born_at: None,
+        })
         .await
         .expect("weights land");
     let (code, text) = world.report(Some(sharp.hotkey)).await;

@@ -171,7 +171,9 @@ pub(super) fn again(call: Call, trouble: Trouble) -> Again {
 }
 
 fn row_by_reason(reason: &str) -> Option<&'static Row> {
-    let fits = |row: &&Row| if row.reason.ends_with('=') { reason.starts_with(row.reason) } else { reason == row.reason };
+    let fits = |row: &&Row| {
+        if row.reason.ends_with('=') { reason.starts_with(row.reason) } else { reason == row.reason }
+    };
     TABLE.iter().find(fits)
 }
 
@@ -183,6 +185,11 @@ pub fn prospects(reason: &str) -> (Again, Widespread) {
 /// What to do about a reason code of the services.
 pub fn advice(reason: &str) -> Option<&'static str> {
     row_by_reason(reason).map(|row| row.advice)
+}
+
+/// Every reason code of the table with who is to blame.
+pub fn reasons() -> impl Iterator<Item = (Fault, &'static str)> {
+    TABLE.iter().map(|row| (row.fault, row.reason))
 }
 
 /// The table as `docs/services.md` holds it.
@@ -253,7 +260,11 @@ mod tests {
             let found = row_by_reason(row.reason).expect("a row");
             let said = |row: &Row| (row.fault, row.again, row.widespread);
             assert_eq!(said(found), said(row), "{}", row.reason);
-            assert!(!row.advice.is_empty() && !row.seen.is_empty() && !row.advice.contains('|'), "{}", row.reason);
+            assert!(
+                !row.advice.is_empty() && !row.seen.is_empty() && !row.advice.contains('|'),
+                "{}",
+                row.reason
+            );
         }
         assert!(advice("revision_mismatch:hf=main").is_some_and(|text| text.contains("hash")));
         assert_eq!(advice("nonsense"), None);

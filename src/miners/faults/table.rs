@@ -38,7 +38,8 @@ const fn shared(row: Row, widespread: Widespread) -> Row {
     Row { widespread, ..row }
 }
 
-const CHUTE_ID: &str = "check the id with `leoma miner status`; share the chute with the validators, or make it public";
+const CHUTE_ID: &str =
+    "check the id with `leoma miner status`; share the chute with the validators, or make it public";
 const OPERATOR_KEY: &str = "operator: check the key and its balance";
 const OPERATOR_NET: &str = "operator: look at name service, route and certificates of this machine";
 const NOTHING: &str = "nothing: it is not held against the miner";

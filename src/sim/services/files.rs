@@ -31,7 +31,8 @@ pub(super) async fn sent_on(State(registry): State<Arc<Registry>>, Path(place): 
         return (StatusCode::NOT_FOUND, "Entry not found").into_response();
     }
     let (user, name, revision, file) = place;
-    (StatusCode::FOUND, [(header::LOCATION, format!("/bytes/{user}/{name}/{revision}/{file}"))]).into_response()
+    (StatusCode::FOUND, [(header::LOCATION, format!("/bytes/{user}/{name}/{revision}/{file}"))])
+        .into_response()
 }
 
 /// Bytes of a file: one range of it.
