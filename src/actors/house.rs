@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    chain::port::{Chain, ChainError, Head},
+    chain::port::{Chain, ChainError},
     corpus::Corpus,
     domain::{
         ids::{BlockNumber, NetUid},
@@ -298,7 +298,7 @@ async fn feed_blocks(chain: Arc<dyn Chain>, posts: Posts, vitals: Arc<Vitals>) {
                 while let Some(head) = heads.next().await {
                     match head {
                         Ok(head) => {
-                            let safe_hold = look_at_runtime(chain.as_ref(), head, &vitals).await;
+                            let safe_hold = look_at_runtime(chain.as_ref(), &vitals).await;
                             if posts.clock.deliver(BlockSeen { head, safe_hold }).await.is_err() {
                                 return;
                             }
@@ -316,16 +316,18 @@ async fn feed_blocks(chain: Arc<dyn Chain>, posts: Posts, vitals: Arc<Vitals>) {
     }
 }
 
-/// Whether the block's runtime lacks something that we use. Where that could not be learned, what was
-/// known before stands.
-async fn look_at_runtime(chain: &dyn Chain, head: Head, vitals: &Vitals) -> bool {
+/// Whether the runtime lacks something that we use. Where that could not be learned, what was known before
+/// stands. The latest block is asked: while a gap is filled the one at hand may be too old for its state to
+/// be kept.
+async fn look_at_runtime(chain: &dyn Chain, vitals: &Vitals) -> bool {
     let before = vitals.link();
     let held = before.as_ref().is_some_and(|link| link.safe_hold.is_some());
-    let (spec_version, safe_hold) = match chain.runtime(head.block.hash).await {
+    let runtime = async { chain.runtime(chain.head().await?.block.hash).await };
+    let (spec_version, safe_hold) = match runtime.await {
         Ok(spec) => (spec, None),
         Err(ChainError::Metadata { spec, detail, .. }) => (spec, Some(detail)),
         Err(cause) => {
-            warn!("the runtime at block {} was not looked at: {cause}", head.block.number);
+            warn!("the runtime was not looked at: {cause}");
             return held;
         }
     };

@@ -132,6 +132,8 @@ pub struct MinerSettled(pub TicketEnd);
 
 /// To WeightSetter: look after our weights on chain.
 pub struct SubmitWeights {
+    /// The newest finalized block that was seen: an endpoint that is behind it is not believed.
+    pub head: BlockNumber,
     /// Closed rounds that are not void.
     pub settled: Vec<SettledRound>,
     /// What the journal knows of payment: an earlier decision whose end is not known is looked up on
@@ -186,6 +188,13 @@ pub enum WeightsEnd {
         own_update: Option<BlockNumber>,
         /// When to try again.
         retry_at: BlockNumber,
+    },
+    /// A commit's weights are not on chain because later ones were set over them: no loss.
+    Overtaken {
+        /// Block at which that was seen.
+        seen_at: BlockNumber,
+        /// Epoch of the commit.
+        epoch: u64,
     },
     /// Nothing was decided or submitted.
     Deferred {

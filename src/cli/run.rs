@@ -395,13 +395,18 @@ fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
 /// Stops once enough rounds have ended (closed or void) and the newest closed one is paid.
 async fn stop_after(rounds: usize, pays: bool, book: Arc<RoundsBook>, stop: CancellationToken) {
     let mut tick = tokio::time::interval(Duration::from_millis(200));
+    let mut awaited = None;
     loop {
         tick.tick().await;
         let ended: Vec<_> =
             book.newest(usize::MAX).into_iter().filter(|report| report.phase != "open").collect();
-        let newest = ended.iter().find(|report| report.phase == "closed").map(|report| report.round);
-        let paid = !pays || book.paid().map(|(round, _)| round) >= newest;
-        if ended.len() >= rounds && paid {
+        if ended.len() < rounds {
+            continue;
+        }
+        // Fixed once: with commit-reveal the next round may close before this one is on chain.
+        let newest = || ended.iter().find(|report| report.phase == "closed").map(|report| report.round);
+        let awaited = *awaited.get_or_insert_with(newest);
+        if !pays || book.paid().map(|(round, _)| round) >= awaited {
             info!(
                 "{} rounds have ended{}",
                 ended.len(),

@@ -79,6 +79,14 @@ pub struct ChuteRecord {
     pub hot: bool,
 }
 
+impl ChuteRecord {
+    /// About what it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [Some(&self.chute_id), self.slug.as_ref(), self.revision.as_ref()];
+        128 + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
 /// What we read of `GET /api/models/{repo}/revision/{revision}?blobs=true`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ModelRecord {

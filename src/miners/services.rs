@@ -118,7 +118,7 @@ impl HttpServices {
                 let found = self.lookups().record(&self.chutes_host, key).await;
                 let running = found.as_ref().is_ok_and(|record| record.hot);
                 if found.as_ref().map_or_else(|fault| fault.fault == Fault::Miner, |_| true) {
-                    let bytes = key.len() + 512;
+                    let bytes = key.len() + found.as_ref().map_or(512, ChuteRecord::bytes);
                     let time = if running { RUNNING_FOR } else { FAILED_FOR };
                     self.chutes.put(key.clone(), found.clone(), bytes, Some(Instant::now() + time));
                 }

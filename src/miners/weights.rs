@@ -13,9 +13,12 @@ use crate::domain::{
 };
 
 /// Longest header of a safetensors file that is read; those of the models in question have some 100 kB.
-pub const MOST_HEADER_BYTES: u64 = 16 << 20;
+pub const MOST_HEADER_BYTES: u64 = 4 << 20;
 /// Most tensors of a model.
 pub const MOST_TENSORS: usize = 1 << 16;
+/// Longest name of a tensor, and most sides of its shape.
+const MOST_NAME_BYTES: usize = 512;
+const MOST_SIDES: usize = 16;
 /// Slices of a model that are compared.
 pub const SLICES: usize = 16;
 /// Bytes of one slice.
@@ -128,6 +131,9 @@ pub fn read_header(header: &[u8], file: usize, file_size: u64) -> Result<Vec<Ten
     let tensors = table.into_iter().filter(|(name, _)| name != "__metadata__").map(|(name, value)| {
         let entry: Entry =
             serde_json::from_value(value).map_err(|cause| HeaderError::Json(cause.to_string()))?;
+        if name.len() > MOST_NAME_BYTES || entry.shape.len() > MOST_SIDES || entry.dtype.len() > MOST_SIDES {
+            return Err(HeaderError::Json("a name or shape longer than any model's".to_owned()));
+        }
         let (from, to) = entry.data_offsets;
         let at = begin.checked_add(from).zip(begin.checked_add(to)).map(|(from, to)| from..to);
         let numbers = entry.shape.iter().try_fold(1_u64, |product, side| product.checked_mul(*side));

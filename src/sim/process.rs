@@ -183,6 +183,8 @@ impl Simulation {
                 start_block,
                 seed: options.seed,
                 clock: ChainClock::Wall,
+                // Blocks are faster than twelve seconds, so the beacon is faster than its three.
+                beacon_period: 1,
                 tempo: options.tempo,
                 weights_rate_limit: options.weights_rate_limit,
                 commit_reveal: options.commit_reveal,

@@ -88,7 +88,7 @@ metrics! {
     MODELS_INFO = "leoma_models_info", Gauge, "always 1", ["device"], "Where the embedding models run; absent under rules without models";
     MODELS_VALUES = "leoma_models_values_total", Counter, "values", ["settled_by"], "Distances and cosines, by the device alone or by the canonical path because they lay near a rounding boundary";
     MODELS_NOISE = "leoma_models_noise_ratio", Gauge, "ratio", [], "Largest distance of the device from the canonical path, of what is allowed; 1 refuses the device";
-    WEIGHTS_BLOCK = "leoma_weights_landed_block", Gauge, "block number", [], "Finalized block that holds the last weights set by this process";
+    WEIGHTS_BLOCK = "leoma_weights_landed_block", Gauge, "block number", [], "Finalized block in which our last weights were read back";
     WEIGHTS_AGE = "leoma_weights_age_seconds", Gauge, "seconds", [], "Time since weights last landed";
     LAST_UPDATE = "leoma_weights_last_update_block", Gauge, "block number", [], "Block of our last weights or commit, as the chain says, by whatever process";
     TEMPOS_BEHIND = "leoma_weights_tempos_behind", Gauge, "tempos", [], "Time since our last weights or commit, in tempos of the subnet";

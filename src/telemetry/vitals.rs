@@ -120,10 +120,15 @@ impl Vitals {
 
     /// Weights of ours are in this finalized block: nothing is due any more.
     pub fn weights_landed(&self, block: BlockNumber) {
-        self.sighted(&self.weights, block);
+        self.weights_seen(block);
         self.weights_due.forget();
         self.reveal_missing.forget();
         *lock(&self.refusal) = None;
+    }
+
+    /// Weights of ours were seen in this finalized block, by this process or one before it.
+    pub fn weights_seen(&self, block: BlockNumber) {
+        self.sighted(&self.weights, block);
     }
 
     /// Our own neuron and weights were looked at.

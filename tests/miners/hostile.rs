@@ -161,6 +161,37 @@ async fn a_name_that_leads_into_a_private_network_is_not_followed() {
     assert_eq!(server.connections(), 0);
 }
 
+#[tokio::test]
+async fn an_answer_lies_on_disk_while_it_comes() {
+    let server = RawServer::start(|_| {
+        let head = format!("{HEAD}content-length: 4194304\r\n\r\n");
+        Reply::bytes([head.into_bytes(), vec![7; 1 << 20]].concat(), After::Silence)
+    })
+    .await;
+    let mut options = options(&server);
+    options.max_clip_bytes = 8 << 20;
+    let asking = client(options);
+    let drafts = asking.folder.path().join("spool/drafts");
+    let on_disk = || {
+        let sizes = std::fs::read_dir(&drafts).expect("drafts").filter_map(|draft| draft.ok()?.metadata().ok());
+        sizes.map(|draft| draft.len()).sum::<u64>()
+    };
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    let most_of_it = async {
+        while on_disk() < 768 << 10 {
+            tick.tick().await;
+        }
+    };
+    tokio::select! {
+        end = asking.ask(request("a")) => panic!("ended: {end:?}"),
+        () = most_of_it => {}
+    }
+    // The call was dropped half way, as at the end of a round.
+    while on_disk() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// What a random server says.
 fn misbehaviour() -> impl Strategy<Value = Reply> {
     let head = prop_oneof![

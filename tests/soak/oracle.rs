@@ -178,7 +178,7 @@ impl Judge<'_> {
             &PayoutInput {
                 settled: &settled,
                 last_epoch: sight.last_epoch,
-                last_paid: state.payments().newest().map(|(target, _)| target),
+                last_paid: state.payments().newest(),
                 registered: &registered,
                 rules_digest: Digest([0; 32]),
             },

@@ -46,7 +46,7 @@ const CAST: [&str; 3] = ["honest-sharp", "honest-lively", "freeze"];
 const FIRST_ROUND: u64 = 70_000;
 /// Blocks from the start to the first whole round.
 const LEAD_BLOCKS: u64 = 30;
-/// Frames of a drawn file that one clip of the corpus may use: two seconds of a window and a margin.
+/// Frames of a clip of the corpus: two seconds of a window and a margin.
 const CLIP_FRAMES: u32 = 72;
 /// Scenes that are drawn.
 const SCENES: u32 = 8;
@@ -255,28 +255,34 @@ fn leoma() -> PathBuf {
     std::env::var_os("LEOMA_SOAK_BINARY").map_or_else(|| LEOMA.into(), PathBuf::from)
 }
 
-/// A few long films, each cut into clips by ranges.
+/// A few films, each in as many colours as clips are needed: short files of their own, quickly decoded.
 fn draw(folder: &Path, clips: u64) {
     let each = clips.div_ceil(SCENES.into()) as u32;
     let options = DrawOptions {
         scenes: SCENES as usize,
-        frames: CLIP_FRAMES * each,
+        frames: CLIP_FRAMES,
         width: 320,
         height: 184,
         ..DrawOptions::into_folder(folder)
     };
     let drawn = draw_corpus(&options, |_| {}).expect("a corpus");
-    let part = |file: &ClipEntry, number: u32| {
-        let ms = |frame: u32| u64::from(frame) * 1000 / 24;
-        let stem = file.key.trim_end_matches(".mp4");
-        ClipEntry {
-            key: format!("{stem}-{number:03}.mp4"),
-            from_ms: Some(ms(number * CLIP_FRAMES)),
-            to_ms: Some(ms((number + 1) * CLIP_FRAMES)),
-            ..file.clone()
-        }
-    };
-    let parts = drawn.clips().iter().flat_map(|file| (0..each).map(move |number| part(file, number)));
-    let manifest = Manifest::new(10_000, parts.collect()).expect("a manifest");
+    let hues = (0..each).map(|number| number * 360 / each);
+    let copies = drawn.clips().iter().flat_map(|film| hues.clone().map(|hue| dyed(folder, film, hue)));
+    let manifest = Manifest::new(10_000, copies.collect()).expect("a manifest");
     std::fs::write(folder.join("corpus.toml"), manifest.to_toml()).expect("written");
+}
+
+/// The film with its colours turned by some degrees.
+fn dyed(folder: &Path, film: &ClipEntry, hue: u32) -> ClipEntry {
+    let key = format!("{}-{hue:03}.mp4", film.key.trim_end_matches(".mp4"));
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(folder.join(&film.key))
+        .args(["-vf", &format!("hue=h={hue}"), "-c:v", "libx264", "-preset", "veryfast", "-crf", "16"])
+        .arg(folder.join(&key))
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "ffmpeg writes {key}");
+    let file = std::fs::read(folder.join(&key)).expect("the film");
+    let (bytes, sha256) = (file.len() as u64, Digest::of(&file));
+    ClipEntry { key, file: String::new(), bytes, sha256, ..film.clone() }
 }

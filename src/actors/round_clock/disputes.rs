@@ -1,17 +1,21 @@
 //! Asking the members of a dispute again (G8): one at a time within a group, until no answer could change the ruling or
 //! the round must settle.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix::Context;
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::domain::{
-    event::Event,
-    ids::{BlockNumber, BlockRef, Hotkey, RoundId},
-    inquiry::Question,
-    plan::{RoundPlan, request_seed},
-    round::Dispute,
+use crate::{
+    chain::port::ChainError,
+    domain::{
+        event::Event,
+        ids::{BlockNumber, BlockRef, Hotkey, RoundId},
+        inquiry::Question,
+        plan::{RoundPlan, request_seed},
+        round::{Dispute, Phase},
+    },
+    runtime::post::Hold,
 };
 
 use super::{
@@ -28,6 +32,13 @@ use super::{
 const SEED_LAG: u64 = 3;
 /// Blocks before a round must settle in which nobody is asked and the last answer is decoded and scored.
 const LAST_BLOCKS: u64 = 2;
+
+/// To RoundClock itself: the block whose hash seeds a fresh question, as two endpoints name it.
+pub struct SeedAgreed {
+    round: RoundId,
+    hotkey: Hotkey,
+    seed: Result<BlockRef, ChainError>,
+}
 
 impl RoundClock {
     /// Called at every block: asks the next member of every dispute that waits for nobody.
@@ -64,16 +75,59 @@ impl RoundClock {
             dispute.members.iter().map(|member| *live.quiet.entry(*member).or_insert(head.number)).max();
         let quiet = since.is_some_and(|since| head.number.0 >= since.0 + SEED_LAG);
         let known = self.state.round(plan.round).and_then(|round| round.seed_block(hotkey, question));
-        let seed = match (known, question) {
-            (Some(seed), _) => seed, // lost on its way, or asked before a restart
-            (None, Question::OldSeed) => plan.anchor,
-            (None, Question::FreshSeed) if quiet => head,
-            (None, Question::FreshSeed) => return,
+        match (known, question) {
+            // Lost on its way, or asked before a restart.
+            (Some(seed), _) => self.ask(plan, dispute, seed, ctx),
+            (None, Question::OldSeed) => self.ask(plan, dispute, plan.anchor, ctx),
+            (None, Question::FreshSeed) if quiet => self.agree_on_seed(plan.round, hotkey, head.number),
+            (None, Question::FreshSeed) => {}
+        }
+    }
+
+    /// Reads the block's hash as every seed is read: where several endpoints are configured, two name it.
+    fn agree_on_seed(&mut self, round: RoundId, hotkey: Hotkey, number: BlockNumber) {
+        let Some(live) = self.live.get_mut(&round) else { return };
+        live.asking.insert(hotkey);
+        let chain = Arc::clone(&self.parts.chain);
+        self.spawn_then(async move {
+            let seed = chain.block_hash(number).await.map(|hash| BlockRef { number, hash });
+            SeedAgreed { round, hotkey, seed }
+        });
+    }
+
+    pub(super) fn on_seed_agreed(&mut self, agreed: SeedAgreed, hold: Hold, ctx: &mut Context<Self>) {
+        let SeedAgreed { round: id, hotkey, seed } = agreed;
+        if let Some(live) = self.live.get_mut(&id) {
+            live.asking.remove(&hotkey);
+        }
+        let seed = match seed {
+            Ok(seed) => seed,
+            Err(cause) => {
+                warn!(round = %id, miner = %hotkey, "no seed for a fresh question yet: {cause}");
+                return hold.failed(&cause); // the next block is asked for
+            }
         };
+        let now = *self.parts.head.borrow();
+        let round = self.state.round(id).filter(|round| round.phase == Phase::Open);
+        let plan = round.and_then(|round| round.plan.clone());
+        let plan = plan.filter(|plan| now.0 + LAST_BLOCKS < plan.settle_by.0);
+        let disputes = round.map(|round| round.disputes()).unwrap_or_default();
+        let wanted = disputes.iter().find(|dispute| dispute.next == Some((hotkey, Question::FreshSeed)));
+        if let (Some(plan), Some(dispute), false) = (plan, wanted, self.draining || self.safe_hold) {
+            self.ask(&plan, dispute, seed, ctx);
+        }
+        hold.done();
+    }
+
+    /// Asks the dispute's next member.
+    fn ask(&mut self, plan: &RoundPlan, dispute: &Dispute, seed: BlockRef, ctx: &mut Context<Self>) {
+        let Some((hotkey, question)) = dispute.next else { return };
+        let known = self.state.round(plan.round).and_then(|round| round.seed_block(hotkey, question));
         let event = Event::QuestionAsked { round: plan.round, hotkey, question, seed };
         if known.is_some() || self.record(event, ctx) {
+            let now = *self.parts.head.borrow();
             let turn = Turn {
-                until: share_of_time(plan, head.number, dispute.most_left),
+                until: share_of_time(plan, now, dispute.most_left),
                 at_least: self.fair_time(plan.round, &hotkey),
             };
             let ask = Ask {

@@ -52,6 +52,7 @@ use super::{
     weight_setter::WeightSetter,
 };
 
+use disputes::SeedAgreed;
 use planning::Planning;
 use recovery::Resumed;
 use weights::WeightsPhase;
@@ -117,6 +118,8 @@ pub struct RoundClock {
     /// The newest round of which the log says that it is not opened.
     passed_over: Option<RoundId>,
     weights: WeightsPhase,
+    /// Something is to be paid that came up while the WeightSetter was away.
+    pay_again: bool,
     draining: bool,
     /// The runtime lacks something that we use: nothing is opened or submitted.
     safe_hold: bool,
@@ -141,6 +144,7 @@ receives!(
     MinerSettled => on_miner_settled,
     WeightsDecided => on_weights_decided,
     WeightsReport => on_weights_report,
+    SeedAgreed => on_seed_agreed,
     Drain => on_drain,
 );
 
@@ -154,6 +158,7 @@ impl RoundClock {
         }
         if let Some(paid) = state.payments().last() {
             parts.book.set_paid(paid.round, paid.seen_at);
+            parts.vitals.weights_seen(paid.seen_at.number);
         }
         parts.vitals.journal_wrote(journal.len());
         let clips = parts.corpus.len().saturating_sub(state.published().len());
@@ -167,6 +172,7 @@ impl RoundClock {
             planning: None,
             passed_over: None,
             weights: WeightsPhase::Idle,
+            pay_again: false,
             draining: false,
             safe_hold: false,
             _life: life,

@@ -52,7 +52,11 @@ impl RoundClock {
 
     /// Sends the WeightSetter off, unless it is away.
     pub(super) fn pay(&mut self, _ctx: &mut Context<Self>) {
-        if !self.parts.pays || self.safe_hold || self.weights == WeightsPhase::Away {
+        if !self.parts.pays || self.safe_hold {
+            return;
+        }
+        if self.weights == WeightsPhase::Away {
+            self.pay_again = true;
             return;
         }
         let now = *self.parts.head.borrow();
@@ -66,7 +70,9 @@ impl RoundClock {
             }
         };
         self.weights = WeightsPhase::Away;
+        self.pay_again = false;
         let message = SubmitWeights {
+            head: now,
             settled: self.state.settled().to_vec(),
             payments: self.state.payments().clone(),
             errand: Errand::new(self.parts.post.clone(), back),
@@ -120,6 +126,15 @@ impl RoundClock {
                 self.record(Event::WeightsFailed { seen_at, reason, epoch, own_update }, ctx);
                 retry_at.0
             }
+            WeightsEnd::Overtaken { seen_at, epoch } => {
+                let reason = format!("the commit of epoch {epoch} was overtaken by later weights");
+                info!("{reason}");
+                self.record(
+                    Event::WeightsFailed { seen_at, reason, epoch: Some(epoch), own_update: None },
+                    ctx,
+                );
+                now.0 + 1
+            }
             WeightsEnd::Deferred { reason, retry_at } => {
                 info!("weights not set now: {reason}");
                 retry_at.map_or(now.0 + self.interval(), |block| block.0)
@@ -140,6 +155,8 @@ impl RoundClock {
                 now.0 + LOOK_AGAIN
             }
         };
+        // A round closed meanwhile: what was decided may have missed it.
+        let wait = if self.pay_again { now.0 + 1 } else { wait };
         self.weights = WeightsPhase::WaitingFor(BlockNumber(self.look_for_reveals(now, wait)));
         hold.done();
     }

@@ -18,7 +18,7 @@ use super::{SetterParts, view::View};
 pub(super) async fn elect(parts: &SetterParts, message: &SubmitWeights, view: &View) -> Option<Decision> {
     let (rules, rules_digest) = (parts.rules, parts.rules_digest);
     let settled = message.settled.clone();
-    let last_paid = message.payments.newest().map(|(target, _)| target);
+    let last_paid = message.payments.newest();
     let registered: BTreeSet<Hotkey> = view.neurons.iter().map(|neuron| neuron.hotkey).collect();
     let last_epoch = view.subnet.last_epoch;
     let elected = tokio::task::spawn_blocking(move || {

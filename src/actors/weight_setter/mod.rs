@@ -22,6 +22,7 @@ use crate::{
     chain::port::{Chain, ChainError},
     domain::{
         ids::{BlockNumber, Digest, NetUid},
+        payments::Payments,
         rules::PayoutRules,
         weights::Refusal,
     },
@@ -129,25 +130,23 @@ async fn run(parts: &SetterParts, message: &SubmitWeights) -> Result<WeightsEnd,
         return Ok(WeightsEnd::Deferred { reason: "no hotkey is configured".into(), retry_at: None });
     };
     let view = View::look(parts, me).await?;
+    let known = message.payments.known_block().max(message.head);
+    if view.number() < known {
+        let reason =
+            format!("the endpoint's newest block {} is behind block {known}, seen before", view.number());
+        return Ok(WeightsEnd::Unclear { reason });
+    }
     parts.vitals.standing_seen(view.standing(&message.payments));
-    if let Some(end) = reconcile::reveals(&view, &message.payments) {
-        return reconcile::with_last_update(parts, &view, &message.payments, end).await;
+    if let Some(end) = reconcile::reveals(parts, &view, &message.payments).await? {
+        return Ok(end);
     }
     if let Some(intent) = message.payments.open() {
-        return Ok(reconcile::open(&view, intent));
+        return reconcile::open(parts, &view, intent).await;
     }
-    let vouched = parts.vouched.swap(false, Ordering::Relaxed);
-    let last_update = match view.preflight(parts, &message.payments) {
+    let last_update = match allowed(parts, &view, &message.payments) {
         Ok(last_update) => last_update,
-        Err(Refusal::OtherInstance { last_update }) if vouched => {
-            return Ok(WeightsEnd::Vouched { last_update });
-        }
-        Err(refusal) => {
-            parts.vitals.weights_refused(Some(refusal));
-            return Ok(view.refused(&refusal));
-        }
+        Err(end) => return Ok(*end),
     };
-    parts.vitals.weights_refused(None);
     if let Some(until) = view.nothing_new(message, last_update) {
         return Ok(WeightsEnd::Resting { until });
     }
@@ -172,4 +171,25 @@ async fn run(parts: &SetterParts, message: &SubmitWeights) -> Result<WeightsEnd,
         return Ok(view.deferred("the decision could not be journalled, so nothing was submitted".into()));
     }
     submit::submit(parts, &view, plan).await
+}
+
+/// Our `LastUpdate`, when nothing stands against new weights; `Err` says what to report else.
+fn allowed(parts: &SetterParts, view: &View, payments: &Payments) -> Result<BlockNumber, Box<WeightsEnd>> {
+    let checked = view.preflight(parts, payments);
+    // The operator's word is taken back by the first look that showed our neuron.
+    let looked = checked != Err(Refusal::NotRegistered);
+    let vouched = looked && parts.vouched.swap(false, Ordering::Relaxed);
+    match checked {
+        Err(Refusal::OtherInstance { last_update }) if vouched => {
+            Err(Box::new(WeightsEnd::Vouched { last_update }))
+        }
+        Err(refusal) => {
+            parts.vitals.weights_refused(Some(refusal));
+            Err(Box::new(view.refused(&refusal)))
+        }
+        Ok(last_update) => {
+            parts.vitals.weights_refused(None);
+            Ok(last_update)
+        }
+    }
 }

@@ -93,16 +93,16 @@ pub(super) async fn submit(parts: &SetterParts, view: &View, plan: Plan) -> Resu
     };
     match submitted {
         Ok(receipt) => read_back(parts, view, receipt, &plan.intent).await,
-        // Refused before or inside a block: the chain says that nothing was stored.
-        Err(
-            cause @ (ChainError::Pool { .. } | ChainError::Dispatch { .. } | ChainError::Metadata { .. }),
-        ) => Ok(failed(view.number(), cause.to_string(), view.later())),
-        Err(cause) => Ok(WeightsEnd::Unclear { reason: cause.to_string() }),
+        Err(cause @ ChainError::Unknown { .. }) => Ok(WeightsEnd::Unclear { reason: cause.to_string() }),
+        // Not sent, refused by the pool, or failed in a block: nothing was stored, nothing can land.
+        Err(cause) => Ok(WeightsEnd::Failed {
+            seen_at: view.number(),
+            reason: cause.to_string(),
+            epoch: None,
+            own_update: None,
+            retry_at: view.later(),
+        }),
     }
-}
-
-fn failed(seen_at: BlockNumber, reason: String, retry_at: BlockNumber) -> WeightsEnd {
-    WeightsEnd::Failed { seen_at, reason, epoch: None, own_update: None, retry_at }
 }
 
 /// Success means seen on chain.
@@ -117,8 +117,12 @@ async fn read_back(
     // The parent is not read: only the block's own state is.
     let head = Head { block, parent: block.hash };
     let after = View::at(parts, view.me, head).await?;
-    Ok(reconcile::seen(&after, intent).unwrap_or_else(|| {
-        let reason = format!("block {} holds the extrinsic but not what it should have stored", block.number);
-        failed(block.number, reason, after.later())
+    Ok(reconcile::seen(&after, intent).unwrap_or_else(|| WeightsEnd::Failed {
+        seen_at: block.number,
+        reason: format!("block {} holds the extrinsic but not what it should have stored", block.number),
+        epoch: None,
+        // Whatever it did, it was ours.
+        own_update: Some(after.last_update()),
+        retry_at: after.later(),
     }))
 }

@@ -20,6 +20,12 @@ use super::SetterParts;
 /// Blocks to wait before trying again after a passing trouble.
 const RETRY_AFTER: u64 = 5;
 
+/// Most blocks to wait after a refusal: what stood against it may change earlier than it says.
+const REFUSAL_LOOKS: u64 = 360;
+
+/// Blocks whose state is asked for: public nodes keep that of 256.
+const STATE_KEPT: u64 = 240;
+
 /// Everything read at one finalized block.
 pub(super) struct View {
     pub(super) head: Head,
@@ -49,12 +55,19 @@ impl View {
         Ok(Self { head, subnet, neurons, me, own })
     }
 
-    /// The chain at an earlier final block.
-    pub(super) async fn back_at(&self, parts: &SetterParts, number: BlockNumber) -> Result<Self, ChainError> {
+    /// The chain at an earlier final block; `None` where public nodes hold its state no longer.
+    pub(super) async fn back_at(
+        &self,
+        parts: &SetterParts,
+        number: BlockNumber,
+    ) -> Result<Option<Self>, ChainError> {
+        if number.0 + STATE_KEPT < self.number().0 {
+            return Ok(None);
+        }
         let hash = parts.chain.block_hash(number).await?;
         // The parent is not read: only the block's own state is.
         let head = Head { block: BlockRef { number, hash }, parent: hash };
-        Self::at(parts, self.me, head).await
+        Self::at(parts, self.me, head).await.map(Some)
     }
 
     /// The block.
@@ -118,8 +131,9 @@ impl View {
         let retry_at = match refusal {
             Refusal::TooSoon { until } => *until,
             Refusal::RulesNotActive { from } => *from,
-            _ => BlockNumber(self.number().0 + self.subnet.weights_rate_limit.clamp(10, 360)),
+            _ => BlockNumber(self.number().0 + self.subnet.weights_rate_limit.max(10)),
         };
+        let retry_at = retry_at.min(BlockNumber(self.number().0 + REFUSAL_LOOKS));
         WeightsEnd::Deferred { reason: refusal.to_string(), retry_at: Some(retry_at) }
     }
 

@@ -16,6 +16,16 @@ use crate::{
     domain::ids::{BlockHash, BlockNumber},
 };
 
+/// What one endpoint says of a finalized block.
+pub(super) struct Word {
+    /// The hash.
+    pub(super) hash: BlockHash,
+    /// Which of the configured endpoints says so.
+    pub(super) index: usize,
+    /// Its name.
+    pub(super) endpoint: String,
+}
+
 /// A connection to another endpoint than the one in use, kept for the next question.
 #[derive(Default)]
 pub(super) struct Witness(Mutex<Option<Arc<Connection>>>);
@@ -30,20 +40,19 @@ impl Witness {
         &self,
         link: &Link,
         number: BlockNumber,
-        hash: BlockHash,
+        word: &Word,
     ) -> Result<(), ChainError> {
-        let used = link.connection().await?;
         let count = link.settings.endpoints.len();
         let mut kept = self.0.lock().await;
-        for index in (1..count).map(|offset| (used.index + offset) % count) {
+        for index in (1..count).map(|offset| (word.index + offset) % count) {
             match self.ask(link, &mut kept, index, number).await {
-                Ok(there) if there == hash => return Ok(()),
+                Ok(there) if there == word.hash => return Ok(()),
                 Ok(there) => {
                     let other = kept.as_ref().map_or_else(String::new, |other| other.endpoint.clone());
                     return Err(ChainError::Disagreement {
                         number,
-                        here: used.endpoint.clone(),
-                        hash,
+                        here: word.endpoint.clone(),
+                        hash: word.hash,
                         there: other,
                         other: there,
                     });

@@ -27,7 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use self::{
-    agreement::Witness,
+    agreement::{Witness, Word},
     connection::{Connection, Link, Settings},
     fault::{is_connection_trouble, transport, within},
     reads::Pinned,
@@ -206,7 +206,7 @@ impl SubtensorChain {
     }
 
     /// Hash of a finalized block, as the endpoint in use names it.
-    async fn final_hash(&self, number: BlockNumber) -> Result<BlockHash, ChainError> {
+    async fn final_hash(&self, number: BlockNumber) -> Result<Word, ChainError> {
         // A node also answers for blocks that are not final yet, and may answer differently later.
         if !self.link.known_final(number) {
             let head = self.head().await?;
@@ -216,7 +216,11 @@ impl SubtensorChain {
                 return Err(transport("the finalized chain", latest));
             }
         }
-        self.ask("a block hash", |node| async move { node.hash_at(number.0).await }).await
+        let ask = |node: Arc<Connection>| async move {
+            let hash = node.hash_at(number.0).await?;
+            Ok(Word { hash, index: node.index, endpoint: node.endpoint.clone() })
+        };
+        self.ask("a block hash", ask).await
     }
 
     async fn pinned<T, Fut>(
@@ -251,9 +255,9 @@ impl Chain for SubtensorChain {
     }
 
     async fn block_hash(&self, number: BlockNumber) -> Result<BlockHash, ChainError> {
-        let hash = self.final_hash(number).await?;
-        self.witness.confirm(&self.link, number, hash).await?;
-        Ok(hash)
+        let word = self.final_hash(number).await?;
+        self.witness.confirm(&self.link, number, &word).await?;
+        Ok(word.hash)
     }
 
     async fn subnet(&self, netuid: NetUid, at: BlockHash) -> Result<SubnetState, ChainError> {
@@ -289,13 +293,16 @@ impl Chain for SubtensorChain {
     }
 
     async fn block_time(&self, at: BlockRef) -> Result<BlockTime, ChainError> {
-        /// Blocks over which the pace is taken; public nodes keep the state of 256.
-        const PACE_BLOCKS: u64 = 32;
-        let blocks = PACE_BLOCKS.min(at.number.0.saturating_sub(1)).max(1);
-        let before = self.final_hash(BlockNumber(at.number.0.saturating_sub(blocks))).await?;
-        let earlier = self.time_of(before).await?;
-        let unix_ms = self.time_of(at.hash).await?;
-        Ok(BlockTime { at: at.number, unix_ms, ms_per_block: unix_ms.saturating_sub(earlier) / blocks })
+        const PACE_SPAN: u64 = 8;
+        const PACE_SPANS: u64 = 4;
+        // Public nodes keep the state of 256 blocks; block 0 has no time.
+        let blocks = PACE_SPAN.min(at.number.0.saturating_sub(1) / PACE_SPANS).max(1);
+        let mut times = vec![self.time_of(at.hash).await?];
+        for back in (1..=PACE_SPANS).map(|span| span * blocks).take_while(|back| *back < at.number.0) {
+            let earlier = self.final_hash(BlockNumber(at.number.0 - back)).await?;
+            times.push(self.time_of(earlier.hash).await?);
+        }
+        Ok(BlockTime::paced(at.number, &times, blocks))
     }
 
     async fn commit_weights(&self, call: &CommitCall) -> Result<Receipt, ChainError> {

@@ -114,9 +114,7 @@ async fn follow(chain: &SubtensorChain) -> Result<BoxStream<'static, Result<Head
     let mut attempts_left = 20;
     loop {
         match chain.finalized_heads().await {
-            Err(error @ (ChainError::Transport { .. } | ChainError::Deadline { .. }))
-                if attempts_left > 0 =>
-            {
+            Err(error @ (ChainError::Transport { .. } | ChainError::Deadline { .. })) if attempts_left > 0 => {
                 attempts_left -= 1;
                 eprintln!("waiting on: {error}");
                 tokio::time::sleep(PAUSE).await;

@@ -11,6 +11,8 @@ const MAX_BLOCKS_WITHOUT_STEP: u64 = 50_400;
 /// Blocks after the reveal epoch began for which the beacon's round is chosen, as the official
 /// clients do: the round is then surely not public before the epoch began.
 const REVEAL_MARGIN: u64 = 3;
+/// Where a chain is too young to show its own pace.
+const USUAL_MS_PER_BLOCK: u64 = 12_000;
 
 /// What decides when a subnet's epochs run, as stored after one block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +57,21 @@ impl EpochState {
         })
     }
 
+    /// Block at which a later epoch begins when nothing intervenes; `None` when none ever runs. An epoch
+    /// that has begun gives the next block.
+    pub fn begins(&self, epoch: u64) -> Option<BlockNumber> {
+        if epoch <= self.index {
+            return Some(BlockNumber(self.at.0 + 1));
+        }
+        // Every later epoch is one tempo (or the longest age) after the one before: the first one is
+        // walked, the rest is counted. The official clients count an age anew from the epoch's own
+        // block, so this does too.
+        let next = self.after_next()?;
+        let step = u64::from(self.tempo).min(MAX_BLOCKS_WITHOUT_STEP + 1);
+        let rest = (epoch - next.index).saturating_mul(step);
+        Some(BlockNumber(next.last_epoch.0.saturating_add(rest)))
+    }
+
     /// What becomes of a commit that is included in the next block, when nothing intervenes: it is
     /// kept under the epoch that has run by then, and revealed once `reveal_period` more have begun.
     /// `None` when no epoch ever runs.
@@ -66,17 +83,9 @@ impl EpochState {
         }
         let epoch = state.index;
         let reveal_epoch = epoch.saturating_add(reveal_period);
-        // Every later epoch is one tempo (or the longest age) after the one before: the first one is
-        // walked, the rest is counted.
-        if state.index < reveal_epoch {
-            state = state.after_next()?;
-        }
-        // The official clients count an age anew from the epoch's own block, so these do too.
-        let step = u64::from(self.tempo).min(MAX_BLOCKS_WITHOUT_STEP + 1);
-        let rest = (reveal_epoch - state.index).saturating_mul(step);
         let begins_at =
-            if reveal_period == 0 { self.at.0 + 1 } else { state.last_epoch.0.saturating_add(rest) };
-        Some(RevealForecast { epoch, reveal_epoch, begins_at: BlockNumber(begins_at) })
+            if reveal_period == 0 { BlockNumber(self.at.0 + 1) } else { state.begins(reveal_epoch)? };
+        Some(RevealForecast { epoch, reveal_epoch, begins_at })
     }
 }
 
@@ -107,8 +116,22 @@ pub struct BlockTime {
     pub at: BlockNumber,
     /// Its time, in Unix milliseconds.
     pub unix_ms: u64,
-    /// Mean time between the blocks before it, in milliseconds.
+    /// Usual time between the blocks before it, in milliseconds.
     pub ms_per_block: u64,
+}
+
+impl BlockTime {
+    /// From the times of a block and of earlier ones, newest first, each `blocks` before the one above
+    /// it. The pace is the lower median of the spans between them: a chain that stood still for an hour
+    /// has one long span, and a commit that was sealed by the mean would be opened too late.
+    pub fn paced(at: BlockNumber, times_ms: &[u64], blocks: u64) -> Self {
+        let mut paces: Vec<u64> =
+            times_ms.windows(2).map(|pair| pair[0].saturating_sub(pair[1]) / blocks.max(1)).collect();
+        paces.sort_unstable();
+        let middle = paces.len().saturating_sub(1) / 2;
+        let ms_per_block = paces.get(middle).copied().unwrap_or(USUAL_MS_PER_BLOCK);
+        Self { at, unix_ms: times_ms.first().copied().unwrap_or_default(), ms_per_block }
+    }
 }
 
 #[cfg(test)]
@@ -156,8 +179,28 @@ mod tests {
                 pending_at: BlockNumber(asked.map_or(0, |ahead| at.0 - 100 + ahead)),
                 blocks_since_step: age,
             };
-            prop_assert_eq!(state.forecast(period), Some(walked(state, period)));
+            let walked = walked(state, period);
+            prop_assert_eq!(state.forecast(period), Some(walked));
+            // Seen from a block of before, an epoch that nothing brings forward begins where it does.
+            let begins = state.begins(walked.reveal_epoch.max(state.index + 1));
+            prop_assert!(period == 0 || begins == Some(walked.begins_at));
         }
+    }
+
+    #[test]
+    fn a_chain_that_stood_still_keeps_its_usual_pace() {
+        let pace = |times: &[u64]| BlockTime::paced(BlockNumber(50), times, 8).ms_per_block;
+        let steady: Vec<u64> = (0..5).rev().map(|span| 1_000_000 + span * 96_000).collect();
+        assert_eq!(pace(&steady), 12_000);
+        let hour = 3_600_000;
+        for newest in 1..5 {
+            // The blocks above the standstill are an hour later.
+            let stalled: Vec<u64> =
+                steady.iter().enumerate().map(|(n, time)| time + if n < newest { hour } else { 0 }).collect();
+            assert_eq!(pace(&stalled), 12_000, "a standstill in span {newest}");
+        }
+        assert_eq!(pace(&[5_000]), 12_000, "too young");
+        assert_eq!(BlockTime::paced(BlockNumber(2), &[9_000, 5_000], 1).ms_per_block, 4_000);
     }
 
     #[test]

@@ -79,6 +79,14 @@ impl Payments {
         self.known_update
     }
 
+    /// The highest block that the chain is known to have reached: a view of an earlier one is stale.
+    pub fn known_block(&self) -> BlockNumber {
+        let pending = self.pending.values().map(|pending| pending.committed_at);
+        let open = self.open.iter().map(|intent| intent.decided_at.number);
+        let shown = self.last.iter().map(|paid| paid.seen_at.number);
+        pending.chain(open).chain(shown).fold(self.known_update, BlockNumber::max)
+    }
+
     /// A decision is about to be submitted.
     pub(super) fn intend(&mut self, intent: &WeightsIntent) -> Result<(), ApplyError> {
         if self.open.is_some() {
@@ -158,4 +166,42 @@ pub struct CommitPlace {
     pub epoch: u64,
     /// Epoch in which it is revealed.
     pub reveal_epoch: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        event::{Event, WeightsForm},
+        ids::{BlockHash, Digest, Hotkey, Uid},
+        round::Tournament,
+        rules::Rules,
+    };
+
+    #[test]
+    fn the_chain_is_known_to_have_reached_whatever_was_seen_of_it() {
+        let mut state = Tournament::new(Rules::embedded().payout);
+        let known = |state: &Tournament| state.payments().known_block().0;
+        let at = |number: u64| BlockRef { number: BlockNumber(number), hash: BlockHash([0; 32]) };
+        assert_eq!(known(&state), 0);
+        let intent = WeightsIntent {
+            target: PayTarget::Miner { hotkey: Hotkey([3; 32]) },
+            uid: Uid(3),
+            round: RoundId(1),
+            weights: vec![(Uid(3), u16::MAX)],
+            decided_at: at(1_000),
+            last_update: BlockNumber(900),
+            form: WeightsForm::Timelocked { commit: Digest([7; 32]), reveal_round: 5 },
+        };
+        state.apply(&Event::WeightsIntended { intent }).expect("follows");
+        assert_eq!(known(&state), 1_000, "decided there");
+        let place = CommitPlace { committed_at: BlockNumber(1_003), epoch: 7, reveal_epoch: 8 };
+        state.apply(&Event::WeightsCommitted { seen_at: at(1_004), place }).expect("follows");
+        assert_eq!(known(&state), 1_003, "committed there");
+        let seen_at = at(1_030);
+        state.apply(&Event::WeightsLanded { seen_at, epoch: Some(7), own_update: None }).expect("follows");
+        assert_eq!(known(&state), 1_030, "read back there");
+        state.apply(&Event::WeightsVouched { last_update: BlockNumber(1_050) }).expect("follows");
+        assert_eq!(known(&state), 1_050);
+    }
 }

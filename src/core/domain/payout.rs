@@ -62,10 +62,10 @@ pub fn round_winner(contenders: &[Contender], tie_band: u16) -> Option<Contender
 pub struct PayoutInput<'a> {
     /// Closed rounds, void ones left out; order does not matter.
     pub settled: &'a [SettledRound],
-    /// Block of the subnet's last epoch: only rounds that closed after it count.
+    /// Block of the subnet's last epoch.
     pub last_epoch: BlockNumber,
-    /// Who was paid last, for an epoch without a settled round.
-    pub last_paid: Option<PayTarget>,
+    /// The newest decision on chain: who is paid, and the newest round that it rested on.
+    pub last_paid: Option<(PayTarget, RoundId)>,
     /// Hotkeys in the metagraph: a winner that has left is not paid.
     pub registered: &'a BTreeSet<Hotkey>,
     /// Digest of the rules in force: seeds what is drawn by lot.
@@ -118,21 +118,27 @@ fn pay_elected(input: &PayoutInput<'_>, window_is_empty: bool, elected: Option<H
 
 /// The last target, the owner where that has left the metagraph.
 fn pay_again(input: &PayoutInput<'_>) -> Option<PayTarget> {
-    match input.last_paid {
-        Some(PayTarget::Miner { hotkey }) if !input.registered.contains(&hotkey) => Some(PayTarget::Owner),
-        other => other,
+    match input.last_paid?.0 {
+        PayTarget::Miner { hotkey } if !input.registered.contains(&hotkey) => Some(PayTarget::Owner),
+        target => Some(target),
     }
 }
 
 /// Rule `round`: the miner that won most of the rounds settled since the last epoch; equal wins go
-/// to the higher sum of winning scores, then to the earlier miner.
+/// to the higher sum of winning scores, then to the earlier miner. Where no round settled since, those
+/// count that no decision rested on: the rate limit or an outage held their payment up over the epoch.
 fn pay_most_rounds(input: &PayoutInput<'_>) -> Option<PayTarget> {
     struct Tally {
         wins: u32,
         sum: u64,
         precedence: Precedence,
     }
-    let counted: Vec<_> = input.settled.iter().filter(|round| round.closed_at > input.last_epoch).collect();
+    let since_epoch = |round: &&SettledRound| round.closed_at > input.last_epoch;
+    let unpaid = |round: &&SettledRound| input.last_paid.is_none_or(|(_, paid)| round.round > paid);
+    let mut counted: Vec<_> = input.settled.iter().filter(since_epoch).collect();
+    if counted.is_empty() {
+        counted = input.settled.iter().filter(unpaid).collect();
+    }
     if counted.is_empty() {
         return pay_again(input);
     }
@@ -180,7 +186,11 @@ mod tests {
         (0..=255).map(|key| Hotkey([key; 32])).collect()
     }
 
-    fn pay(rounds: &[SettledRound], last_epoch: u64, last_paid: Option<PayTarget>) -> Option<PayTarget> {
+    fn pay(
+        rounds: &[SettledRound],
+        last_epoch: u64,
+        last_paid: Option<(PayTarget, RoundId)>,
+    ) -> Option<PayTarget> {
         let rules = rules();
         let registered = everybody();
         payout(
@@ -201,6 +211,10 @@ mod tests {
 
     fn miner(key: u8) -> Option<PayTarget> {
         Some(PayTarget::Miner { hotkey: Hotkey([key; 32]) })
+    }
+
+    fn paid(key: u8, round: u64) -> Option<(PayTarget, RoundId)> {
+        miner(key).map(|target| (target, RoundId(round)))
     }
 
     #[test]
@@ -235,10 +249,19 @@ mod tests {
     }
 
     #[test]
+    fn a_round_whose_payment_was_held_up_over_the_epoch_is_paid_after_it() {
+        let (a, b) = (contender(1, 9000, true), contender(2, 8000, true));
+        let rounds = [settled(1, Some(a)), settled(2, Some(b))];
+        assert_eq!(pay(&rounds, 300, paid(1, 1)), miner(2), "round 2 was not paid for");
+        assert_eq!(pay(&rounds, 300, paid(2, 2)), miner(2), "nothing is left to pay");
+        assert_eq!(pay(&rounds, 300, None), miner(1), "neither was: the better sum");
+    }
+
+    #[test]
     fn without_a_settled_round_the_last_target_stays_and_without_a_winner_the_owner_is_paid() {
-        assert_eq!(pay(&[], 0, miner(3)), miner(3));
+        assert_eq!(pay(&[], 0, paid(3, 7)), miner(3));
         assert_eq!(pay(&[], 0, None), None);
-        assert_eq!(pay(&[settled(1, None)], 0, miner(3)), Some(PayTarget::Owner));
+        assert_eq!(pay(&[settled(1, None)], 0, paid(3, 0)), Some(PayTarget::Owner));
     }
 
     #[test]
@@ -254,7 +277,7 @@ mod tests {
             rules_digest: Digest([0; 32]),
         };
         assert_eq!(payout(&rules, &input), miner(2));
-        let gone = PayoutInput { settled: &[], last_paid: miner(1), ..input };
+        let gone = PayoutInput { settled: &[], last_paid: paid(1, 2), ..input };
         assert_eq!(payout(&rules, &gone), Some(PayTarget::Owner));
     }
 

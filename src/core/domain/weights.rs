@@ -141,11 +141,11 @@ impl Refusal {
 pub fn preflight(check: &Preflight) -> Result<BlockNumber, Refusal> {
     let me = check.me.ok_or(Refusal::NotRegistered)?;
     let last_update = me.last_update;
-    if check.now < check.rules_active_from {
-        return Err(Refusal::RulesNotActive { from: check.rules_active_from });
-    }
     if me.was_set_elsewhere(check.known_update) {
         return Err(Refusal::OtherInstance { last_update });
+    }
+    if check.now < check.rules_active_from {
+        return Err(Refusal::RulesNotActive { from: check.rules_active_from });
     }
     if me.stake < check.stake_threshold && !me.is_owner {
         return Err(Refusal::StakeTooLow { stake: me.stake, threshold: check.stake_threshold });
@@ -227,6 +227,12 @@ mod tests {
         let other = Refusal::OtherInstance { last_update: BlockNumber(900) };
         let unknown = Preflight { known_update: BlockNumber(899), ..FINE };
         assert_eq!(preflight(&unknown), Err(other));
+        let early = Preflight { rules_active_from: BlockNumber(1001), ..unknown };
+        assert_eq!(
+            preflight(&early),
+            Err(other),
+            "known from the first look on, whatever else stands against it"
+        );
         let fresh = OwnNeuron { has_weights: false, ..ME };
         assert_eq!(preflight(&Preflight { me: Some(fresh), ..unknown }), Ok(BlockNumber(900)));
         let inherited = OwnNeuron { registered_at: BlockNumber(900), ..ME };
