@@ -143,10 +143,13 @@ impl Files<'_> {
         if response.status() != StatusCode::PARTIAL_CONTENT {
             return Err(wire::refused(response, limit).await);
         }
-        let bytes = wire::body(response, length as usize, limit).await?;
+        let other = |text: String| Failure::new(Trouble::NotUnderstood, text);
+        let bytes = match wire::body(response, length as usize, limit).await {
+            Err(failure) if failure.trouble == Trouble::TooLarge => return Err(other(failure.detail)),
+            read => read?,
+        };
         if bytes.len() as u64 != length {
-            let text = format!("{} bytes of {length}", bytes.len());
-            return Err(Failure::new(Trouble::NotUnderstood, text));
+            return Err(other(format!("{} bytes of {length}", bytes.len())));
         }
         Ok(Answered { value: (bytes, place), told: pause })
     }

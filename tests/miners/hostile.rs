@@ -173,7 +173,8 @@ async fn an_answer_lies_on_disk_while_it_comes() {
     let asking = client(options);
     let drafts = asking.folder.path().join("spool/drafts");
     let on_disk = || {
-        let sizes = std::fs::read_dir(&drafts).expect("drafts").filter_map(|draft| draft.ok()?.metadata().ok());
+        let sizes =
+            std::fs::read_dir(&drafts).expect("drafts").filter_map(|draft| draft.ok()?.metadata().ok());
         sizes.map(|draft| draft.len()).sum::<u64>()
     };
     let mut tick = tokio::time::interval(Duration::from_millis(5));

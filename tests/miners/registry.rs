@@ -285,20 +285,20 @@ async fn ranges_that_lie_and_hosts_that_are_not_configured_are_refused() {
     let size = 1 << 20;
     let record = json!({"sha": REVISION, "siblings": [
         {"rfilename": "a/b.safetensors", "lfs": {"sha256": "1".repeat(64), "size": size}}]});
-    let answers: [(&str, Box<dyn Fn() -> Reply + Send + Sync>); 6] = [
-        ("sent elsewhere", Box::new(move || Reply::whole(302, &away, ""))),
-        ("sent to nowhere", Box::new(|| Reply::whole(302, "", ""))),
-        ("in a circle", Box::new(|| Reply::whole(302, "location: /user-1/leoma/again\r\n", ""))),
-        ("the whole file", Box::new(|| Reply::whole(200, "", "12345678"))),
-        ("too little", Box::new(|| Reply::whole(206, "", "1234"))),
-        ("too much", Box::new(|| Reply::whole(206, "", &"x".repeat(200 << 10)))),
+    let answers: [(&str, Reply); 6] = [
+        ("sent elsewhere", Reply::whole(302, &away, "")),
+        ("sent to nowhere", Reply::whole(302, "", "")),
+        ("in a circle", Reply::whole(302, "location: /user-1/leoma/again\r\n", "")),
+        ("the whole file", Reply::whole(200, "", "12345678")),
+        ("too little", Reply::whole(206, "", "1234")),
+        ("too much", Reply::whole(206, "", &"x".repeat(200 << 10))),
     ];
     for (what, answer) in answers {
         let record = record.clone();
         let server = RawServer::start(move |target| match target.strip_prefix("/chutes/") {
             Some(id) => chute(id),
             None if target.starts_with("/api/") => Reply::json(&record),
-            None => answer(),
+            None => answer.clone(),
         })
         .await;
         let seen = client(options(&server)).weight_sample(&numbered(1), &BlockHash([1; 32])).await;

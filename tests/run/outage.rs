@@ -9,7 +9,10 @@ use std::sync::{
 use async_trait::async_trait;
 use leoma::{
     domain::{commitment::Commitment, outcome::Fault, roster::Deployment},
-    miners::port::{Canary, GenerateRequest, GeneratedClip, MinerServices, ServiceFault},
+    miners::{
+        port::{Canary, GenerateRequest, GeneratedClip, MinerServices, ServiceFault},
+        validity::{State, Validity},
+    },
     store::spool::Spool,
 };
 
@@ -88,6 +91,16 @@ fn what_may_pass_is_asked_again_and_what_the_canary_shares_is_not_the_miners() {
         assert_eq!(row("honest-lively"), lifted);
         assert_eq!(row("honest-soft"), ("forfeit".into(), Some(Fault::Miner), "answer_server_error".into()));
         assert_eq!(day.canaries.load(Ordering::Relaxed), 1, "once for all failures of the same minutes");
+        // What `leoma miners` reads.
+        let known = Validity::read(&world.state()).expect("read").expect("written at every roster");
+        let state = |label: &str| {
+            let line = world.roster.iter().find(|line| line.label == label).expect(label);
+            known.of(&line.hotkey).expect("a record").now.state.clone()
+        };
+        assert_eq!(state("honest-sharp"), State::Valid);
+        let asleep = State::Invalid { fault: Fault::Miner, reason: "chute_not_running".into() };
+        assert_eq!(state("cold-chute"), asleep);
+
         let asked = day.asked.lock().expect("whole");
         let (_, seed) = asked.iter().find(|(slug, _)| slug == COLD).expect("asked");
         let times = |slug: &str| asked.iter().filter(|(other, _)| other == slug).count();
