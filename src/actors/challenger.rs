@@ -111,15 +111,14 @@ impl Challenger {
 /// A ticket whose failure could be everybody's.
 struct Undecided {
     ticket: Ticket,
-    failure: ServiceFault,
-    at: Instant,
+    failed: Failed,
     canary: Option<Canary>,
 }
 
 impl Undecided {
     fn settle(self, ends: &Ends) {
-        let Self { ticket, failure, at, canary } = self;
-        let outcome = match ends.lift(&failure.reason, at, canary.as_ref()) {
+        let Self { ticket, failed: Failed { failure, at }, canary } = self;
+        let outcome = match ends.lift(&failure.reason, &at, canary.as_ref()) {
             Some(lifted) => {
                 let reason = format!("{}:{}", failure.reason, lifted.evidence);
                 tracing::warn!(parent: &ticket.span, fault = ?lifted.fault, "not the miner's failure: {reason}");
@@ -149,14 +148,13 @@ async fn serve(
                 ticket.settle(ours(reason));
                 return None;
             }
-            Err(NoFile::Failed(failure)) if prospects(&failure.reason).1 == Widespread::Never => {
-                ticket.settle(forfeit(failure));
+            Err(NoFile::Failed(failed)) if prospects(&failed.failure.reason).1 == Widespread::Never => {
+                ticket.settle(forfeit(failed.failure));
                 return None;
             }
-            Err(NoFile::Failed(failure)) => {
-                let at = Instant::now();
+            Err(NoFile::Failed(failed)) => {
                 let canary = ask_canary(&parts, &ticket).await;
-                return Some(Undecided { ticket, failure, at, canary });
+                return Some(Undecided { ticket, failed, canary });
             }
         },
     };
@@ -173,34 +171,58 @@ enum NoFile {
     /// It was not asked for, or could not be kept.
     Ours(&'static str),
     /// The call for it failed.
-    Failed(ServiceFault),
+    Failed(Failed),
 }
 
-/// Asks, and where a failure may pass once more at a random later block.
-async fn ask_and_again(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<SpooledFile, NoFile> {
-    let first = match ask(parts, ticket).await {
-        Err(NoFile::Failed(failure)) => failure,
-        end => return end,
-    };
-    let (context, answer_by) = (Arc::clone(&ticket.context), ticket.ask.answer_by);
-    let may_pass = prospects(&first.reason).0 == Again::Later && ticket.ask.question.is_none();
-    let now = *context.head.borrow();
-    let again = later_block(now, answer_by, parts.seen.jitter.draw()).filter(|_| may_pass);
-    let Some(block) = again else { return Err(NoFile::Failed(first)) };
-    tracing::debug!(%block, "{first}: asking once more");
-    let wait = async { tokio::join!(context.reached(block), sleep(first.retry_after.unwrap_or_default())) };
-    tokio::select! {
-        biased;
-        () = context.reached(answer_by) => return Err(NoFile::Failed(first)),
-        _ = wait => {}
+/// A call that failed, and when it did so, its earlier attempts of this kind included.
+struct Failed {
+    failure: ServiceFault,
+    at: Vec<Instant>,
+}
+
+impl Failed {
+    fn after(mut self, before: Option<Self>) -> Self {
+        let kind = prospects(&self.failure.reason).1;
+        let alike = before.filter(|before| prospects(&before.failure.reason).1 == kind);
+        self.at.splice(0..0, alike.map_or_else(Vec::new, |before| before.at));
+        self
     }
-    match ask(parts, ticket).await {
-        // Where the second attempt came to nothing by our doing or for want of time, the first one stands.
-        Err(NoFile::Ours(_)) => Err(NoFile::Failed(first)),
-        Err(NoFile::Failed(second)) if second.reason == LATE || second.reason == TIMEOUT => {
-            Err(NoFile::Failed(first))
+}
+
+/// Asks, and where a failure may pass again at a random later block: until an answer, a miner's second failure, or the end of
+/// its time. Each wait takes at most half of what is left of that.
+async fn ask_and_again(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<SpooledFile, NoFile> {
+    let (context, answer_by) = (Arc::clone(&ticket.context), ticket.ask.answer_by);
+    let (mut last, mut chances) = (None, 2);
+    loop {
+        let failed: Failed = match (ask(parts, ticket).await, last.take()) {
+            (Ok(file), _) => return Ok(file),
+            // Where a further attempt came to nothing by our doing or for want of time, what was before it stands.
+            (Err(NoFile::Ours(_)), Some(before)) => return Err(NoFile::Failed(before)),
+            (Err(NoFile::Failed(Failed { failure, .. })), Some(before))
+                if failure.reason == LATE || failure.reason == TIMEOUT =>
+            {
+                return Err(NoFile::Failed(before));
+            }
+            (Err(NoFile::Failed(failed)), before) => failed.after(before),
+            (Err(ours), None) => return Err(ours),
+        };
+        chances -= i32::from(failed.failure.fault == Fault::Miner);
+        let may_pass = prospects(&failed.failure.reason).0 == Again::Later && ticket.ask.question.is_none();
+        let now = *context.head.borrow();
+        let again = later_block(now, answer_by, parts.seen.jitter.draw());
+        let Some(block) = again.filter(|_| may_pass && chances > 0) else {
+            return Err(NoFile::Failed(failed));
+        };
+        tracing::debug!(%block, "{}: asking once more", failed.failure);
+        let told = failed.failure.retry_after.unwrap_or_default();
+        let wait = async { tokio::join!(context.reached(block), sleep(told)) };
+        tokio::select! {
+            biased;
+            () = context.reached(answer_by) => return Err(NoFile::Failed(failed)),
+            _ = wait => {}
         }
-        end => end,
+        last = Some(failed);
     }
 }
 
@@ -224,12 +246,13 @@ async fn ask(parts: &ChallengerParts, ticket: &mut Ticket) -> Result<SpooledFile
         () = turn_ends(&context, turn) => Err(too_late(fair(), answer_by)),
     };
     drop(place);
-    note(parts, ticket, answer.as_ref().err());
+    let at = Instant::now();
+    note(parts, ticket, (asked, at), answer.as_ref().err());
     match answer {
         Ok(clip) => Ok(keep(parts, ticket, clip).await),
         Err(failure) => {
             tracing::debug!(fault = ?failure.fault, "{failure}");
-            Err(NoFile::Failed(failure))
+            Err(NoFile::Failed(Failed { failure, at: vec![at] }))
         }
     }
 }
@@ -247,7 +270,12 @@ fn request(parts: &ChallengerParts, ticket: &Ticket, cap: Duration) -> GenerateR
 }
 
 /// Remembers how a call ended, as evidence for the calls of the same minutes.
-fn note(parts: &ChallengerParts, ticket: &Ticket, failure: Option<&ServiceFault>) {
+fn note(
+    parts: &ChallengerParts,
+    ticket: &Ticket,
+    (began, at): (Instant, Instant),
+    failure: Option<&ServiceFault>,
+) {
     let entry = ticket.context.plan.roster.iter().find(|entry| entry.hotkey == ticket.id().hotkey);
     let owner = entry.and_then(|entry| entry.commitment.as_ref()).map(|commitment| {
         let (owner, _) = commitment.model_name.split_once('/').unwrap_or_default();
@@ -255,7 +283,7 @@ fn note(parts: &ChallengerParts, ticket: &Ticket, failure: Option<&ServiceFault>
     });
     let Some(owner) = owner else { return };
     let reason = failure.map(|failure| failure.reason.clone());
-    parts.seen.ends().note(CallEnd { owner, at: Instant::now(), reason });
+    parts.seen.ends().note(CallEnd { owner, began, at, reason });
 }
 
 /// Asks the validator's own chute, once for all failures of the same minutes.

@@ -18,7 +18,7 @@ use super::{
     port::Canary,
 };
 
-/// How far apart two ends may be to be of the same minutes.
+/// How far a call may be from a failure to be of the same minutes.
 pub const SAME_MINUTES: Duration = Duration::from_secs(180);
 /// Owners that must have failed alike.
 pub const FEWEST_OWNERS: usize = 3;
@@ -30,6 +30,8 @@ const MOST_ENDS: usize = 4096;
 pub struct CallEnd {
     /// Who owns the model: the account on Hugging Face.
     pub owner: String,
+    /// When it began: a call that was answered shows that Chutes worked from here on.
+    pub began: Instant,
     /// When it ended.
     pub at: Instant,
     /// Reason code of its failure; `None` for an answer.
@@ -58,40 +60,43 @@ impl Ends {
         }
     }
 
-    /// Whether the failure of a miner at a time is taken off it, and by what. A canary that ran decides; without one most
-    /// owners that were asked in the same minutes must have failed alike: at least [`FEWEST_OWNERS`], and twice as many as did not.
-    pub fn lift(&self, reason: &str, at: Instant, canary: Option<&Canary>) -> Option<Lifted> {
+    /// Whether a miner's failure is taken off it, and by what; `failed_at` is when each of its attempts failed in this way. A
+    /// canary that ran decides. Without one most owners that were asked in the same minutes must have failed alike, at each
+    /// attempt: at least [`FEWEST_OWNERS`], and twice as many as were reached. (By the time of second attempts only those are
+    /// asked that have failed, so that time alone shows nothing.)
+    pub fn lift(&self, reason: &str, failed_at: &[Instant], canary: Option<&Canary>) -> Option<Lifted> {
         let kind = prospects(reason).1;
         let fault = match kind {
             Widespread::Never => return None,
             Widespread::Platform => Fault::Platform,
             Widespread::Us => Fault::Us,
         };
-        let alike = |reason: &str| prospects(reason).1 == kind;
         match canary {
             Some(Canary::Answered) => return None,
-            Some(Canary::Failed { reason }) if alike(reason) => {
+            Some(Canary::Failed { reason }) if prospects(reason).1 == kind => {
                 return Some(Lifted { fault, evidence: format!("canary:{reason}") });
             }
             // It failed in some way of its own, which says nothing.
             Some(Canary::Failed { .. }) | None => {}
         }
-        let near = |end: &&CallEnd| apart(end.at, at) <= SAME_MINUTES;
+        let shown = failed_at.iter().map(|at| self.majority(kind, *at)).collect::<Option<Vec<_>>>()?;
+        shown.into_iter().next().map(|evidence| Lifted { fault, evidence })
+    }
+
+    /// What most owners of the minutes around a time show, if they failed alike.
+    fn majority(&self, kind: Widespread, at: Instant) -> Option<String> {
+        let near = |end: &&CallEnd| end.began <= at + SAME_MINUTES && at <= end.at + SAME_MINUTES;
         // An owner with one chute that was reached is one that was reached.
         let mut owners: BTreeMap<&str, bool> = BTreeMap::new();
         for end in self.0.iter().filter(near) {
-            let failed = end.reason.as_deref().is_some_and(alike);
+            let failed = end.reason.as_deref().is_some_and(|reason| prospects(reason).1 == kind);
             owners.entry(&end.owner).and_modify(|all| *all &= failed).or_insert(failed);
         }
         let failed = owners.values().filter(|failed| **failed).count();
         let reached = owners.len() - failed;
-        (failed >= FEWEST_OWNERS && failed >= 2 * reached)
-            .then(|| Lifted { fault, evidence: format!("{failed}_of_{}_owners", owners.len()) })
+        let most = failed >= FEWEST_OWNERS && failed >= 2 * reached;
+        most.then(|| format!("{failed}_of_{}_owners", owners.len()))
     }
-}
-
-fn apart(one: Instant, other: Instant) -> Duration {
-    one.saturating_duration_since(other).max(other.saturating_duration_since(one))
 }
 
 #[cfg(test)]
@@ -105,14 +110,14 @@ mod tests {
         let mut ends = Ends::default();
         for (owner, after, reason) in rows {
             let at = start + Duration::from_secs(*after);
-            ends.note(CallEnd { owner: (*owner).into(), at, reason: reason.map(str::to_owned) });
+            ends.note(CallEnd { owner: (*owner).into(), began: at, at, reason: reason.map(str::to_owned) });
         }
         (ends, start)
     }
 
     fn fault(rows: &[(&str, u64, Option<&str>)], reason: &str) -> Option<Fault> {
         let (ends, start) = ends(rows);
-        ends.lift(reason, start, None).map(|lifted| lifted.fault)
+        ends.lift(reason, &[start], None).map(|lifted| lifted.fault)
     }
 
     const COLD: Option<&str> = Some("answer_cold");
@@ -153,9 +158,28 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_again_when_only_failures_are_asked_again_is_no_evidence() {
+        // Three chutes are cold at once and again ten minutes later; everybody else was served in between.
+        let (mut ends, start) = ends(&[("a", 0, COLD), ("b", 0, COLD), ("c", 0, COLD)]);
+        let later = start + Duration::from_secs(600);
+        for owner in ["u", "v", "w"] {
+            let at = start + Duration::from_secs(400);
+            ends.note(CallEnd { owner: owner.into(), began: start, at, reason: None });
+        }
+        for owner in ["a", "b", "c"] {
+            let reason = COLD.map(str::to_owned);
+            ends.note(CallEnd { owner: owner.into(), began: later, at: later, reason });
+        }
+        assert!(ends.lift("answer_cold", &[later], None).is_some(), "that time alone would show it");
+        assert_eq!(ends.lift("answer_cold", &[start, later], None), None);
+        assert_eq!(ends.lift("answer_cold", &[], None), None);
+    }
+
+    #[test]
     fn the_canary_decides_where_it_ran() {
         let (ends, start) = ends(&[("a", 0, COLD), ("b", 0, COLD), ("c", 0, COLD)]);
-        let lift = |canary: &Canary| ends.lift("answer_cold", start, Some(canary)).map(|lifted| lifted.fault);
+        let lift =
+            |canary: &Canary| ends.lift("answer_cold", &[start], Some(canary)).map(|lifted| lifted.fault);
         let failed = |reason: &str| Canary::Failed { reason: reason.into() };
         assert_eq!(lift(&Canary::Answered), None);
         assert_eq!(lift(&failed("answer_bad_gateway")), Some(Fault::Platform));
@@ -165,10 +189,10 @@ mod tests {
             "it says nothing; the others do"
         );
         let (few, start) = self::ends(&[("a", 0, COLD)]);
-        assert_eq!(few.lift("answer_cold", start, Some(&failed("answer_server_error"))), None);
-        let alone = few.lift("answer_cold", start, Some(&failed("answer_cold"))).expect("lifted");
+        assert_eq!(few.lift("answer_cold", &[start], Some(&failed("answer_server_error"))), None);
+        let alone = few.lift("answer_cold", &[start], Some(&failed("answer_cold"))).expect("lifted");
         assert_eq!(alone.evidence, "canary:answer_cold");
-        assert_eq!(few.lift("answer_server_error", start, Some(&failed("answer_server_error"))), None);
+        assert_eq!(few.lift("answer_server_error", &[start], Some(&failed("answer_server_error"))), None);
     }
 
     proptest! {
@@ -180,11 +204,11 @@ mod tests {
             let at = Instant::now();
             for cheat in 0..cheats {
                 for _ in 0..chutes_each {
-                    ends.note(CallEnd { owner: format!("c{cheat}"), at, reason: COLD.map(str::to_owned) });
+                    ends.note(CallEnd { owner: format!("c{cheat}"), began: at, at, reason: COLD.map(str::to_owned) });
                 }
             }
-            (0..honest).for_each(|one| ends.note(CallEnd { owner: format!("h{one}"), at, reason: None }));
-            let lifted = ends.lift("answer_cold", at, None).is_some();
+            (0..honest).for_each(|one| ends.note(CallEnd { owner: format!("h{one}"), began: at, at, reason: None }));
+            let lifted = ends.lift("answer_cold", &[at], None).is_some();
             prop_assert_eq!(lifted, cheats >= FEWEST_OWNERS && cheats >= 2 * honest);
         }
     }
@@ -192,7 +216,8 @@ mod tests {
     #[test]
     fn old_ends_are_forgotten() {
         let (mut ends, at) = ends(&[]);
-        (0..2 * MOST_ENDS).for_each(|_| ends.note(CallEnd { owner: "a".into(), at, reason: None }));
+        (0..2 * MOST_ENDS)
+            .for_each(|_| ends.note(CallEnd { owner: "a".into(), began: at, at, reason: None }));
         assert_eq!(ends.0.len(), MOST_ENDS);
     }
 }
