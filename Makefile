@@ -39,6 +39,7 @@ test: ## the test suite (stories on real clips skip with a word where clips cann
 	scripts/fetch-assets.sh >/dev/null || echo "real clips or models could not be fetched: their tests are skipped"
 	scripts/fetch-swiftshader.sh >/dev/null || echo "SwiftShader could not be fetched: kernels are compared on one software GPU only"
 	scripts/fetch-official-sdk.sh >/dev/null || echo "the official Python SDK could not be fetched: the stories beside it are skipped"
+	scripts/fetch-s3-server.sh >/dev/null || echo "the S3 server could not be built: the stories of object storage are skipped"
 	cargo test --locked
 
 lint: setup ## formatting and clippy

@@ -11,6 +11,7 @@ pub use leoma_embed as embed;
 pub use leoma_gpu as gpu;
 
 pub mod actors;
+pub mod bundle;
 pub mod chain;
 pub mod cli;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod evidence;
 pub mod miners;
 pub mod runtime;
 pub mod sim;
+pub mod storage;
 pub mod store;
 pub mod telemetry;
 pub mod web;

@@ -1,5 +1,6 @@
 //! Stories: what an operator or a client can see, through real sockets and the real binary.
 
+mod bundle;
 mod chain;
 mod corpus;
 mod decode;
@@ -14,4 +15,5 @@ mod run;
 mod score;
 mod sim;
 mod soak;
+mod storage;
 mod surface;

@@ -330,15 +330,16 @@ fn ours(reason: &str) -> Outcome {
 /// Tells RoundClock of the file, so that a restart need not ask again.
 async fn keep(parts: &ChallengerParts, ticket: &mut Ticket, clip: GeneratedClip) -> SpooledFile {
     ticket.timings.challenge_ms = clip.latency.as_millis() as u64;
-    if ticket.ask.question.is_some() {
-        return clip.file; // what is lost in a restart is asked again with the same seed
-    }
     let file = ReceivedFile {
         sha256: clip.file.digest(),
         bytes: clip.file.bytes(),
         latency_ms: ticket.timings.challenge_ms,
         invocation_id: clip.invocation_id,
     };
+    if ticket.ask.question.is_some() {
+        ticket.answer = Some(file); // what is lost in a restart is asked again with the same seed
+        return clip.file;
+    }
     parts.clock.deliver(FileArrived { ticket: ticket.id(), file }).await.ok();
     clip.file
 }

@@ -97,7 +97,7 @@ async fn decode(parts: &DecoderParts, message: DecodeClip) -> Result<ScoreClip, 
         Ok(DecodedClip { frames, .. }) => Ok(ScoreClip { ticket, frames }),
         Err(DecodeError::Gate { gate, reason }) => {
             tracing::debug!(%gate, "{reason}");
-            ticket.settle(Outcome::Rejected { gate, reason });
+            ticket.settle(Outcome::Rejected { gate, reason, pixels: None });
             Err(None)
         }
         Err(cause) => {

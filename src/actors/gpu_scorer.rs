@@ -6,7 +6,7 @@ use actix::Context;
 use tracing::Instrument;
 
 use crate::{
-    domain::outcome::{Fault, Outcome, Stage},
+    domain::outcome::{Fault, Outcome, RejectedPixels, Stage},
     gpu::port::{ScoreJob, Scorer, ScorerError, Verdict},
     quality::embeddings::FrameModels,
     receives, routing_actor,
@@ -57,6 +57,7 @@ async fn score(parts: &ScorerParts, message: ScoreClip) -> Result<(), ScorerErro
         ticket.settle(Outcome::Expired { stage: Stage::Score });
         return Ok(());
     }
+    let clip = Arc::clone(&frames);
     let job = ScoreJob {
         clip: frames,
         first_frame: Arc::clone(&context.prepared.first_frame),
@@ -78,9 +79,10 @@ async fn score(parts: &ScorerParts, message: ScoreClip) -> Result<(), ScorerErro
             ticket.settle(Outcome::Scored { card });
             Ok(())
         }
-        Ok(Verdict::Gated { gate, reason, .. }) => {
+        Ok(Verdict::Gated { gate, reading, reason }) => {
             tracing::debug!(%gate, "{reason}");
-            ticket.settle(Outcome::Rejected { gate, reason });
+            let pixels = RejectedPixels { frame_digest: clip.digest(), reading };
+            ticket.settle(Outcome::Rejected { gate, reason, pixels: Some(Box::new(pixels)) });
             Ok(())
         }
         Err(cause) => {

@@ -158,6 +158,7 @@ impl House {
     pub fn build(parts: HouseParts) -> Result<Self, SpoolError> {
         install_panic_hook();
         let spool = Spool::open(&parts.state_dir.join("spool"))?;
+        spool.clear_drafts()?;
         parts.metrics.scores_on(Arc::clone(&parts.scorer), parts.models.clone());
         let posts = Posts::new(&parts.board, parts.concurrency);
         let mut house = Self { parts, posts, steward: Steward::default() };

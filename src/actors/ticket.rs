@@ -9,7 +9,7 @@ use tracing::Span;
 
 use crate::{
     domain::{
-        event::Timings,
+        event::{ReceivedFile, Timings},
         ids::{BlockNumber, Hotkey, RoundId},
         inquiry::Question,
         outcome::Outcome,
@@ -76,6 +76,8 @@ pub struct TicketEnd {
     pub outcome: Option<Outcome>,
     /// Where the time went.
     pub timings: Timings,
+    /// The file of an answer in a dispute; the round's clips are recorded when they arrive.
+    pub answer: Option<ReceivedFile>,
 }
 
 /// A way back to RoundClock that was reserved when the ticket was made, so that settling never
@@ -96,6 +98,8 @@ pub struct Ticket {
     pub ask: Ask,
     /// Where the time went so far.
     pub timings: Timings,
+    /// The file of an answer in a dispute, once it is in the spool.
+    pub answer: Option<ReceivedFile>,
     /// Since when the ticket waits for the stage that it is queued at.
     pub queued_at: Instant,
     /// Span of the ticket, child of the round's.
@@ -135,6 +139,7 @@ impl Ticket {
             deployment: new.deployment,
             ask: new.ask,
             timings: Timings::default(),
+            answer: None,
             queued_at: Instant::now(),
             span,
             way_back: Some(WayBack { clock, place }),
@@ -160,7 +165,8 @@ impl Ticket {
 
     fn send(&mut self, outcome: Option<Outcome>) {
         if let Some(WayBack { clock, place }) = self.way_back.take() {
-            let end = TicketEnd { ticket: self.id, outcome, timings: self.timings };
+            let (ticket, timings, answer) = (self.id, self.timings, self.answer.take());
+            let end = TicketEnd { ticket, outcome, timings, answer };
             clock.deliver_reserved(place, MinerSettled(end));
         }
     }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod bundle;
 pub mod calibrate;
 pub mod chain;
 pub mod config;
@@ -15,13 +16,17 @@ pub mod decode_worker;
 pub mod devnet;
 pub mod evaluate;
 pub mod exit;
+pub mod explain;
+pub mod export;
 pub mod files;
 mod hotkey;
 pub mod miner;
 pub mod miners;
 pub mod models;
 mod networks;
-pub mod run;
+pub mod replay;
+pub mod publishing;
+mod run;
 pub mod score;
 pub mod selftest;
 pub mod sim;
@@ -72,6 +77,10 @@ commands! {
     Miners(miners::MinersArgs),
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
+    Bundle(bundle::BundleCommand),
+    Replay(replay::ReplayCommand),
+    Export(export::ExportCommand),
+    Explain(explain::ExplainCommand),
     Models(models::ModelsCommand),
     Score(score::ScoreCommand),
     Evaluate(evaluate::EvaluateCommand),

@@ -21,6 +21,7 @@ use super::{
     exit::{Exit, Failure, after_help},
     files::read_rules,
     hotkey, networks,
+    publishing::{self, publisher},
 };
 use crate::{
     actors::house::{ACTORS, Concurrency, House, HouseParts},
@@ -187,7 +188,7 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
     watch_signals(stop.clone()).context("installing signal handlers")?;
     // Signals work from here on: a chain that does not answer must not make the process deaf.
     let mut parts = tokio::select! {
-        parts = house_parts(config, signer, &rules, &surfaces) => parts?,
+        parts = house_parts(config, signer.clone(), &rules, &surfaces) => parts?,
         () = stop.cancelled() => return Ok(()),
     };
     parts.dry_run = command.dry_run;
@@ -200,9 +201,17 @@ async fn validate(command: RunCommand, loaded: LoadedConfig) -> Result<(), Failu
         let pays = parts.pays && !parts.dry_run;
         tokio::spawn(stop_after(rounds, pays, Arc::clone(&surfaces.book), stop.clone()));
     }
+    let publishing = match signer.filter(|_| config.storage.publish && !command.dry_run) {
+        Some(signer) => Some(tokio::spawn(publisher(config, &parts, signer, stop.clone())?)),
+        None => None,
+    };
     let book = Arc::clone(&parts.book);
     let house = House::build(parts).context("state folder")?;
-    let end = house.run(stop).await;
+    let end = house.run(stop.clone()).await;
+    stop.cancel();
+    if let Some(publishing) = publishing {
+        tokio::time::timeout(publishing::PATIENCE, publishing).await.ok();
+    }
     if let Some(path) = &command.rounds_file {
         let newest = book.newest(usize::MAX);
         let rounds = json!({ "rounds": newest.iter().map(AsRef::as_ref).collect::<Vec<&RoundReport>>() });

@@ -18,7 +18,7 @@ pub use origin::Origin;
 pub use render::example;
 pub use schema::{
     ChainConfig, ChallengeConfig, Config, CorpusConfig, DecodeConfig, LogConfig, RulesConfig, ScorerConfig,
-    ServicesConfig, StateConfig, WalletConfig, WebConfig, WeightsConfig,
+    ServicesConfig, StateConfig, StorageConfig, WalletConfig, WebConfig, WeightsConfig,
 };
 pub use secret::{Secret, SecretSource};
 pub use value::{ChuteUrlTemplate, Endpoint, FileName, LogFilter, Password, Problem, ServiceUrl};

@@ -227,6 +227,31 @@ schema! {
         /// Folder of the journal; one validator per folder.
         dir: PathBuf = known("state");
     }
+    /// Where ended rounds are published, signed by the hotkey. Without a hotkey none are.
+    storage: StorageConfig {
+        /// Whether rounds are published.
+        publish: bool = true;
+        /// Folder by path or file:// address, or s3://bucket/prefix.
+        location: String = known("published"), example "s3://rounds/leoma";
+        /// Address of an S3-compatible service; without it Amazon's of the region.
+        s3_endpoint: Option<ServiceUrl> = None, example "https://ACCOUNT.r2.cloudflarestorage.com";
+        /// Region of the bucket: auto for R2, decentralized for Hippius.
+        s3_region: String = known("auto");
+        /// Whether the bucket stands in the address's path rather than in its host name.
+        s3_path_style: bool = true;
+        /// Whether the service refuses to overwrite a file when asked to. Hippius does not: false there.
+        s3_conditional_writes: bool = true;
+        /// Name of the access key.
+        s3_access_key_id: Option<Secret> = None, example "env:AWS_ACCESS_KEY_ID";
+        /// Its secret.
+        s3_secret_access_key: Option<Secret> = None, example "file:/etc/leoma/s3-secret";
+        /// Most rounds that stay published; beyond, the oldest are removed.
+        keep_rounds: u64 = 1000, within 1..=1000000;
+        /// Most bytes that stay published; beyond, the oldest rounds are removed.
+        keep_bytes: u64 = 107374182400, within 1048576..=1099511627776000;
+        /// Most bytes that wait for their upload in state.dir; beyond, the oldest rounds are given up.
+        outbox_bytes: u64 = 10737418240, within 1048576..=1099511627776000;
+    }
     /// The operator's pages.
     web: WebConfig {
         /// Where they are served. They ask for no password: keep them on loopback or behind a

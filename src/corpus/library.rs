@@ -254,6 +254,14 @@ impl Corpus {
         })
     }
 
+    /// The source file of a clip, as the manifest names it.
+    ///
+    /// # Errors
+    /// When it is missing or altered.
+    pub async fn source_file(&self, entry: &ClipEntry) -> Result<Bytes, CorpusError> {
+        Ok(self.shelf.read_verified(&entry.file, entry.bytes, entry.sha256).await?)
+    }
+
     async fn load(&self, entry: &ClipEntry) -> Result<(Bytes, Arc<Scanned>), CorpusError> {
         let file = self.shelf.read_verified(&entry.file, entry.bytes, entry.sha256).await?;
         let known = self.scans().get(&entry.sha256).cloned();

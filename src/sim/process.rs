@@ -335,6 +335,7 @@ fn validator_config(
         [services]
         [corpus]
         [state]
+        [storage]
         [web]
     };
     let mut set = |section: &str, key: &str, value: toml::Value| {
@@ -351,6 +352,11 @@ fn validator_config(
     set("corpus", "location", location.into());
     set("corpus", "manifest", options.corpus.manifest.clone().into());
     set("state", "dir", folder.join("state").join(started.to_string()).display().to_string().into());
+    set(
+        "storage",
+        "location",
+        folder.join("published").join(started.to_string()).display().to_string().into(),
+    );
     set("web", "listen", options.validator_listen.to_string().into());
     if let Some(rules) = &options.rules {
         let file = absolute(rules)?.display().to_string();

@@ -1,6 +1,7 @@
 //! The journal: every event in order, in SQLite with write-ahead log.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -8,7 +9,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::domain::{
-    event::Event,
+    event::{Event, WeightsIntent},
     ids::RoundId,
     round::{ApplyError, Round, Tournament},
 };
@@ -214,6 +215,77 @@ impl Journal {
         Ok(state.round(round).cloned())
     }
 
+    /// Whose journal it is, as it was first opened.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or was never opened by a validator.
+    pub fn identity(&self) -> Result<JournalIdentity, JournalError> {
+        let value = |name: &str| {
+            let query = "SELECT value FROM meta WHERE name = ?1";
+            self.connection.query_row(query, [name], |row| row.get(0)).map_err(|source| self.fail(source))
+        };
+        Ok(JournalIdentity { genesis: value("genesis")?, netuid: value("netuid")?, hotkey: value("hotkey")? })
+    }
+
+    /// Every round that was opened or voided, oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn round_ids(&self) -> Result<Vec<RoundId>, JournalError> {
+        let query = "SELECT DISTINCT round FROM events WHERE kind IN ('round_planned', 'round_voided') ORDER BY round";
+        let read = || -> rusqlite::Result<Vec<RoundId>> {
+            let mut statement = self.connection.prepare_cached(query)?;
+            let rows = statement.query_map([], |row| row.get::<_, i64>(0))?;
+            rows.map(|round| Ok(RoundId(round?.unsigned_abs()))).collect()
+        };
+        read().map_err(|source| self.fail(source))
+    }
+
+    /// Corpus keys of the rounds before one: none of them could be chosen for it.
+    ///
+    /// # Errors
+    /// When the file cannot be read or an event in it.
+    pub fn published_before(&self, round: RoundId) -> Result<BTreeSet<String>, JournalError> {
+        let query =
+            "SELECT seq, kind, body FROM events WHERE kind = 'round_planned' AND round < ?1 ORDER BY seq";
+        let mut keys = BTreeSet::new();
+        self.read(query, [round.0 as i64], |_, event| {
+            if let Event::RoundPlanned { plan } = event {
+                keys.insert(plan.clip.key);
+            }
+            Ok(())
+        })?;
+        Ok(keys)
+    }
+
+    /// Every decision to set weights, oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read or an event in it.
+    pub fn intents(&self) -> Result<Vec<WeightsIntent>, JournalError> {
+        let query = "SELECT seq, kind, body FROM events WHERE kind = 'weights_intended' ORDER BY seq";
+        let mut intents = Vec::new();
+        self.read(query, [], |_, event| {
+            if let Event::WeightsIntended { intent } = event {
+                intents.push(intent);
+            }
+            Ok(())
+        })?;
+        Ok(intents)
+    }
+
+    /// When the first event of a round was written, in milliseconds since 1970; `None` for a round that the journal does
+    /// not know.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn opened_unix_ms(&self, round: RoundId) -> Result<Option<u64>, JournalError> {
+        let query = "SELECT unix_ms FROM events WHERE round = ?1 ORDER BY seq LIMIT 1";
+        let row = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
+        let found = self.connection.query_row(query, [round.0 as i64], row).optional();
+        found.map_err(|source| self.fail(source))
+    }
+
     /// All events of one round, in order.
     pub fn events_of(&self, round: RoundId) -> Result<Vec<Event>, JournalError> {
         let mut events = Vec::new();
@@ -294,6 +366,14 @@ mod tests {
         assert_eq!(journal.replay(empty()).expect("replay"), live);
         assert_eq!(journal.events_of(RoundId(7)).expect("events"), events());
         assert!(journal.events_of(RoundId(8)).expect("none").is_empty());
+        assert_eq!(journal.identity().expect("identity"), identity());
+        assert_eq!(journal.round_ids().expect("rounds"), [RoundId(7)]);
+        assert_eq!(journal.published_before(RoundId(7)).expect("keys"), BTreeSet::new());
+        let keys = journal.published_before(RoundId(8)).expect("keys");
+        assert_eq!(keys, BTreeSet::from(["clip-7.mp4".to_owned()]));
+        assert!(journal.opened_unix_ms(RoundId(7)).expect("time").is_some_and(|time| time > 0));
+        assert_eq!(journal.opened_unix_ms(RoundId(8)).expect("time"), None);
+        assert!(journal.intents().expect("decisions").is_empty());
     }
 
     #[test]

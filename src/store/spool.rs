@@ -132,18 +132,19 @@ impl Draft {
 }
 
 impl Spool {
-    /// Opens the folder, making it where it is missing. What was still growing when the last process ended is
-    /// removed.
+    /// Opens the folder, making it where it is missing; others may have it open, too.
     pub fn open(folder: &Path) -> Result<Self, SpoolError> {
         let drafts = folder.join(DRAFTS);
-        match std::fs::remove_dir_all(&drafts) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                return Err(SpoolError::at(&drafts)(cause));
-            }
-            _ => {}
-        }
         std::fs::create_dir_all(&drafts).map_err(SpoolError::at(&drafts))?;
         Ok(Self { folder: folder.to_path_buf(), held: Arc::default() })
+    }
+
+    /// Removes what was still growing when the last process ended: for the one who receives files, before it begins.
+    pub fn clear_drafts(&self) -> Result<(), SpoolError> {
+        let drafts = self.folder.join(DRAFTS);
+        std::fs::remove_dir_all(&drafts)
+            .and_then(|()| std::fs::create_dir(&drafts))
+            .map_err(SpoolError::at(&drafts))
     }
 
     /// Where a file lies.
@@ -252,7 +253,10 @@ mod tests {
         let draft = spool.draft().expect("draft");
         assert_eq!(count(&spool), 1);
         std::mem::forget(draft); // as a killed process leaves it
-        assert_eq!(count(&Spool::open(&spool.folder).expect("open")), 0);
+        let next = Spool::open(&spool.folder).expect("open");
+        assert_eq!(count(&next), 1, "whoever only reads leaves it alone");
+        next.clear_drafts().expect("cleared");
+        assert_eq!(count(&next), 0);
         drop(spool.draft().expect("draft"));
         assert_eq!(count(&spool), 0);
     }

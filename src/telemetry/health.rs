@@ -46,6 +46,8 @@ pub enum ReasonCode {
     RevealFailed,
     /// Weights are not submitted for another reason that does not pass by itself.
     WeightsRefused,
+    /// Rounds wait for their upload, or meet something else under their name.
+    StorageBehind,
 }
 
 /// One reason why the validator is not ready.
@@ -196,6 +198,9 @@ impl Health {
         if let Some(trouble) = vitals.journal_trouble() {
             let detail = format!("the journal does not take writes: {trouble}");
             reasons.push(Reason { code: ReasonCode::JournalFailing, detail });
+        }
+        if let Some(detail) = vitals.storage().trouble() {
+            reasons.push(Reason { code: ReasonCode::StorageBehind, detail });
         }
         if let (Some(due), Some(head)) = (vitals.weights_due(), vitals.head())
             && head.block > due

@@ -235,9 +235,31 @@ impl Scrape {
         value(encoder, &names::WEIGHTS_BLOCK, weights.map(|weights| weights.block.0))?;
         value(encoder, &names::WEIGHTS_AGE, weights.map(|weights| weights.age.as_secs_f64()))?;
         self.standing(encoder)?;
+        self.storage(encoder)?;
         value(encoder, &names::CORPUS_LEFT, vitals.clips_left())?;
         counter(encoder, &names::JOURNAL_EVENTS, vitals.journal_events())?;
         counter(encoder, &names::JOURNAL_ERRORS, vitals.journal_errors())
+    }
+
+    fn storage(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let storage = self.options.vitals.storage();
+        let (waiting, waiting_bytes) = storage.outbox();
+        value(encoder, &names::STORAGE_WAITING, Some(waiting))?;
+        value(encoder, &names::STORAGE_WAITING_BYTES, Some(waiting_bytes))?;
+        let (rounds, bytes, seconds) = storage.uploads();
+        counter(encoder, &names::STORAGE_PUBLISHED, rounds)?;
+        counter(encoder, &names::STORAGE_PUBLISHED_BYTES, bytes)?;
+        describe(encoder, &names::STORAGE_UPLOAD_SECONDS)?
+            .encode_counter::<NoLabelSet, _, f64>(&seconds, None)?;
+        value(encoder, &names::STORAGE_LAST_ROUND, storage.last_round().map(|round| round.0))?;
+        let (swept, given_up) = storage.removed();
+        counter(encoder, &names::STORAGE_SWEPT, swept)?;
+        counter(encoder, &names::STORAGE_GIVEN_UP, given_up)?;
+        let mut failures = describe(encoder, &names::STORAGE_FAILURES)?;
+        for (kind, count) in storage.failures() {
+            failures.encode_family(&[("kind", kind)])?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
+        }
+        Ok(())
     }
 
     fn standing(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

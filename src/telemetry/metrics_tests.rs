@@ -76,6 +76,7 @@ fn everything() -> Arc<Metrics> {
     vitals.head_seen(BlockNumber(4_200));
     vitals.weights_landed(BlockNumber(4_100));
     vitals.corpus_left(17);
+    vitals.storage().failed("upload", "SlowDown".into());
     vitals.reveal_failed();
     vitals.weights_refused(Some(Refusal::NoPermit));
     vitals.standing_seen(ChainStanding {

@@ -9,10 +9,12 @@ mod logging;
 mod metrics;
 pub mod names;
 mod standing;
+mod storage;
 mod vitals;
 
 pub use health::{Health, HealthLimits, HealthOptions, Readiness, Reason, ReasonCode};
 pub use logging::{Color, LogFormat, LogOptions, TelemetryError, init, parse_filter};
 pub use metrics::{CONTENT_TYPE, Metrics, MetricsOptions};
 pub use standing::{ChainLink, ChainStanding};
+pub use storage::StorageVitals;
 pub use vitals::{BlockSighting, Vitals};

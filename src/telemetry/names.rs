@@ -102,6 +102,15 @@ metrics! {
     SPEC_VERSION = "leoma_chain_spec_version", Gauge, "version", [], "Spec version of the chain's runtime";
     SAFE_HOLD = "leoma_chain_safe_hold", Gauge, "0 or 1", [], "Whether the runtime lacks something that we use, so that no round opens and no weights are set";
     ENDPOINT_INFO = "leoma_chain_endpoint_info", Gauge, "always 1", ["endpoint"], "Which endpoint is in use";
+    STORAGE_WAITING = "leoma_storage_waiting_rounds", Gauge, "rounds", [], "Packed rounds that wait for their upload";
+    STORAGE_WAITING_BYTES = "leoma_storage_waiting_bytes", Gauge, "bytes", [], "Bytes of the rounds that wait for their upload";
+    STORAGE_PUBLISHED = "leoma_storage_published_rounds_total", Counter, "rounds", [], "Rounds that were uploaded and verified";
+    STORAGE_PUBLISHED_BYTES = "leoma_storage_published_bytes_total", Counter, "bytes", [], "Bytes of the rounds that were uploaded";
+    STORAGE_UPLOAD_SECONDS = "leoma_storage_upload_seconds_total", Counter, "seconds", [], "Time that their uploads took";
+    STORAGE_LAST_ROUND = "leoma_storage_last_round", Gauge, "round", [], "The newest round that this process published";
+    STORAGE_SWEPT = "leoma_storage_swept_rounds_total", Counter, "rounds", [], "Old rounds that were removed where they lay";
+    STORAGE_GIVEN_UP = "leoma_storage_given_up_rounds_total", Counter, "rounds", [], "Rounds that were never published because too many bytes waited";
+    STORAGE_FAILURES = "leoma_storage_failures_total", Counter, "failures", ["kind"], "Failed attempts, by kind: pack, disk, upload, denied, conflict, sweep";
     CORPUS_LEFT = "leoma_corpus_clips_left", Gauge, "clips", [], "Source clips that no round has used";
     JOURNAL_EVENTS = "leoma_journal_events_total", Counter, "events", [], "Events written to the journal";
     JOURNAL_ERRORS = "leoma_journal_errors_total", Counter, "errors", [], "Failed writes to the journal";

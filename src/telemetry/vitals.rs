@@ -2,13 +2,16 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::standing::{ChainLink, ChainStanding};
+use super::{
+    standing::{ChainLink, ChainStanding},
+    storage::StorageVitals,
+};
 use crate::{
     domain::{ids::BlockNumber, weights::Refusal},
     runtime::board::{MonotonicClock, process_clock},
@@ -71,6 +74,7 @@ pub struct Vitals {
     /// A reveal failed, and no weights have landed since.
     reveal_missing: Known,
     link: Mutex<Option<ChainLink>>,
+    storage: Arc<StorageVitals>,
 }
 
 impl Default for Vitals {
@@ -87,8 +91,8 @@ impl std::fmt::Debug for Vitals {
 
 impl Vitals {
     /// Nothing known yet, on the process's monotonic clock.
-    pub fn new() -> std::sync::Arc<Self> {
-        std::sync::Arc::new(Self::default())
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
     }
 
     /// Nothing known yet, on another clock (tests).
@@ -110,7 +114,13 @@ impl Vitals {
             reveals_failed: AtomicU64::new(0),
             reveal_missing: Known::default(),
             link: Mutex::default(),
+            storage: Arc::default(),
         }
+    }
+
+    /// How publishing fares.
+    pub fn storage(&self) -> &Arc<StorageVitals> {
+        &self.storage
     }
 
     /// A finalized block was seen.

@@ -76,7 +76,8 @@ fn pure_rooms_know_no_runtime_and_no_adapter() {
     let runtimes = ["tokio", "actix", "wgpu", "ffmpeg_next", "reqwest", "axum", "rusqlite", "burn"];
     let found = breaches(&runtimes, |place| !pure(place));
     assert!(found.is_empty(), "{found:#?}");
-    let rooms = "actors chain cli config corpus decode embed gpu miners runtime sim store telemetry web";
+    let rooms =
+        "actors chain cli config corpus decode embed gpu miners runtime sim storage store telemetry web";
     for (path, text) in sources().into_iter().filter(|(path, _)| pure(&place(path))) {
         for room in rooms.split(' ') {
             let outward = code(&text).any(|line| line.contains(&format!("crate::{room}")));
@@ -97,6 +98,18 @@ fn adapters_do_not_know_the_actors_and_nobody_but_the_surface_knows_the_command_
             place.starts_with("sim/") || place.starts_with("cli/sim") || !names("sim"),
             "{place} names the simulation: no part of the validator may know that it is a demo"
         );
+    }
+}
+
+#[test]
+fn no_key_is_near_bytes_that_strangers_wrote() {
+    for (path, text) in sources().into_iter().filter(|(path, _)| place(path).starts_with("bundle/")) {
+        let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let names = code(shipped).any(|line| line.contains("wallet") || line.contains("HotkeySigner"));
+        let packs = ["bundle/pack.rs", "bundle/packer.rs"].contains(&place(&path).as_str());
+        assert!(!names || packs, "{} names the key", place(&path));
+        let parses = code(shipped).any(|line| line.contains("from_slice") || line.contains("parse(&"));
+        assert!(!(names && parses), "{} parses beside the key", place(&path));
     }
 }
 

@@ -9,6 +9,12 @@ use std::{
 
 use bytes::Bytes;
 use leoma::{
+    actors::miner_registry::{RegistryParts, read_roster},
+    chain::{
+        devnet::{DevNeuron, Devnet, DevnetConfig},
+        port::Chain as _,
+        subtensor::{SubtensorChain, SubtensorOptions},
+    },
     domain::{
         commitment::Commitment,
         ids::{BlockHash, BlockNumber, Digest, Hotkey, Uid},
@@ -307,4 +313,53 @@ async fn ranges_that_lie_and_hosts_that_are_not_configured_are_refused() {
         assert!(server.heads().iter().any(|head| head.contains("range: bytes=0-131071")), "{what}");
     }
     assert_eq!(elsewhere.heads(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subnet_of_256_is_read_looked_up_and_judged_in_seconds() {
+    let hotkey = |uid: u16| Hotkey([uid as u8; 32]);
+    let name = |uid: u16| format!("user-{uid}/leoma-{}", hotkey(uid));
+    let deployed = |uid: u16| StandInMiner {
+        repo: name(uid),
+        // Every eighth has the weights of its neighbour, every tenth sleeps, and stays so.
+        lfs: vec![("w.bin".into(), Digest::of(&(uid - u16::from(uid % 8 == 0)).to_le_bytes()).to_string())],
+        sleep: if uid % 10 == 0 { Sleep::Deep } else { Sleep::Awake },
+        ..miner(&uid.to_string(), StandInAnswer::Hang)
+    };
+    let neuron = |uid: u16| {
+        let text =
+            json!({"model_name": name(uid), "model_revision": REVISION, "chute_id": format!("chute-{uid}")});
+        DevNeuron::miner(hotkey(uid)).with_revealed(1000 + u64::from(uid), text.to_string().as_bytes())
+    };
+    let stand_ins = StandIns::start((1..256).map(deployed).collect()).await.expect("loopback");
+    let owner = DevNeuron::validator(Hotkey([0; 32]), 1_000_000_000_000);
+    let neurons = std::iter::once(owner).chain((1..256).map(neuron)).collect();
+    let config = DevnetConfig { neurons, ..DevnetConfig::default() };
+    let netuid = config.netuid;
+    let devnet = Devnet::start(config).await.expect("a chain");
+    let url = devnet.url().parse().expect("address");
+    let chain = SubtensorChain::connect(SubtensorOptions::new(vec![url])).await.expect("the chain answers");
+    let head = chain.head().await.expect("a head").block;
+    let asking = client(stand_ins.options());
+    let parts = RegistryParts::for_one_look(Arc::new(chain), Arc::new(asking.services), netuid);
+
+    let mut times = Vec::new();
+    for _ in 0..2 {
+        let started = Instant::now();
+        let roster = read_roster(&parts, head).await.expect("a roster");
+        times.push(started.elapsed());
+        let count = |wanted: &str| {
+            let of = |standing: &Standing| match standing {
+                Standing::Valid { .. } => "valid".to_owned(),
+                Standing::Invalid { reason, .. } => reason.split(':').next().unwrap_or_default().to_owned(),
+            };
+            roster.iter().filter(|entry| of(&entry.standing) == wanted).count()
+        };
+        let (asleep, copies) = (count("chute_not_running"), count("duplicate_model"));
+        // Of the 31 with a neighbour's weights six sleep, which is named first.
+        assert_eq!((roster.len(), asleep, copies), (255, 25, 25));
+        assert_eq!(count("valid"), 255 - 25 - 25);
+    }
+    println!("a subnet of 256: {:?} the first time, {:?} the second", times[0], times[1]);
+    assert!(times[0] < Duration::from_secs(20), "{times:?}");
 }

@@ -1,9 +1,9 @@
-//! A chute that fails is asked once more at a later block; where the validator's own chute fails as a miner's does, Chutes is
+//! A chute that sleeps is woken before it is judged; one that fails is asked once more at a later block; where the validator's own chute fails as a miner's does, Chutes is
 //! at fault and not the miner.
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -21,7 +21,7 @@ use super::{
     world::*,
 };
 
-/// Its chute is cold for the first request of each round.
+/// Its chute sleeps until it is woken, and then is cold for the first request of each round.
 const SLOW_STARTER: &str = "stand-in-honest-sharp";
 /// Its chute is cold for every request.
 const COLD: &str = "stand-in-honest-lively";
@@ -33,6 +33,7 @@ struct BadDay {
     real: Arc<dyn MinerServices>,
     asked: Mutex<Vec<(String, u32)>>,
     canaries: AtomicUsize,
+    woken: AtomicBool,
 }
 
 fn failed(reason: &str) -> ServiceFault {
@@ -42,7 +43,18 @@ fn failed(reason: &str) -> ServiceFault {
 #[async_trait]
 impl MinerServices for BadDay {
     async fn resolve(&self, commitment: &Commitment) -> Result<Deployment, ServiceFault> {
-        self.real.resolve(commitment).await
+        let found = self.real.resolve(commitment).await?;
+        match found.slug.as_str() {
+            SLOW_STARTER if !self.woken.load(Ordering::Relaxed) => Err(failed("chute_not_running")),
+            _ => Ok(found),
+        }
+    }
+
+    async fn warm_up(&self, commitment: &Commitment) -> Result<(), ServiceFault> {
+        if self.real.resolve(commitment).await?.slug == SLOW_STARTER {
+            self.woken.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     async fn generate(&self, request: GenerateRequest, spool: &Spool) -> Result<GeneratedClip, ServiceFault> {
@@ -68,12 +80,17 @@ impl MinerServices for BadDay {
 }
 
 #[test]
-fn what_may_pass_is_asked_again_and_what_the_canary_shares_is_not_the_miners() {
+fn sleepers_are_woken_what_may_pass_is_asked_again_and_what_the_canary_shares_is_not_the_miners() {
     on_actix(async {
         let world = World::start().await;
         let mut parts = parts(&world).await;
         let real = Arc::clone(&parts.services);
-        let day = Arc::new(BadDay { real, asked: Mutex::default(), canaries: AtomicUsize::new(0) });
+        let day = Arc::new(BadDay {
+            real,
+            asked: Mutex::default(),
+            canaries: AtomicUsize::new(0),
+            woken: AtomicBool::new(false),
+        });
         parts.services = Arc::clone(&day) as Arc<dyn MinerServices>;
         let book = Arc::clone(&parts.book);
         let (_, paid) = runs_until_paid(parts).await;

@@ -119,6 +119,11 @@ impl World {
         self.path("state")
     }
 
+    /// Where its rounds are published.
+    pub fn published(&self) -> PathBuf {
+        self.path("published")
+    }
+
     /// A validator in its own state folder, logging what it does ticket by ticket.
     pub fn validator(&self, extra: &[&str]) -> Validator {
         let mut child = Command::new(LEOMA)
@@ -127,6 +132,8 @@ impl World {
             .arg(self.path("out").join("validator.toml"))
             .args(["--set", "log.filter=info,leoma=debug", "--set"])
             .arg(format!("state.dir={}", self.state().display()))
+            .arg("--set")
+            .arg(format!("storage.location={}", self.published().display()))
             .arg("--rounds-file")
             .arg(self.path("rounds.json"))
             .arg("--address-file")

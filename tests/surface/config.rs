@@ -67,6 +67,7 @@ fn the_commented_examples_of_unset_values_are_valid_too() {
     let example = leoma::config::example()
         .replace("/etc/leoma/huggingface-token", &token.to_string_lossy())
         .replace("/etc/leoma/hotkey-password", &token.to_string_lossy())
+        .replace("/etc/leoma/s3-secret", &token.to_string_lossy())
         // In place of a wallet, so not beside one.
         .replace("# hotkey_file = \"/etc/leoma/hotkey\"\n", "");
     let uncommented: String = example
@@ -77,7 +78,7 @@ fn the_commented_examples_of_unset_values_are_valid_too() {
         })
         .collect();
     let file = folder.file("all.toml", &uncommented);
-    let shown = said(config("show", &file).env("CHUTES_API_KEY", "cpk_x"));
+    let shown = said(config("show", &file).env("CHUTES_API_KEY", "cpk_x").env("AWS_ACCESS_KEY_ID", "AKIA"));
     assert_eq!(shown.code, Some(0), "{}", shown.err);
     let unset: Vec<_> = shown.out.lines().filter(|line| line.contains("is unset")).collect();
     assert!(unset.len() == 1 && unset[0].contains("chain.hotkey_file"), "{}", shown.out);

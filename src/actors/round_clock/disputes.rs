@@ -174,7 +174,8 @@ impl RoundClock {
             None if self.draining || self.drops_of(round, hotkey) < MAX_DROPS => return, // asked again
             None => forfeit(self.stage_of(round, hotkey), "dropped"),
         };
-        let event = Event::QuestionSettled { round, hotkey, question, outcome, timings: end.timings };
+        let (timings, file) = (end.timings, end.answer);
+        let event = Event::QuestionSettled { round, hotkey, question, outcome, timings, file };
         if !self.record(event, ctx) {
             return;
         }

@@ -290,10 +290,12 @@ impl RoundClock {
     }
 
     fn sweep_spool(&self) {
-        let rounds = self.state.rounds().take(3);
-        let keep: Vec<_> = rounds
-            .flat_map(|(_, round)| round.tickets.values())
+        let rounds = || self.state.rounds().take(3).map(|(_, round)| round);
+        let answers = rounds().flat_map(|round| round.questions()).filter_map(|asked| asked.file);
+        let keep: Vec<_> = rounds()
+            .flat_map(|round| round.tickets.values())
             .filter_map(|ticket| Some(ticket.file.as_ref()?.sha256))
+            .chain(answers)
             .collect();
         let spool = self.parts.spool.clone();
         tokio::task::spawn_blocking(move || {

@@ -185,6 +185,9 @@ pub enum Event {
         outcome: Outcome,
         /// Where the time went.
         timings: Timings,
+        /// The answer's file, where one came; absent in rounds before these files were kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<ReceivedFile>,
     },
     /// Every ticket has ended and the round has its result.
     RoundClosed {

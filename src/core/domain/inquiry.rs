@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ids::{BlockRef, Hotkey},
+    ids::{BlockRef, Digest, Hotkey},
     outcome::{Fault, Outcome},
     score::{GateId, ScoreCard},
 };
@@ -92,6 +92,8 @@ pub struct Inquiry {
     pub asked: BTreeMap<(Hotkey, Question), BlockRef>,
     /// Answers in the order in which they came.
     pub replies: Vec<Reply>,
+    /// The answers' files.
+    pub files: BTreeMap<(Hotkey, Question), Digest>,
 }
 
 /// How far a member has shown that the clip is its own.
@@ -145,7 +147,7 @@ impl Ruling {
                     }
                     Refusal::Failed(what) => format!("disputed clip, and asked again: {what}"),
                 };
-                Some(Outcome::Rejected { gate: GateId::G8, reason })
+                Some(Outcome::Rejected { gate: GateId::G8, reason, pixels: None })
             }
             Ruling::Unresolved => Some(Outcome::Forfeit {
                 stage: super::outcome::Stage::Challenge,
@@ -263,6 +265,7 @@ mod tests {
                     finding: finding.clone(),
                 })
                 .collect(),
+            ..Inquiry::default()
         }
     }
 

@@ -1,5 +1,6 @@
 //! Pure rules of the tournament: no tokio, actix, wgpu, ffmpeg or subxt is named here.
 
+pub mod bundle;
 pub mod commitment;
 pub mod copies;
 pub mod epochs;

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::score::{GateId, ScoreCard};
+use super::{
+    ids::Digest,
+    score::{GateId, GateReading, ScoreCard},
+};
 
 /// Who is to blame when something failed. Only `Miner` counts against a miner.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -32,6 +35,15 @@ pub enum Stage {
     Score,
 }
 
+/// The pixels of a refused clip, so that the refusal can be replayed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RejectedPixels {
+    /// SHA-256 over the decoded planes, frame by frame (`Yuv420Clip::digest`).
+    pub frame_digest: Digest,
+    /// The integers that the gate decided by.
+    pub reading: GateReading,
+}
+
 /// The end of one ticket.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -47,6 +59,9 @@ pub enum Outcome {
         gate: GateId,
         /// Human-readable numbers behind the decision.
         reason: String,
+        /// What the gate read, where it read pixels; absent in rounds before this was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pixels: Option<Box<RejectedPixels>>,
     },
     /// No clip to judge.
     Forfeit {
@@ -89,7 +104,7 @@ impl Outcome {
     pub fn reason(&self) -> String {
         match self {
             Outcome::Scored { .. } => String::new(),
-            Outcome::Rejected { gate, reason } => format!("{gate} {}: {reason}", gate.catches()),
+            Outcome::Rejected { gate, reason, .. } => format!("{gate} {}: {reason}", gate.catches()),
             Outcome::Forfeit { reason, .. } => reason.clone(),
             Outcome::Expired { stage } => format!("deadline passed in stage {stage:?}").to_lowercase(),
         }

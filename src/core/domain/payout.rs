@@ -124,6 +124,14 @@ fn pay_again(input: &PayoutInput<'_>) -> Option<PayTarget> {
     }
 }
 
+/// The rounds that rule `round` counts: those settled since the last epoch, else those that no decision rested on.
+pub fn counted_rounds<'a>(input: &PayoutInput<'a>) -> Vec<&'a SettledRound> {
+    let since_epoch = |round: &&SettledRound| round.closed_at > input.last_epoch;
+    let unpaid = |round: &&SettledRound| input.last_paid.is_none_or(|(_, paid)| round.round > paid);
+    let counted: Vec<_> = input.settled.iter().filter(since_epoch).collect();
+    if counted.is_empty() { input.settled.iter().filter(unpaid).collect() } else { counted }
+}
+
 /// Rule `round`: the miner that won most of the rounds settled since the last epoch; equal wins go
 /// to the higher sum of winning scores, then to the earlier miner. Where no round settled since, those
 /// count that no decision rested on: the rate limit or an outage held their payment up over the epoch.
@@ -133,12 +141,7 @@ fn pay_most_rounds(input: &PayoutInput<'_>) -> Option<PayTarget> {
         sum: u64,
         precedence: Precedence,
     }
-    let since_epoch = |round: &&SettledRound| round.closed_at > input.last_epoch;
-    let unpaid = |round: &&SettledRound| input.last_paid.is_none_or(|(_, paid)| round.round > paid);
-    let mut counted: Vec<_> = input.settled.iter().filter(since_epoch).collect();
-    if counted.is_empty() {
-        counted = input.settled.iter().filter(unpaid).collect();
-    }
+    let counted = counted_rounds(input);
     if counted.is_empty() {
         return pay_again(input);
     }

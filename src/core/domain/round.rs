@@ -326,8 +326,8 @@ impl Tournament {
                     question: *question,
                 });
             }
-            Event::QuestionSettled { round, hotkey, question, outcome, .. } => {
-                let answered = self.open_round(*round)?.answer((*hotkey, *question), outcome);
+            Event::QuestionSettled { round, hotkey, question, outcome, file, .. } => {
+                let answered = self.open_round(*round)?.answer((*hotkey, *question), outcome, file.as_ref());
                 return answered.ok_or(ApplyError::NotAsked {
                     round: *round,
                     hotkey: *hotkey,

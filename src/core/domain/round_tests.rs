@@ -242,7 +242,7 @@ fn asked(round: u64, miner: u8, question: Question) -> Event {
 
 fn answered(round: u64, miner: u8, question: Question, outcome: Outcome) -> Event {
     let (round, hotkey, timings) = (RoundId(round), hotkey(miner), Timings::default());
-    Event::QuestionSettled { round, hotkey, question, outcome, timings }
+    Event::QuestionSettled { round, hotkey, question, outcome, timings, file: None }
 }
 
 #[test]

@@ -12,9 +12,9 @@ use crate::domain::{
 use super::{canonical::canonical_json, selftest};
 
 #[derive(Serialize)]
-struct Named<'a> {
+struct Named<'a, K: Ord> {
     rules: &'a Rules,
-    kernels: BTreeMap<&'static str, Digest>,
+    kernels: &'a BTreeMap<K, Digest>,
 }
 
 impl ActiveRules {
@@ -32,10 +32,20 @@ impl ActiveRules {
     /// Checks and digests rules that were made in code.
     pub fn of(rules: Rules) -> Result<Self, RulesError> {
         rules.check()?;
-        let named = Named { rules: &rules, kernels: selftest::digests() };
-        let text = canonical_json(&named)
-            .map_err(|e| RulesError::Invalid { field: "(file)", problem: e.to_string() })?;
-        let digest = Digest::of(text.as_bytes());
+        let digest = Self::digest_with(&rules, &selftest::digests())?;
         Ok(Self { rules, digest })
+    }
+
+    /// Digest of rules together with the self-test digests of any build's kernels.
+    ///
+    /// # Errors
+    /// Never for rules that were read from a file: they hold integers only.
+    pub fn digest_with<K: Ord + Serialize>(
+        rules: &Rules,
+        kernels: &BTreeMap<K, Digest>,
+    ) -> Result<Digest, RulesError> {
+        let text = canonical_json(&Named { rules, kernels })
+            .map_err(|e| RulesError::Invalid { field: "(file)", problem: e.to_string() })?;
+        Ok(Digest::of(text.as_bytes()))
     }
 }

@@ -398,7 +398,7 @@ fn card(
 
 /// Whether a clip passes: its overall score and every axis that exists reach their thresholds, motion was judged, and it
 /// beats its opponents where that decides.
-pub(crate) fn passes(
+pub fn passes(
     axes: &Axes,
     overall: Score,
     opponents: Option<&OpponentReading>,

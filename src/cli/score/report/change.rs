@@ -1,6 +1,11 @@
 //! Why a scored clip passes or does not, and which term would have changed that.
 
-use super::{page::percent, terms::TermRow};
+use std::collections::BTreeMap;
+
+use super::{
+    page::percent,
+    terms::{TermRow, rows},
+};
 use crate::{
     domain::{
         score::{Axes, GateId, Score, ScoreCard},
@@ -13,13 +18,28 @@ use crate::{
 const NAMED: usize = 3;
 
 /// The axes by the names of the page.
-fn axes(axes: &mut Axes) -> [(&'static str, &mut Option<Score>); 4] {
+pub(in crate::cli) fn axes(axes: &mut Axes) -> [(&'static str, &mut Option<Score>); 4] {
     [
         ("first frame", &mut axes.first_frame),
         ("prompt", &mut axes.prompt),
         ("temporal", &mut axes.temporal),
         ("artifacts", &mut axes.artifacts),
     ]
+}
+
+/// What decided about a card, each in a sentence of plain text, for who has no raw readings.
+pub(in crate::cli) fn of_card(card: &ScoreCard, rules: &ScoringRules) -> Vec<String> {
+    sentences(card, &rows(&card.terms, &BTreeMap::new(), rules), rules)
+}
+
+/// The scored terms of an axis, by the names that [`axes`] gives them.
+pub(in crate::cli) fn terms_of(
+    axis: &str,
+    card: &ScoreCard,
+    rules: &ScoringRules,
+) -> BTreeMap<String, Score> {
+    let rows = rows(&card.terms, &BTreeMap::new(), rules).into_iter();
+    rows.filter(|row| row.axis == axis).filter_map(|row| Some((row.name, row.score?))).collect()
 }
 
 /// What decided, each in a sentence of plain text.
@@ -112,8 +132,6 @@ fn axis_of(rows: &[TermRow], axis: &str, best: Option<&str>) -> Option<Score> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::{
         cli::score::report::terms::rows,

@@ -1,6 +1,6 @@
 //! The page of `leoma score --report`: one HTML file without scripts and without requests.
 
-mod change;
+pub(in crate::cli) mod change;
 mod chart;
 mod opponents;
 pub(in crate::cli) mod page;

@@ -232,7 +232,7 @@ fn same_size(a: &Yuv420Clip, b: &Yuv420Clip) -> bool {
 }
 
 /// A score as a number from 0 to 100.
-pub(super) fn percent(score: Score) -> String {
+pub(in crate::cli) fn percent(score: Score) -> String {
     format!("{}.{:02}", score.get() / 100, score.get() % 100)
 }
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     copies::{ClipIdentity, CopyBook, EarlierClip, alike, alike_in_doubt},
-    ids::{BlockRef, Hotkey, RoundId},
+    event::ReceivedFile,
+    ids::{BlockRef, Digest, Hotkey, RoundId},
     inquiry::{Finding, Inquiry, Question, Reply},
     outcome::Outcome,
     score::{GateId, ScoreCard},
@@ -37,6 +38,9 @@ pub struct QuestionReport {
     pub seed_block: BlockRef,
     /// What the answer shows: `new_clip`, `same_clip`, `answer_of_another`, `other_clip`, `failed`, `unknown`, or `open`.
     pub finding: String,
+    /// SHA-256 of the answer's file, where one came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Digest>,
 }
 
 /// What is left of G8 when a round has ended.
@@ -82,6 +86,7 @@ impl Round {
             question,
             seed_block,
             finding: self.inquiry.reply(&hotkey, question).map_or("open", Finding::name).into(),
+            file: self.inquiry.files.get(&(hotkey, question)).copied(),
         };
         self.inquiry.asked.iter().map(report).collect()
     }
@@ -98,7 +103,7 @@ impl Round {
         }
         let returned = |(hotkey, round, owner): (Hotkey, RoundId, Hotkey)| {
             let reason = format!("clip of {owner} in round {round}");
-            (hotkey, Outcome::Rejected { gate: GateId::G8, reason })
+            (hotkey, Outcome::Rejected { gate: GateId::G8, reason, pixels: None })
         };
         let mut rulings: BTreeMap<_, _> = self.copies.returned().map(returned).collect();
         for group in self.copy_groups() {
@@ -153,7 +158,12 @@ impl Round {
     }
 
     /// Takes an answer; `None` when it was not asked for, or was given before.
-    pub(super) fn answer(&mut self, (hotkey, question): (Hotkey, Question), outcome: &Outcome) -> Option<()> {
+    pub(super) fn answer(
+        &mut self,
+        (hotkey, question): (Hotkey, Question),
+        outcome: &Outcome,
+        file: Option<&ReceivedFile>,
+    ) -> Option<()> {
         let asked = self.inquiry.asked.contains_key(&(hotkey, question));
         if !asked || self.inquiry.reply(&hotkey, question).is_some() {
             return None;
@@ -162,6 +172,7 @@ impl Round {
             Outcome::Scored { card } => self.compare(hotkey, question, card),
             other => Finding::without_card(other),
         };
+        self.inquiry.files.extend(file.map(|file| ((hotkey, question), file.sha256)));
         self.inquiry.replies.push(Reply { hotkey, question, finding });
         Some(())
     }
