@@ -308,5 +308,11 @@ mod tests {
         let failure = recorded(folder.path()).expect_err("nothing there");
         assert_eq!(failure.exit(), Exit::Unreadable);
         assert!(failure.to_string().contains("leoma miners --fresh"), "{failure}");
+        let mut config = Config::default();
+        config.state.dir = folder.path().to_path_buf();
+        recorded_world().write(folder.path()).expect("written");
+        let stranger = explain_hotkey(&config, &Hotkey([9; 32]), false).expect_err("never seen");
+        assert!(stranger.to_string().contains("as of block 200"), "{stranger}");
+        explain_hotkey(&config, &Hotkey([1; 32]), true).expect("explained");
     }
 }

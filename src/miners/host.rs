@@ -1,7 +1,10 @@
 //! One service's host as all calls see it: how many at the same time, and not before when.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,14 +19,26 @@ use super::{
     wire::Limit,
 };
 
+const TOLD: &str = "told to stay away";
+
 /// A host that look-ups are asked of.
 pub(super) struct Host {
     call: Call,
     places: Semaphore,
-    paused_until: Mutex<Option<Instant>>,
+    at_once: usize,
+    pause: Mutex<Option<Pause>>,
+    /// Look-ups in a row that got no answer.
+    unanswered: AtomicUsize,
     whole: Duration,
     backoff: Backoff,
     jitter: Jitter,
+}
+
+/// Why nobody asks for now.
+#[derive(Clone, Copy)]
+struct Pause {
+    until: Instant,
+    why: &'static str,
 }
 
 /// What a host is told about.
@@ -45,7 +60,9 @@ impl Host {
         Self {
             call: options.call,
             places: Semaphore::new(options.at_once),
-            paused_until: Mutex::new(None),
+            at_once: options.at_once,
+            pause: Mutex::new(None),
+            unanswered: AtomicUsize::new(0),
             whole: options.whole,
             backoff: options.backoff,
             jitter: Jitter::new(options.seed),
@@ -66,20 +83,25 @@ impl Host {
             let limit = Limit::until(end.min(Instant::now() + self.whole / 2));
             let failure = match attempt(limit).await {
                 Ok(answered) => {
-                    self.pause(answered.told);
+                    self.unanswered.store(0, Ordering::Relaxed);
+                    self.pause(answered.told, TOLD);
                     return Ok(answered.value);
                 }
                 Err(failure) => failure,
             };
-            self.pause(failure.told);
+            self.pause(failure.told, TOLD);
             if again(self.call, failure.trouble) != Again::Soon {
+                self.unanswered.store(0, Ordering::Relaxed);
                 return Err(failure);
             }
             let left = end.saturating_duration_since(Instant::now());
             let tried = Tried { attempts, told: failure.told, left, draw: self.jitter.draw() };
             match self.backoff.pause(tried) {
                 Some(pause) => sleep(pause).await,
-                None => return Err(failure),
+                None => {
+                    self.count(failure.trouble);
+                    return Err(failure);
+                }
             }
         }
     }
@@ -89,23 +111,35 @@ impl Host {
         self.places.acquire().await.map_err(|_| Failure::new(Trouble::Paused, "closed"))
     }
 
-    fn pause(&self, told: Option<Duration>) {
-        let Some(told) = told else { return };
-        let until = Instant::now() + told;
-        let mut paused = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *paused = Some(paused.map_or(until, |before| before.max(until)));
+    /// Where as many in a row as are made at once got no answer, the others do not wait for theirs one after the other.
+    fn count(&self, trouble: Trouble) {
+        let silent = matches!(trouble, Trouble::Unreachable | Trouble::Deadline | Trouble::DeadlineTooShort);
+        if !silent {
+            self.unanswered.store(0, Ordering::Relaxed);
+        } else if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= self.at_once {
+            self.pause(Some(self.whole * 3 / 2), "got no answer many times in a row");
+        }
     }
 
-    /// Everybody stays away for as long as one was told to.
+    fn pause(&self, told: Option<Duration>, why: &'static str) {
+        let Some(told) = told else { return };
+        let new = Pause { until: Instant::now() + told, why };
+        let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        if pause.is_none_or(|before| before.until < new.until) {
+            *pause = Some(new);
+        }
+    }
+
+    /// Everybody stays away for as long as one has to.
     async fn wait_out_pause(&self, end: Instant) -> Result<(), Failure> {
-        let paused = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        match paused {
-            Some(until) if until >= end => {
+        let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        match pause {
+            Some(Pause { until, why }) if until >= end => {
                 let left = until.saturating_duration_since(Instant::now());
-                let text = format!("told to stay away for {} s more", left.as_secs());
+                let text = format!("{why}: not asked for {} s more", left.as_secs());
                 Err(Failure { told: Some(left), ..Failure::new(Trouble::Paused, text) })
             }
-            Some(until) => {
+            Some(Pause { until, .. }) => {
                 sleep_until(until).await;
                 Ok(())
             }
@@ -122,10 +156,7 @@ pub(super) struct Answered<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::{Ready, ready},
-        sync::atomic::{AtomicUsize, Ordering},
-    };
+    use std::future::{Ready, ready};
 
     use super::*;
     use crate::miners::retry::LOOKUPS;
@@ -180,6 +211,26 @@ mod tests {
         assert_eq!(next.trouble, Trouble::Paused);
         assert!(next.told.is_some_and(|told| told > Duration::from_secs(50)));
         assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn silence_many_times_in_a_row_is_not_waited_out_by_everybody() {
+        let (host, count) = (host(4, 60), AtomicUsize::new(0));
+        let asked = &count;
+        let one = || {
+            host.ask(move |_| async move {
+                asked.fetch_add(1, Ordering::Relaxed);
+                sleep(Duration::from_millis(50)).await;
+                Err::<Answered<u8>, _>(Failure::new(Trouble::Deadline, ""))
+            })
+        };
+        let ends = futures::future::join_all((0..40).map(|_| one())).await;
+        assert!(ends.iter().all(Result::is_err));
+        let paused =
+            ends.iter().filter(|end| end.as_ref().is_err_and(|end| end.trouble == Trouble::Paused)).count();
+        assert!(paused >= 30 && count.load(Ordering::Relaxed) <= 8, "{paused} {count:?}");
+        sleep(Duration::from_millis(100)).await;
+        host.ask(|_| ready(answered(None))).await.expect("asked again later");
     }
 
     #[tokio::test]

@@ -41,6 +41,8 @@ pub struct ServicesOptions {
     pub lookups_at_once: usize,
     /// How look-ups that failed are made again.
     pub backoff: Backoff,
+    /// For how long a chute that runs is not asked about again.
+    pub chutes_fresh_for: Duration,
     /// Longest that a cold chute is waited for.
     pub warmup_timeout: Duration,
     /// A chute of the validator's own: when it fails as miners do, they are not to blame.
@@ -66,6 +68,7 @@ impl ServicesOptions {
             lookup_timeout: Duration::from_secs(30),
             lookups_at_once: 8,
             backoff: LOOKUPS,
+            chutes_fresh_for: Duration::from_secs(180),
             warmup_timeout: Duration::from_secs(60),
             canary_chute: None,
             file_hosts: vec!["huggingface.co".to_owned(), "hf.co".to_owned()],

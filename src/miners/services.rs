@@ -34,8 +34,8 @@ use super::{
     wire::{self, Limit, Reuse},
 };
 
-/// A chute that runs is not asked about again for this long: a round's look-ups find what those before it found.
-const RUNNING_FOR: Duration = Duration::from_secs(180);
+/// Where Chutes' API is down, what it said of a chute that ran counts for this long.
+const STALE_FOR: Duration = Duration::from_secs(3600);
 /// What a miner can mend is looked at again after this.
 const FAILED_FOR: Duration = Duration::from_secs(20);
 /// Warm-ups that are followed at the same time.
@@ -43,6 +43,14 @@ const WARMUPS_AT_ONCE: usize = 32;
 
 const CHUTES_KEPT: CacheLimits = CacheLimits { entries: NonZeroUsize::new(4096).unwrap(), bytes: 4 << 20 };
 const MODELS_KEPT: CacheLimits = CacheLimits { entries: NonZeroUsize::new(4096).unwrap(), bytes: 32 << 20 };
+
+/// What Chutes said of a chute.
+#[derive(Clone)]
+struct SeenChute {
+    said: Result<ChuteRecord, ServiceFault>,
+    /// Until when it is not asked again.
+    fresh_until: Instant,
+}
 
 /// Repository and revision.
 type ModelKey = (String, String);
@@ -59,7 +67,7 @@ pub struct HttpServices {
     models_host: Host,
     files_host: Host,
     warmups: Semaphore,
-    chutes: Cache<String, Result<ChuteRecord, ServiceFault>>,
+    chutes: Cache<String, SeenChute>,
     models: Cache<ModelKey, Result<Arc<Model>, ServiceFault>>,
 }
 
@@ -111,21 +119,32 @@ impl HttpServices {
 
     /// The host part of a commitment's chute, where it can be asked.
     async fn find_chute(&self, commitment: &Commitment) -> Result<String, ServiceFault> {
-        let key = &commitment.chute_id;
-        let record = match self.chutes.get(key, Instant::now()) {
-            Some(known) => known,
-            None => {
-                let found = self.lookups().record(&self.chutes_host, key).await;
-                let running = found.as_ref().is_ok_and(|record| record.hot);
-                if found.as_ref().map_or_else(|fault| fault.fault == Fault::Miner, |_| true) {
-                    let bytes = key.len() + found.as_ref().map_or(512, ChuteRecord::bytes);
-                    let time = if running { RUNNING_FOR } else { FAILED_FOR };
-                    self.chutes.put(key.clone(), found.clone(), bytes, Some(Instant::now() + time));
+        let (key, now) = (&commitment.chute_id, Instant::now());
+        let known = self.chutes.get(key, now);
+        let record = match known {
+            Some(known) if now < known.fresh_until => known.said,
+            stale => match self.lookups().record(&self.chutes_host, key).await {
+                Err(fault) if fault.fault != Fault::Miner => {
+                    // Only what ran is remembered for longer than it is fresh.
+                    stale.map_or(Err(fault), |stale| stale.said)
                 }
-                found
-            }
+                said => {
+                    self.remember(key, said.clone());
+                    said
+                }
+            },
         };
         chutes::judge(&record?, commitment)
+    }
+
+    fn remember(&self, chute_id: &str, said: Result<ChuteRecord, ServiceFault>) {
+        let now = Instant::now();
+        let running = said.as_ref().is_ok_and(|record| record.hot);
+        let fresh = if running { self.checked.options.chutes_fresh_for } else { FAILED_FOR };
+        let until = now + if running { STALE_FOR } else { FAILED_FOR };
+        let bytes = chute_id.len() + said.as_ref().map_or(512, ChuteRecord::bytes);
+        let seen = SeenChute { said, fresh_until: now + fresh };
+        self.chutes.put(chute_id.to_owned(), seen, bytes, Some(until));
     }
 
     async fn find_model(&self, commitment: &Commitment) -> Result<Arc<Model>, ServiceFault> {

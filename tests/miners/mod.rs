@@ -84,6 +84,7 @@ fn options(server: &RawServer) -> ServicesOptions {
         lookup_timeout: Duration::from_secs(20),
         lookups_at_once: 8,
         backoff: Backoff { first: Duration::from_millis(2), ..LOOKUPS },
+        chutes_fresh_for: Duration::from_secs(180),
         warmup_timeout: Duration::from_secs(5),
         canary_chute: None,
         file_hosts: Vec::new(),

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -124,6 +127,29 @@ async fn a_service_that_wants_a_long_pause_is_left_alone() {
     }
     let models = server.heads().iter().filter(|head| head.contains("/api/models/")).count();
     assert_eq!(models, 1, "asked once, then left alone");
+}
+
+#[tokio::test]
+async fn while_chutes_own_interface_is_down_what_it_said_of_running_chutes_counts() {
+    let down = Arc::new(AtomicBool::new(false));
+    let is_down = Arc::clone(&down);
+    let server = RawServer::start(move |target| match target.strip_prefix("/chutes/") {
+        Some(_) if is_down.load(Ordering::Relaxed) => Reply::whole(503, "", ""),
+        Some("c3") => Reply::json(&json!({"chute_id": "c3", "slug": "s", "hot": false})).and_next(),
+        Some(id) => chute(id),
+        None => model(1),
+    })
+    .await;
+    let mut options = options(&server);
+    options.chutes_fresh_for = Duration::ZERO;
+    let asking = client(options);
+    asking.resolve(&numbered(1)).await.expect("found");
+    let reason = async |number| asking.resolve(&numbered(number)).await.expect_err("no").reason;
+    assert_eq!(reason(3).await, "chute_not_running");
+    down.store(true, Ordering::Relaxed);
+    asking.resolve(&numbered(1)).await.expect("as it was last seen");
+    assert_eq!(reason(2).await, "chute_lookup_unavailable", "never seen");
+    assert_eq!(reason(3).await, "chute_not_running", "seen a moment ago");
 }
 
 #[tokio::test]
