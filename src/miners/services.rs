@@ -129,7 +129,7 @@ impl HttpServices {
                     stale.map_or(Err(fault), |stale| stale.said)
                 }
                 said => {
-                    self.remember(key, said.clone());
+                    self.remember(commitment, said.clone());
                     said
                 }
             },
@@ -137,14 +137,14 @@ impl HttpServices {
         chutes::judge(&record?, commitment)
     }
 
-    fn remember(&self, chute_id: &str, said: Result<ChuteRecord, ServiceFault>) {
-        let now = Instant::now();
-        let running = said.as_ref().is_ok_and(|record| record.hot);
+    fn remember(&self, commitment: &Commitment, said: Result<ChuteRecord, ServiceFault>) {
+        let (now, key) = (Instant::now(), commitment.chute_id.clone());
+        let running = said.as_ref().is_ok_and(|record| chutes::judge(record, commitment).is_ok());
         let fresh = if running { self.checked.options.chutes_fresh_for } else { FAILED_FOR };
         let until = now + if running { STALE_FOR } else { FAILED_FOR };
-        let bytes = chute_id.len() + said.as_ref().map_or(512, ChuteRecord::bytes);
+        let bytes = key.len() + said.as_ref().map_or(512, ChuteRecord::bytes);
         let seen = SeenChute { said, fresh_until: now + fresh };
-        self.chutes.put(chute_id.to_owned(), seen, bytes, Some(until));
+        self.chutes.put(key, seen, bytes, Some(until));
     }
 
     async fn find_model(&self, commitment: &Commitment) -> Result<Arc<Model>, ServiceFault> {
