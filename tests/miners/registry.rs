@@ -348,8 +348,8 @@ async fn a_subnet_of_256_is_read_looked_up_and_judged_in_seconds() {
     let deployed = |uid: u16| StandInMiner {
         repo: name(uid),
         // Every eighth has the weights of its neighbour, every tenth sleeps, and stays so.
-        lfs: vec![("w.bin".into(), Digest::of(&(uid - u16::from(uid % 8 == 0)).to_le_bytes()).to_string())],
-        sleep: if uid % 10 == 0 { Sleep::Deep } else { Sleep::Awake },
+        lfs: vec![("w.bin".into(), Digest::of(&(uid - u16::from(uid.is_multiple_of(8))).to_le_bytes()).to_string())],
+        sleep: if uid.is_multiple_of(10) { Sleep::Deep } else { Sleep::Awake },
         ..miner(&uid.to_string(), StandInAnswer::Hang)
     };
     let neuron = |uid: u16| {
