@@ -19,6 +19,7 @@ pub mod corpus;
 pub mod decode;
 pub mod encode;
 pub mod evidence;
+pub mod fuzz;
 pub mod miners;
 pub mod runtime;
 pub mod sim;

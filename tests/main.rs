@@ -6,6 +6,7 @@ mod corpus;
 mod decode;
 mod devnet;
 mod evaluate;
+mod fuzz;
 mod house;
 mod miner;
 mod miners;

@@ -33,3 +33,9 @@ pub use client::{DecodedClip, Decoder, DecoderOptions};
 pub use error::{DecodeError, DecodeJob};
 pub use protocol::{ClipFacts, Codec, ContainerKind, CropRect, ExtractRequest, ScanFrame, SourceScan};
 pub use worker::serve;
+
+/// Whether a file's outer structure is that of a container which is decoded; the first of a worker's checks, and
+/// nothing of what follows.
+pub(crate) fn container_is_sound(file: &[u8]) -> bool {
+    container::identify(file).is_ok_and(|kind| container::inspect(kind, file).is_ok())
+}

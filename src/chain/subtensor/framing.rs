@@ -10,7 +10,7 @@ use parity_scale_codec::{Compact, Decode};
 /// Only a canonical compact length (modes 0, 1 and 2) that covers the whole rest counts as framing.
 /// JSON text can not be taken for framing: `{` and `[` are both in mode 3, whose lengths begin at
 /// 2^30.
-pub(super) fn strip_scale_string(revealed: &[u8]) -> &[u8] {
+pub(crate) fn strip_scale_string(revealed: &[u8]) -> &[u8] {
     let mut rest = revealed;
     match Compact::<u32>::decode(&mut rest) {
         Ok(Compact(length)) if length as usize == rest.len() => rest,

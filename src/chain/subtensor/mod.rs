@@ -26,6 +26,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
+pub(crate) use framing::strip_scale_string;
+
 use self::{
     agreement::{Witness, Word},
     connection::{Connection, Link, Settings},
