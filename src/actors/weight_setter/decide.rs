@@ -52,6 +52,7 @@ pub(super) fn intend(
         weights: winner_takes_all(uid, &all, view.subnet.min_allowed_weights),
         decided_at: view.head.block,
         last_update,
+        last_epoch: Some(view.subnet.last_epoch),
         form: WeightsForm::Plain,
     })
 }

@@ -244,6 +244,7 @@ pub(super) mod testing {
             weights: vec![(Uid(uid), u16::MAX)],
             decided_at: BlockRef { number: BlockNumber(0), hash: BlockHash([0; 32]) },
             last_update: BlockNumber(0),
+            last_epoch: None,
             form: WeightsForm::Plain,
         }
     }

@@ -27,9 +27,8 @@ const NAMED: usize = 5;
 
 /// Say why the newest weights pay whom they pay: the payout rule over the settled rounds, by what margin, and what would have changed it
 ///
-/// The decision is made anew from the journal alone. Two things only the chain knows: when the subnet's last epoch began (rule
-/// `round` counts the rounds since then; without --since-block those since the decision before this one) and who was registered
-/// (taken from the newest roster).
+/// The decision is made anew from the journal alone, with the epoch that it was made in. Who was registered then only the chain
+/// knows: the newest roster stands for it.
 #[derive(Args)]
 #[command(after_help = after_help!(
     "leoma explain weights --state state",
@@ -38,7 +37,7 @@ const NAMED: usize = 5;
 pub(super) struct WeightsCommand {
     #[command(flatten)]
     state: StateArgs,
-    /// Block of the subnet's epoch before the decision
+    /// Block of the subnet's epoch before the decision, in place of the recorded one
     #[arg(long, value_name = "BLOCK")]
     since_block: Option<u64>,
     /// Print one JSON object
@@ -106,7 +105,10 @@ fn explain(
     let rules = &active.rules.payout;
     let newest = intents.last();
     let before = newest.and_then(|newest| intents.iter().rev().find(|earlier| earlier.round < newest.round));
-    let last_epoch = since.or(before.map(|before| before.decided_at.number)).unwrap_or_default();
+    // Journals of before know no epoch: the decision before this one stands for it.
+    let recorded = newest.and_then(|newest| newest.last_epoch);
+    let earlier = || before.map(|before| before.decided_at.number);
+    let last_epoch = since.or(recorded).or_else(earlier).unwrap_or_default();
     // Rounds that closed after the decision are not in it.
     let settled: Vec<SettledRound> = state
         .settled()

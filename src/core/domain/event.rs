@@ -99,6 +99,9 @@ pub struct WeightsIntent {
     pub decided_at: BlockRef,
     /// Our own `LastUpdate` at that block: a later value means that something landed.
     pub last_update: BlockNumber,
+    /// Block of the subnet's last epoch at that block; `None` in older journals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_epoch: Option<BlockNumber>,
     /// In the open or sealed.
     #[serde(default, skip_serializing_if = "WeightsForm::is_plain")]
     pub form: WeightsForm,

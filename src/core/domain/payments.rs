@@ -191,6 +191,7 @@ mod tests {
             weights: vec![(Uid(3), u16::MAX)],
             decided_at: at(1_000),
             last_update: BlockNumber(900),
+            last_epoch: None,
             form: WeightsForm::Timelocked { commit: Digest([7; 32]), reveal_round: 5 },
         };
         state.apply(&Event::WeightsIntended { intent }).expect("follows");

@@ -85,6 +85,7 @@ fn intent(round: u64) -> Event {
             weights: vec![(Uid(1), 65535)],
             decided_at,
             last_update: BlockNumber(0),
+            last_epoch: None,
             form: WeightsForm::Plain,
         },
     }
