@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::Context;
+use bytes::Bytes;
 use tracing::Instrument;
 
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     domain::outcome::{Fault, Outcome, Stage},
     receives, routing_actor,
     runtime::post::{Hold, Post},
+    store::spool::SpooledFile,
 };
 
 use super::{
@@ -60,6 +62,11 @@ impl Decoder {
     }
 }
 
+/// Only files that are being decoded are in memory.
+async fn read(file: SpooledFile) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(tokio::task::spawn_blocking(move || file.read()).await??.into())
+}
+
 /// Decodes and hands on; a ticket that ends here is settled. `Err` carries our own failure.
 async fn decode(parts: &DecoderParts, message: DecodeClip) -> Result<ScoreClip, Option<DecodeError>> {
     let DecodeClip { mut ticket, file } = message;
@@ -68,6 +75,15 @@ async fn decode(parts: &DecoderParts, message: DecodeClip) -> Result<ScoreClip, 
         ticket.settle(Outcome::Expired { stage: Stage::Decode });
         return Err(None);
     }
+    let file = match read(file).await {
+        Ok(file) => file,
+        Err(cause) => {
+            tracing::error!("{cause}");
+            let reason = "spool_failed".to_owned();
+            ticket.settle(Outcome::Forfeit { stage: Stage::Decode, fault: Fault::Us, reason });
+            return Err(None);
+        }
+    };
     let spec = ticket.context.plan.spec;
     let mut result = parts.decoder.decode_clip(file.clone(), spec).await;
     for _ in 1..ATTEMPTS {

@@ -1,7 +1,6 @@
 //! The house: builds the six actors, keeps them alive, feeds them blocks, and takes them down.
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::{
         Arc,
@@ -21,11 +20,11 @@ use crate::{
     chain::port::{Chain, ChainError},
     corpus::Corpus,
     domain::{
-        ids::{BlockNumber, Hotkey, NetUid},
+        ids::{BlockNumber, NetUid},
         rules::ActiveRules,
     },
     gpu::port::Scorer,
-    miners::port::MinerServices,
+    miners::{blacklist::Blacklist, port::MinerServices, retry::Jitter},
     quality::embeddings::FrameModels,
     runtime::{
         board::{ActorState, ActorStats, Board},
@@ -41,11 +40,11 @@ use crate::{
 };
 
 use super::{
-    challenger::{Challenger, ChallengerParts},
+    challenger::{Challenger, ChallengerParts, Seen},
     decoder::{Decoder, DecoderParts},
     gpu_scorer::{GpuScorer, ScorerParts},
-    messages::{BlockSeen, Drain},
-    miner_registry::{MinerRegistry, RegistryParts},
+    messages::{BlockSeen, Drain, LookAhead},
+    miner_registry::{Memory, MinerRegistry, RegistryParts},
     round_clock::{ClockParts, RoundClock},
     weight_setter::{SetterParts, WeightSetter},
 };
@@ -108,7 +107,7 @@ pub struct HouseParts {
     /// Whether the operator vouches that no other instance runs with our hotkey.
     pub vouched: Arc<AtomicBool>,
     /// Hotkeys that the operator keeps out.
-    pub blacklist: Arc<BTreeSet<Hotkey>>,
+    pub blacklist: Arc<Blacklist>,
     /// How much is done at the same time.
     pub concurrency: Concurrency,
     /// Wall-clock limit of one request to a miner.
@@ -159,6 +158,7 @@ impl House {
     pub fn build(parts: HouseParts) -> Result<Self, SpoolError> {
         install_panic_hook();
         let spool = Spool::open(&parts.state_dir.join("spool"))?;
+        spool.clear_drafts()?;
         parts.metrics.scores_on(Arc::clone(&parts.scorer), parts.models.clone());
         let posts = Posts::new(&parts.board, parts.concurrency);
         let mut house = Self { parts, posts, steward: Steward::default() };
@@ -220,6 +220,7 @@ impl House {
             spool,
             requests: Arc::new(Semaphore::new(self.parts.concurrency.requests)),
             request_cap: self.parts.request_cap,
+            seen: Arc::new(Seen::new(Jitter::random())),
             decoder: self.posts.decoder.clone(),
             clock: self.posts.clock.clone(),
         }
@@ -231,6 +232,8 @@ impl House {
             services: Arc::clone(&self.parts.services),
             netuid: self.parts.netuid,
             blacklist: Arc::clone(&self.parts.blacklist),
+            round_interval: self.parts.rules.rules.schedule.round_interval_blocks,
+            memory: Arc::new(Memory::of_folder(self.parts.netuid, self.parts.state_dir.clone())),
         }
     }
 
@@ -269,7 +272,7 @@ impl House {
     pub async fn run(self, stop: CancellationToken) -> Result<(), GivenUp> {
         let feed = tokio::spawn(feed_blocks(
             Arc::clone(&self.parts.chain),
-            self.posts.clock.clone(),
+            self.posts.clone(),
             Arc::clone(&self.parts.vitals),
         ));
         let draining = self.steward.draining();
@@ -288,7 +291,7 @@ impl House {
 }
 
 /// Passes finalized heads on, for ever: the client mends its connection, this mends the rest.
-async fn feed_blocks(chain: Arc<dyn Chain>, clock: Post<RoundClock>, vitals: Arc<Vitals>) {
+async fn feed_blocks(chain: Arc<dyn Chain>, posts: Posts, vitals: Arc<Vitals>) {
     const WAIT: Duration = Duration::from_secs(2);
     loop {
         match chain.finalized_heads().await {
@@ -297,9 +300,11 @@ async fn feed_blocks(chain: Arc<dyn Chain>, clock: Post<RoundClock>, vitals: Arc
                     match head {
                         Ok(head) => {
                             let safe_hold = look_at_runtime(chain.as_ref(), &vitals).await;
-                            if clock.deliver(BlockSeen { head, safe_hold }).await.is_err() {
+                            if posts.clock.deliver(BlockSeen { head, safe_hold }).await.is_err() {
                                 return;
                             }
+                            // A registry that is too busy to look ahead, or dead, looks everybody up when the round begins.
+                            posts.registry.try_deliver(LookAhead(head.block)).ok();
                         }
                         Err(cause) => warn!("{cause}"),
                     }

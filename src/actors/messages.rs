@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 use tracing::Span;
 
@@ -19,6 +18,7 @@ use crate::{
         rules::Rules,
     },
     quality::frame::Yuv420Clip,
+    store::spool::SpooledFile,
 };
 
 use super::ticket::{Ticket, TicketEnd};
@@ -65,6 +65,9 @@ pub struct SyncRoster {
     pub reply: oneshot::Sender<Result<Vec<RosterEntry>, ChainError>>,
 }
 
+/// To MinerRegistry: a finalized block, so that it can look ahead to the next round.
+pub struct LookAhead(pub BlockRef);
+
 /// To RoundClock: the roster of a round.
 pub struct RosterReady {
     /// For which round.
@@ -97,7 +100,7 @@ pub struct OpenRound {
     /// What the tickets share.
     pub context: Arc<RoundContext>,
     /// The miners to ask; a file that arrived before a restart travels along.
-    pub tickets: Vec<(Ticket, Option<Bytes>)>,
+    pub tickets: Vec<(Ticket, Option<SpooledFile>)>,
 }
 
 /// To Decoder: a miner's file.
@@ -105,7 +108,7 @@ pub struct DecodeClip {
     /// Whose file.
     pub ticket: Ticket,
     /// The file.
-    pub file: Bytes,
+    pub file: SpooledFile,
 }
 
 /// To GpuScorer: a miner's frames.

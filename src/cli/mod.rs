@@ -21,6 +21,7 @@ pub mod export;
 pub mod files;
 mod hotkey;
 pub mod miner;
+pub mod miners;
 pub mod models;
 mod networks;
 pub mod replay;
@@ -73,6 +74,7 @@ commands! {
     Config(config::ConfigCommand),
     Chain(chain::ChainCommand),
     Miner(miner::MinerCommand),
+    Miners(miners::MinersArgs),
     Devnet(devnet::DevnetArgs),
     Corpus(corpus::CorpusArgs),
     Bundle(bundle::BundleCommand),

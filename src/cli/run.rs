@@ -1,7 +1,6 @@
 //! `leoma run`: the validator.
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
@@ -43,7 +42,7 @@ use crate::{
         choose::{OpenScorer, open_scorer},
         port::Scorer,
     },
-    miners::{options::ServicesOptions, services::HttpServices},
+    miners::{blacklist::Blacklist, options::ServicesOptions, services::HttpServices},
     quality::embeddings::FrameModels,
     runtime::board::Board,
     store::{
@@ -261,7 +260,7 @@ async fn house_parts(
         version_key: config.weights.version_key,
         dry_run: false,
         vouched: Arc::default(),
-        blacklist: Arc::new(BTreeSet::new()),
+        blacklist: Arc::new(blacklist(config)?),
         concurrency: Concurrency {
             requests: config.challenge.concurrency,
             decoders: config.decode.workers,
@@ -360,7 +359,19 @@ pub(super) fn services_options(config: &Config, limits: &LimitRules) -> Result<S
         huggingface_token: services.huggingface_token.clone(),
         max_clip_bytes: limits.answer_bytes as usize,
         lookup_timeout: Duration::from_secs(services.lookup_timeout_s),
+        lookups_at_once: services.lookups_at_once,
+        warmup_timeout: Duration::from_secs(services.warmup_s),
+        canary_chute: services.canary_chute.clone(),
+        file_hosts: services.huggingface_files.split(',').map(|host| host.trim().to_owned()).collect(),
         ..public
+    })
+}
+
+/// The operator's blacklist; nobody where none is named.
+pub(super) fn blacklist(config: &Config) -> Result<Blacklist, Failure> {
+    let path = config.miners.blacklist.as_deref();
+    path.map_or(Ok(Blacklist::default()), |path| {
+        Blacklist::open(path).map_err(|cause| Failure::new(Exit::Unreadable, cause))
     })
 }
 

@@ -171,8 +171,22 @@ schema! {
         chutes_key: Option<Secret> = None, example "env:CHUTES_API_KEY";
         /// Token for the Hugging Face Hub. Without it the anonymous rate limit applies.
         huggingface_token: Option<Secret> = None, example "file:/etc/leoma/huggingface-token";
-        /// A lookup that is not answered within this time failed, in seconds.
+        /// A lookup that is not answered within this time, further attempts included, failed, in seconds.
         lookup_timeout_s: u64 = 20, within 1..=300;
+        /// Lookups at the same time, at each of the two services.
+        lookups_at_once: usize = 8, within 1..=64;
+        /// Longest that a sleeping chute is waited for before a round, in seconds.
+        warmup_s: u64 = 60, within 0..=600;
+        /// Id of a chute of your own, kept awake, that takes a miner's request: when it fails as miners do, Chutes
+        /// is at fault and not they. Without it only most miners failing alike say so.
+        canary_chute: Option<String> = None, example "3fa85f64-5717-4562-b3fc-2c963f66afa6";
+        /// Hosts, and all below them, that the Hugging Face Hub may send the reader of a file on to.
+        huggingface_files: String = known("huggingface.co,hf.co");
+    }
+    /// Who may take part.
+    miners: MinersConfig {
+        /// File with hotkeys that are kept out: one on each line, comments after #. It is read again for every round.
+        blacklist: Option<PathBuf> = None, example "/etc/leoma/blacklist";
     }
     /// The source clips.
     corpus: CorpusConfig {

@@ -1,11 +1,16 @@
 //! Where the services are and what bounds their answers.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use reqwest::header::HeaderValue;
 use url::{Host, Url};
 
 use crate::config::Secret;
+
+use super::{
+    guard::is_public,
+    retry::{Backoff, Jitter, LOOKUPS},
+};
 
 /// The part of [`ServicesOptions::chute_url_template`] that a slug replaces.
 const SLUG_MARK: &str = "{slug}";
@@ -30,8 +35,22 @@ pub struct ServicesOptions {
     /// Limit on making a connection. A generate call's own limit should be longer: where it is not,
     /// a miner is not blamed for an answer that never started.
     pub connect_timeout: Duration,
-    /// Limit on one look-up, body included.
+    /// Limit on one look-up, body and further attempts included; the wait for a place is not counted.
     pub lookup_timeout: Duration,
+    /// Look-ups at the same time, at each of the two services.
+    pub lookups_at_once: usize,
+    /// How look-ups that failed are made again.
+    pub backoff: Backoff,
+    /// For how long a chute that runs is not asked about again.
+    pub chutes_fresh_for: Duration,
+    /// Longest that a cold chute is waited for.
+    pub warmup_timeout: Duration,
+    /// A chute of the validator's own: when it fails as miners do, they are not to blame.
+    pub canary_chute: Option<String>,
+    /// Hosts that Hugging Face may send a file's reader on to: these and all below them.
+    pub file_hosts: Vec<String>,
+    /// Seed of the jitter between attempts.
+    pub jitter_seed: u64,
 }
 
 impl ServicesOptions {
@@ -47,6 +66,13 @@ impl ServicesOptions {
             max_json_bytes: 4 << 20,
             connect_timeout: Duration::from_secs(10),
             lookup_timeout: Duration::from_secs(30),
+            lookups_at_once: 8,
+            backoff: LOOKUPS,
+            chutes_fresh_for: Duration::from_secs(180),
+            warmup_timeout: Duration::from_secs(60),
+            canary_chute: None,
+            file_hosts: vec!["huggingface.co".to_owned(), "hf.co".to_owned()],
+            jitter_seed: Jitter::random().draw(),
         })
     }
 }
@@ -101,6 +127,7 @@ impl Checked {
             ("max_json_bytes", options.max_json_bytes == 0),
             ("connect_timeout", options.connect_timeout.is_zero()),
             ("lookup_timeout", options.lookup_timeout.is_zero()),
+            ("lookups_at_once", options.lookups_at_once == 0),
         ];
         if let Some((field, _)) = bounds.iter().find(|(_, zero)| *zero) {
             return Err(ServicesError::Zero { field });
@@ -119,6 +146,28 @@ impl Checked {
     pub(super) fn chute_url(&self, slug: &str, call: &str) -> Option<Url> {
         let url = Url::parse(&self.options.chute_url_template.replace(SLUG_MARK, slug)).ok()?;
         Some(join(&url, &[call]))
+    }
+}
+
+impl Checked {
+    /// Where Hugging Face may send a file's reader on to: https at one of the configured hosts, or, where Hugging Face is
+    /// on this machine, the same host and port.
+    pub(super) fn file_address(&self, location: &str) -> Option<Url> {
+        let base = &self.options.huggingface;
+        let url = base.join(location).ok()?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return None;
+        }
+        if is_here(base) {
+            return (url.origin() == base.origin()).then_some(url);
+        }
+        let Some(Host::Domain(name)) = url.host() else { return None };
+        let below = |host: &String| {
+            name.strip_suffix(host.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        let fits =
+            url.scheme() == "https" && url.port().is_none() && self.options.file_hosts.iter().any(below);
+        fits.then_some(url)
     }
 }
 
@@ -146,12 +195,16 @@ fn check_template(template: &str) -> Result<Url, ServicesError> {
 /// Keys and clips travel in the clear only on this machine.
 fn check_endpoint(field: &'static str, value: &str, url: &Url) -> Result<(), ServicesError> {
     let refuse = |problem| Err(ServicesError::Endpoint { field, value: value.to_owned(), problem });
-    let loopback = match url.host() {
+    let literal: Option<IpAddr> = match url.host() {
         None => return refuse("the address has no host"),
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(_)) => None,
+        Some(Host::Ipv4(address)) => Some(address.into()),
+        Some(Host::Ipv6(address)) => Some(address.into()),
     };
+    let loopback = is_here(url);
+    if literal.is_some_and(|address| !is_public(address) && !loopback) {
+        return refuse("an address inside a private network: name a public host, or this machine");
+    }
     match url.scheme() {
         "https" => {}
         "http" if loopback => {}
@@ -165,6 +218,16 @@ fn check_endpoint(field: &'static str, value: &str, url: &Url) -> Result<(), Ser
         return refuse("leave out the part from ? or # on");
     }
     Ok(())
+}
+
+/// Whether an address names this machine.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        None => false,
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+    }
 }
 
 fn bearer(field: &'static str, secret: Option<&Secret>) -> Result<Option<HeaderValue>, ServicesError> {
@@ -213,6 +276,73 @@ mod tests {
         assert!(refusal(|o| o.max_clip_bytes = 0).contains("max_clip_bytes is zero"));
         let broken = refusal(|o| o.chutes_key = Some(Secret::literal("cpk_1\nX: y")));
         assert!(broken.contains("chutes_key") && !broken.contains("cpk_1"), "{broken}");
+    }
+
+    #[test]
+    fn private_networks_are_refused_and_this_machine_is_not() {
+        let at = |text: &str| {
+            let mut options = ServicesOptions::public().expect("constants");
+            options.huggingface = Url::parse(text).expect("address");
+            Checked::new(options).map_err(|error| error.to_string())
+        };
+        for text in [
+            "https://10.0.0.1",
+            "https://169.254.169.254/latest",
+            "https://192.168.1.1",
+            "https://[fe80::1]",
+            "https://[::ffff:10.0.0.1]",
+            "https://0x0a000001/",
+            "https://2130706689.1/",
+            "https://0.0.0.0",
+        ] {
+            let Ok(url) = Url::parse(text) else { continue };
+            assert!(at(url.as_str()).is_err_and(|text| text.contains("private network")), "{url}");
+        }
+        for text in [
+            "https://1.1.1.1",
+            "https://hub.example",
+            "https://127.0.0.1:9",
+            "http://[::1]:9",
+            "http://localhost",
+        ] {
+            assert!(at(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_fetched_from_configured_hosts_only() {
+        let options = ServicesOptions::public().expect("constants");
+        let checked = Checked::new(options.clone()).expect("usable");
+        for text in [
+            "https://cas-bridge.xethub.hf.co/x?sig=1",
+            "https://hf.co/a",
+            "/api/resolve-cache/x",
+            "https://cdn-lfs.huggingface.co/a",
+        ] {
+            assert!(checked.file_address(text).is_some(), "{text}");
+        }
+        for text in [
+            "https://evil.example/hf.co",
+            "https://evilhf.co/",
+            "http://hf.co/a",
+            "https://hf.co:8443/a",
+            "https://u@hf.co/a",
+            "https://10.0.0.1/a",
+            "https://[::1]/a",
+            "file:///etc/passwd",
+            "//evil.example/a",
+            "https://hf.co.evil.example/",
+        ] {
+            assert!(checked.file_address(text).is_none(), "{text}");
+        }
+        let here = Url::parse("http://127.0.0.1:81").expect("address");
+        let checked = Checked::new(ServicesOptions { huggingface: here, ..options }).expect("usable");
+        assert!(
+            checked.file_address("/file").is_some()
+                && checked.file_address("http://127.0.0.1:81/x").is_some()
+        );
+        assert!(checked.file_address("http://127.0.0.1:82/x").is_none());
+        assert!(checked.file_address("https://hf.co/x").is_none());
     }
 
     #[test]

@@ -1,15 +1,22 @@
 //! What the registry and the challenger need of the services where miners live.
 
+use std::{sync::Arc, time::Duration};
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::time::Duration;
 
-use crate::domain::{
-    commitment::Commitment,
-    outcome::Fault,
-    plan::ClipSpec,
-    roster::{Deployment, Lookup},
+use crate::{
+    domain::{
+        commitment::Commitment,
+        ids::BlockHash,
+        outcome::Fault,
+        plan::ClipSpec,
+        roster::{Deployment, Lookup},
+    },
+    store::spool::{Spool, SpooledFile},
 };
+
+use super::weights::{WeightFile, WeightSample};
 
 /// A failed check or call, with who is to blame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +28,8 @@ pub struct ServiceFault {
     pub reason: String,
     /// What was seen: host, status, bytes.
     pub detail: String,
+    /// For how long the service asked us to stay away.
+    pub retry_after: Option<Duration>,
 }
 
 /// A request for one clip.
@@ -44,11 +53,23 @@ pub struct GenerateRequest {
 #[derive(Clone, Debug)]
 pub struct GeneratedClip {
     /// The file as received.
-    pub bytes: Bytes,
+    pub file: SpooledFile,
     /// Time from the request to the last byte.
     pub latency: Duration,
     /// `X-Chutes-InvocationID` of the answer.
     pub invocation_id: Option<String>,
+}
+
+/// How the validator's own chute fared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Canary {
+    /// It answered with a clip.
+    Answered,
+    /// It was hot, and failed for this reason.
+    Failed {
+        /// Reason code.
+        reason: String,
+    },
 }
 
 /// The services where miners live.
@@ -64,6 +85,26 @@ pub trait MinerServices: Send + Sync {
             Err(ServiceFault { fault, reason, .. }) => Lookup::Failed { fault, reason, model_hash: None },
         }
     }
-    /// Asks one miner for one clip.
-    async fn generate(&self, request: GenerateRequest) -> Result<GeneratedClip, ServiceFault>;
+    /// The weight files of a commitment's model, where a look-up found it.
+    fn weight_files(&self, _commitment: &Commitment) -> Option<Arc<[WeightFile]>> {
+        None
+    }
+    /// Slices of a model's tensors at places that a seed chooses; `None` where none can be read.
+    async fn weight_sample(
+        &self,
+        _commitment: &Commitment,
+        _seed: &BlockHash,
+    ) -> Result<Option<WeightSample>, ServiceFault> {
+        Ok(None)
+    }
+    /// Wakes a commitment's chute and waits, within bounds, until it is hot.
+    async fn warm_up(&self, _commitment: &Commitment) -> Result<(), ServiceFault> {
+        Ok(())
+    }
+    /// Asks one miner for one clip, which goes to the spool as it comes.
+    async fn generate(&self, request: GenerateRequest, spool: &Spool) -> Result<GeneratedClip, ServiceFault>;
+    /// Asks the validator's own chute, where it has one that runs, with a miner's request.
+    async fn ask_canary(&self, _request: GenerateRequest, _spool: &Spool) -> Option<Canary> {
+        None
+    }
 }

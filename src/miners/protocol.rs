@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::port::GenerateRequest;
+use super::{port::GenerateRequest, weights::WeightFile};
 
 /// Header of a generate answer that names the invocation on Chutes.
 pub const INVOCATION_ID: &str = "X-Chutes-InvocationID";
@@ -79,6 +79,14 @@ pub struct ChuteRecord {
     pub hot: bool,
 }
 
+impl ChuteRecord {
+    /// About what it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [Some(&self.chute_id), self.slug.as_ref(), self.revision.as_ref()];
+        128 + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
 /// What we read of `GET /api/models/{repo}/revision/{revision}?blobs=true`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ModelRecord {
@@ -86,6 +94,21 @@ pub struct ModelRecord {
     pub sha: String,
     /// Every file of the revision.
     pub siblings: Vec<ModelFile>,
+    /// Whether files are given out on request only: `false`, `"auto"` or `"manual"`.
+    #[serde(default, deserialize_with = "is_set")]
+    pub gated: bool,
+    /// Whether only its owner and those the owner lets in see it.
+    #[serde(default, deserialize_with = "is_set")]
+    pub private: bool,
+    /// Whether Hugging Face closed it.
+    #[serde(default, deserialize_with = "is_set")]
+    pub disabled: bool,
+}
+
+/// `null` and `false` are no, anything else is yes.
+fn is_set<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    let value = serde_json::Value::deserialize(value)?;
+    Ok(!matches!(value, serde_json::Value::Null | serde_json::Value::Bool(false)))
 }
 
 /// One file of a model repository.
@@ -102,6 +125,9 @@ pub struct ModelFile {
 pub struct LargeFile {
     /// SHA-256 of the file's content, 64 hexadecimal digits.
     pub sha256: String,
+    /// Length of the file in bytes.
+    #[serde(default)]
+    pub size: u64,
 }
 
 /// Whether a host part may go into an address: 1 to 63 characters of `[a-z0-9-]` (one DNS label).
@@ -110,20 +136,28 @@ pub fn is_slug(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(character)
 }
 
-/// Model hash: SHA-256 over the concatenated hexadecimal text of the sorted, distinct SHA-256s of
-/// all weight files in large-file storage, in hexadecimal; `None` where there is no such file.
-/// Suffixes and digits are compared in lower case, so that renaming changes nothing.
-pub fn model_hash(files: &[ModelFile]) -> Option<String> {
+/// The weight files in large-file storage, by name. Suffixes are compared in lower case, so that renaming changes
+/// nothing.
+pub fn weight_files(files: &[ModelFile]) -> Vec<WeightFile> {
     let is_weights = |name: &str| {
         let name = name.to_ascii_lowercase();
         WEIGHT_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
     };
-    let digests: BTreeSet<String> = files
-        .iter()
-        .filter(|file| is_weights(&file.rfilename))
-        .filter_map(|file| file.lfs.as_ref())
-        .map(|lfs| lfs.sha256.to_ascii_lowercase())
-        .collect();
+    let weights = files.iter().filter(|file| is_weights(&file.rfilename));
+    let weights = weights.filter_map(|file| {
+        let lfs = file.lfs.as_ref()?;
+        let sha256 = lfs.sha256.to_ascii_lowercase();
+        Some(WeightFile { name: file.rfilename.clone(), sha256, size: lfs.size })
+    });
+    let mut weights: Vec<_> = weights.collect();
+    weights.sort();
+    weights
+}
+
+/// Model hash: SHA-256 over the concatenated hexadecimal text of the sorted, distinct SHA-256s of
+/// all weight files in large-file storage, in hexadecimal; `None` where there is no such file.
+pub fn model_hash(files: &[WeightFile]) -> Option<String> {
+    let digests: BTreeSet<&str> = files.iter().map(|file| file.sha256.as_str()).collect();
     if digests.is_empty() {
         return None;
     }
@@ -146,7 +180,7 @@ mod tests {
     fn file(name: &str, sha256: Option<&str>) -> ModelFile {
         ModelFile {
             rfilename: name.into(),
-            lfs: sha256.map(|sha256| LargeFile { sha256: sha256.to_owned() }),
+            lfs: sha256.map(|sha256| LargeFile { sha256: sha256.to_owned(), size: 1 }),
         }
     }
 
@@ -161,8 +195,20 @@ mod tests {
             file("small.pt", None),
         ];
         let expected = hex::encode(Sha256::digest(format!("{a}{b}")));
-        assert_eq!(model_hash(&files), Some(expected));
-        assert_eq!(model_hash(&files[3..]), None);
+        assert_eq!(model_hash(&weight_files(&files)), Some(expected));
+        assert_eq!(model_hash(&weight_files(&files[3..])), None);
+    }
+
+    #[test]
+    fn gated_has_three_spellings() {
+        let gated = |text: &str| {
+            let text = format!(r#"{{"sha": "a", "siblings": [], "private": null{text}}}"#);
+            serde_json::from_str::<ModelRecord>(&text).expect("a record").gated
+        };
+        assert!(!gated("") && !gated(r#", "gated": false"#));
+        assert!(
+            gated(r#", "gated": "auto""#) && gated(r#", "gated": "manual""#) && gated(r#", "gated": true"#)
+        );
     }
 
     #[test]

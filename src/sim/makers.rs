@@ -12,7 +12,7 @@ use leoma_film::{
 use super::{
     encode::{EncodeOptions, IndexPlace, decode},
     roster::{Behaviour, COPY_PATIENCE, Enrolled},
-    services::{ClipMaker, StandInAnswer, StandInMiner},
+    services::{ClipMaker, Sleep, StandInAnswer, StandInMiner},
     studio::{Room, Studio, StudioError},
 };
 use crate::{
@@ -43,7 +43,8 @@ pub fn stand_ins(miners: &[Enrolled], studio: &Arc<Studio>) -> Vec<StandInMiner>
         repo: miner.commitment.model_name.clone(),
         revision: miner.commitment.model_revision.clone(),
         lfs: vec![("model.safetensors".to_owned(), miner.weights_sha256())],
-        hot: miner.persona.behaviour != Behaviour::Cold,
+        contents: Default::default(),
+        sleep: if miner.persona.behaviour == Behaviour::Cold { Sleep::Deep } else { Sleep::Awake },
         behaviour: Arc::new(Maker {
             label: miner.persona.label,
             behaviour: miner.persona.behaviour,
@@ -336,7 +337,7 @@ mod tests {
         let miners = Enrolled::all(1);
         let stage = stage();
         for (served, miner) in stand_ins(&miners, &stage.studio).iter().zip(&miners) {
-            assert_eq!(served.hot, miner.persona.label != "cold-chute");
+            assert_eq!(served.sleep == Sleep::Awake, miner.persona.label != "cold-chute");
         }
     }
 }

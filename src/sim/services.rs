@@ -1,16 +1,16 @@
 //! Stand-ins of Chutes, of Hugging Face and of the miners' chutes, on loopback.
 //!
-//! One server answers all three: `GET /chutes/{id}`, `GET /api/models/{user}/{name}/revision/{rev}`
-//! and `POST /x/{slug}/generate`. What it answers comes from a fixed list of miners; the clips come
+//! One server answers all three: `GET /chutes/{id}` and `/chutes/warmup/{id}`, `GET
+//! /api/models/{user}/{name}/revision/{rev}` and `/{user}/{name}/resolve/{rev}/{file}`, and `POST /x/{slug}/generate`. What it answers comes from a fixed list of miners; the clips come
 //! from their [`ClipMaker`]s.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     net::SocketAddr,
     num::NonZeroU16,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -34,8 +34,10 @@ use url::Url;
 use crate::miners::{
     options::ServicesOptions,
     protocol::{GenerateBody, HF_ERROR_CODE, INVOCATION_ID},
+    retry::{Backoff, LOOKUPS},
 };
 
+mod files;
 mod records;
 
 /// Most bytes of a request: a first frame in base64 has about one million.
@@ -53,10 +55,23 @@ pub struct StandInMiner {
     pub revision: String,
     /// Files of the repository with the SHA-256 of each, in hexadecimal.
     pub lfs: Vec<(String, String)>,
+    /// Beginnings of these files, where they can be read: the rest of what is listed is zeros.
+    pub contents: HashMap<String, Bytes>,
     /// Whether its chute runs; a cold one answers 503.
-    pub hot: bool,
+    pub sleep: Sleep,
     /// What its chute answers.
     pub behaviour: Arc<dyn ClipMaker>,
+}
+
+/// Whether a chute runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sleep {
+    /// It runs.
+    Awake,
+    /// It runs from the first warm-up on.
+    Light,
+    /// It never runs.
+    Deep,
 }
 
 /// What a chute does with a request.
@@ -102,6 +117,7 @@ struct Registry {
     by_slug: HashMap<String, Arc<StandInMiner>>,
     /// Miners may share a repository only in different revisions.
     by_model: HashMap<(String, String), Arc<StandInMiner>>,
+    woken: Mutex<HashSet<String>>,
     invocations: AtomicU64,
     stop: CancellationToken,
 }
@@ -126,6 +142,9 @@ impl StandIns {
         let stop = CancellationToken::new();
         let app = Router::new()
             .route("/chutes/{id}", get(chute))
+            .route("/chutes/warmup/{id}", get(warm_up))
+            .route("/{user}/{name}/resolve/{revision}/{*file}", get(files::sent_on))
+            .route("/bytes/{user}/{name}/{revision}/{*file}", get(files::bytes))
             .route("/api/models/{user}/{name}/revision/{revision}", get(model))
             .route("/x/{slug}/generate", post(generate))
             .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
@@ -161,6 +180,13 @@ impl StandIns {
             max_json_bytes: 1 << 20,
             connect_timeout: Duration::from_secs(2),
             lookup_timeout: Duration::from_secs(5),
+            lookups_at_once: 8,
+            backoff: Backoff { first: Duration::from_millis(2), ..LOOKUPS },
+            chutes_fresh_for: Duration::from_secs(180),
+            warmup_timeout: Duration::from_secs(5),
+            canary_chute: None,
+            file_hosts: Vec::new(),
+            jitter_seed: 1,
         }
     }
 }
@@ -184,17 +210,38 @@ impl Registry {
                 .iter()
                 .map(|miner| ((miner.repo.clone(), miner.revision.clone()), Arc::clone(miner)))
                 .collect(),
+            woken: Mutex::default(),
             invocations: AtomicU64::new(0),
             stop,
+        }
+    }
+
+    fn is_awake(&self, miner: &StandInMiner) -> bool {
+        let woken = || self.woken.lock().unwrap_or_else(PoisonError::into_inner).contains(&miner.chute_id);
+        match miner.sleep {
+            Sleep::Awake => true,
+            Sleep::Light => woken(),
+            Sleep::Deep => false,
         }
     }
 }
 
 async fn chute(State(registry): State<Arc<Registry>>, Path(id): Path<String>) -> Response {
     match registry.by_chute.get(&id) {
-        Some(miner) => Json(records::chute(miner)).into_response(),
+        Some(miner) => Json(records::chute(miner, registry.is_awake(miner))).into_response(),
         None => (StatusCode::NOT_FOUND, Json(records::detail("Chute not found"))).into_response(),
     }
+}
+
+async fn warm_up(State(registry): State<Arc<Registry>>, Path(id): Path<String>) -> Response {
+    let Some(miner) = registry.by_chute.get(&id) else {
+        return (StatusCode::NOT_FOUND, Json(records::detail("Chute not found"))).into_response();
+    };
+    registry.woken.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    let last = if registry.is_awake(miner) { "hot" } else { "cold" };
+    let lines =
+        ["cold", last].map(|status| format!("data: {{\"status\": \"{status}\", \"log\": \"...\"}}\n\n"));
+    ([(header::CONTENT_TYPE, "text/event-stream")], lines.concat()).into_response()
 }
 
 async fn model(
@@ -222,7 +269,7 @@ async fn generate(
     let Some(miner) = registry.by_slug.get(&slug).cloned() else {
         return (StatusCode::NOT_FOUND, Json(records::detail("No such chute"))).into_response();
     };
-    if !miner.hot {
+    if !registry.is_awake(&miner) {
         let text = records::detail("No instances available (yet)");
         return (StatusCode::SERVICE_UNAVAILABLE, Json(text)).into_response();
     }

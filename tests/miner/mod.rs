@@ -1,6 +1,7 @@
 //! `leoma miner` through the real binary, against a development chain.
 
 mod commit;
+mod miners;
 mod push;
 mod status;
 
@@ -18,7 +19,7 @@ use leoma::{
     },
     domain::{commitment::Commitment, ids::Hotkey},
     miners::protocol::GenerateBody,
-    sim::services::{ClipMaker, StandInAnswer, StandInMiner, StandIns},
+    sim::services::{ClipMaker, Sleep, StandInAnswer, StandInMiner, StandIns},
 };
 use serde_json::Value;
 use tokio::{
@@ -105,7 +106,8 @@ pub async fn services(world: &World, hot: bool) -> (StandIns, Vec<String>) {
         repo: commitment.model_name,
         revision: commitment.model_revision,
         lfs: vec![("model.safetensors".into(), "1".repeat(64))],
-        hot,
+        contents: Default::default(),
+        sleep: if hot { Sleep::Awake } else { Sleep::Deep },
         behaviour: Arc::new(Silent),
     };
     let stand_ins = StandIns::start(vec![miner]).await.expect("services");

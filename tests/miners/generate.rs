@@ -11,12 +11,8 @@ use bytes::Bytes;
 use leoma::{
     config::Secret,
     domain::outcome::Fault,
-    miners::{
-        options::ServicesOptions,
-        port::{MinerServices as _, ServiceFault},
-        protocol::GenerateBody,
-    },
-    sim::services::{ClipMaker, StandInAnswer, StandIns},
+    miners::{options::ServicesOptions, port::ServiceFault, protocol::GenerateBody},
+    sim::services::{ClipMaker, Sleep, StandInAnswer, StandIns},
 };
 
 use super::{
@@ -38,13 +34,13 @@ async fn refusal(answer: StandInAnswer) -> ServiceFault {
     let stand_ins = StandIns::start(vec![miner("a", answer)]).await.expect("loopback");
     let mut options = stand_ins.options();
     options.max_clip_bytes = 64 << 10;
-    client(options).generate(request("slug-a")).await.expect_err("refused")
+    client(options).ask(request("slug-a")).await.expect_err("refused")
 }
 
 /// Asks a server that says these bytes.
 async fn raw_refusal(reply: impl Fn() -> Reply + Send + Sync + 'static) -> ServiceFault {
     let server = RawServer::start(move |_| reply()).await;
-    client(options(&server)).generate(request("a")).await.expect_err("refused")
+    client(options(&server)).ask(request("a")).await.expect_err("refused")
 }
 
 /// A chute that keeps what it was asked and answers with the seed.
@@ -70,14 +66,14 @@ async fn a_clip_arrives_whole_with_its_invocation_and_the_miner_sees_both_dialec
     let clips = futures::future::join_all((0..20).map(|seed| {
         let mut request = request("slug-a");
         request.seed = seed;
-        services.generate(request)
+        services.ask(request)
     }))
     .await;
 
     let mut invocations = Vec::new();
     for (seed, clip) in clips.into_iter().enumerate() {
         let clip = clip.expect("a clip");
-        assert_eq!(clip.bytes, seed.to_string().as_bytes());
+        assert_eq!(clip.file.read().expect("whole"), seed.to_string().as_bytes());
         assert!(clip.latency > Duration::ZERO);
         invocations.push(clip.invocation_id.expect("an invocation"));
     }
@@ -107,9 +103,9 @@ async fn every_status_of_a_chute_has_its_reason() {
         (418, Fault::Miner, "answer_unexpected_status"),
         (429, Fault::Miner, "answer_busy"),
         (500, Fault::Miner, "answer_server_error"),
-        (502, Fault::Miner, "answer_server_error"),
+        (502, Fault::Miner, "answer_bad_gateway"),
         (503, Fault::Miner, "answer_cold"),
-        (504, Fault::Miner, "answer_server_error"),
+        (504, Fault::Miner, "answer_gateway_timeout"),
     ];
     for (status, fault, reason) in table {
         let seen = refusal(StandInAnswer::Status(status, "because".into())).await;
@@ -123,10 +119,10 @@ async fn every_status_of_a_chute_has_its_reason() {
 #[tokio::test]
 async fn a_cold_or_unknown_chute_is_named() {
     let mut cold = miner("cold", StandInAnswer::Hang);
-    cold.hot = false;
+    cold.sleep = Sleep::Deep;
     let stand_ins = StandIns::start(vec![cold]).await.expect("loopback");
     let services = client(stand_ins.options());
-    let ask = async |slug| row(services.generate(request(slug)).await.expect_err("refused"));
+    let ask = async |slug| row(services.ask(request(slug)).await.expect_err("refused"));
     assert_eq!(ask("slug-cold").await, (Fault::Miner, "answer_cold".into()));
     assert_eq!(ask("nobody").await, (Fault::Miner, "answer_not_found".into()));
 }
@@ -150,8 +146,8 @@ async fn a_body_is_cut_at_the_cap_and_one_of_the_caps_size_is_taken() {
     let stand_ins = StandIns::start(vec![exact]).await.expect("loopback");
     let mut options = stand_ins.options();
     options.max_clip_bytes = 64 << 10;
-    let clip = client(options).generate(request("slug-a")).await.expect("fits");
-    assert_eq!(clip.bytes.len(), 64 << 10);
+    let clip = client(options).ask(request("slug-a")).await.expect("fits");
+    assert_eq!(clip.file.bytes(), 64 << 10);
 }
 
 #[tokio::test]
@@ -170,8 +166,9 @@ async fn a_lying_content_length_decides_nothing() {
     assert_eq!(row(nonsense), (Fault::Miner, "answer_broken_off".into()));
     // Announces less than it sends: what HTTP says is the body is the body.
     let server = RawServer::start(move |_| Reply::bytes(head("4") + "clip and more", After::Close)).await;
-    let clip = client(options(&server)).generate(request("a")).await.expect("a short clip");
-    assert_eq!(clip.bytes, "clip".as_bytes());
+    let asking = client(options(&server));
+    let clip = asking.ask(request("a")).await.expect("a short clip");
+    assert_eq!(clip.file.read().expect("whole"), b"clip");
 }
 
 #[tokio::test]
@@ -201,7 +198,7 @@ async fn silence_and_drips_end_at_the_deadline_of_the_whole_call() {
         let mut request = request("slug-a");
         request.timeout = SHORT;
         let started = Instant::now();
-        let seen = client(impatient(stand_ins.options())).generate(request).await.expect_err("too late");
+        let seen = client(impatient(stand_ins.options())).ask(request).await.expect_err("too late");
         assert_eq!(row(seen), (Fault::Miner, "answer_timeout".into()), "{shown}");
         assert!((SHORT..SHORT * 20).contains(&started.elapsed()), "{shown} {:?}", started.elapsed());
     }
@@ -225,7 +222,7 @@ async fn nobody_is_blamed_when_the_deadline_could_have_gone_into_connecting() {
     options.connect_timeout = SHORT;
     let mut request = request("slug-a");
     request.timeout = SHORT;
-    let seen = client(options).generate(request).await.expect_err("too late");
+    let seen = client(options).ask(request).await.expect_err("too late");
     assert_eq!(row(seen), (Fault::Us, "answer_deadline_too_short".into()));
 }
 
@@ -235,7 +232,7 @@ async fn a_closed_port_is_not_the_miners_fault() {
     let server = RawServer::start(|_| Reply::whole(200, "", "")).await;
     let mut options = options(&server);
     options.chute_url_template = format!("http://127.0.0.1:{port}/{{slug}}");
-    let seen = client(options).generate(request("a")).await.expect_err("nobody there");
+    let seen = client(options).ask(request("a")).await.expect_err("nobody there");
     assert_eq!(row(seen), (Fault::Us, "chute_unreachable".into()));
 }
 
@@ -253,8 +250,8 @@ async fn a_slug_cannot_leave_its_place_in_the_address() {
     let server = RawServer::start(|_| Reply::whole(200, "content-type: video/mp4\r\n", "clip")).await;
     let services = client(options(&server));
     for slug in ["", "../admin", "a/b", "evil.example", "a?b", "a#", "a@b", "A", "%2e%2e", &"a".repeat(64)] {
-        let seen = services.generate(request(slug)).await.expect_err(slug);
-        assert_eq!(row(seen), (Fault::Us, "chute_slug_invalid".into()), "{slug}");
+        let seen = services.ask(request(slug)).await.expect_err(slug);
+        assert_eq!(row(seen), (Fault::Us, "chute_slug_unusable".into()), "{slug}");
     }
     assert_eq!(server.heads(), Vec::<String>::new());
 }
@@ -265,7 +262,7 @@ async fn the_chutes_key_goes_to_the_chute_and_the_other_token_does_not() {
     let mut options = options(&server);
     options.chutes_key = Some(Secret::literal("cpk_secret"));
     options.huggingface_token = Some(Secret::literal("hf_secret"));
-    client(options).generate(request("me")).await.expect("a clip");
+    client(options).ask(request("me")).await.expect("a clip");
     let heads = server.heads();
     assert_eq!(heads.len(), 1);
     assert!(heads[0].starts_with("POST /x/me/generate HTTP/1.1"), "{}", heads[0]);
@@ -288,7 +285,7 @@ async fn dropping_the_stand_ins_ends_answers_under_way() {
     asked.behaviour = Arc::clone(&chute) as Arc<dyn ClipMaker>;
     let stand_ins = StandIns::start(vec![asked]).await.expect("loopback");
     let services = client(stand_ins.options());
-    let call = tokio::spawn(async move { services.generate(request("slug-a")).await });
+    let call = tokio::spawn(async move { services.ask(request("slug-a")).await });
     chute.0.notified().await;
     drop(stand_ins);
     let seen = call.await.expect("no panic").expect_err("ended");

@@ -10,7 +10,7 @@ use leoma::{
         roster::{Deployment, Lookup},
     },
     miners::{options::ServicesOptions, port::MinerServices as _},
-    sim::services::{StandInAnswer, StandIns},
+    sim::services::{Sleep, StandInAnswer, StandIns},
 };
 use serde_json::{Value, json};
 
@@ -100,7 +100,7 @@ async fn every_status_of_the_model_look_up_has_its_reason() {
         (401, "", token.clone(), Fault::Us, "hf_lookup_refused"),
         (401, "RepoNotFound", token.clone(), Fault::Miner, "hf_model_fetch_failed"),
         (403, "", None, Fault::Us, "hf_lookup_refused"),
-        (403, "GatedRepo", token, Fault::Miner, "hf_model_fetch_failed"),
+        (403, "GatedRepo", token, Fault::Miner, "hf_model_gated"),
         (404, "", None, Fault::Miner, "hf_model_fetch_failed"),
         (404, "RevisionNotFound", None, Fault::Miner, "hf_model_fetch_failed"),
         (429, "", None, Fault::Us, "hf_lookup_limited"),
@@ -136,7 +136,10 @@ async fn what_the_chute_says_is_held_against_the_commitment() {
 
 #[tokio::test]
 async fn what_the_repository_says_is_held_against_the_commitment() {
-    let table: [(&str, Value, Fault, &str); 4] = [
+    let table: [(&str, Value, Fault, &str); 7] = [
+        ("gated", json!("manual"), Fault::Miner, "hf_model_gated"),
+        ("private", json!(true), Fault::Miner, "hf_model_private"),
+        ("disabled", json!(true), Fault::Miner, "hf_model_fetch_failed"),
         (
             "sha",
             json!("f".repeat(40)),
@@ -230,7 +233,7 @@ async fn a_certain_failure_of_the_miner_is_named_before_a_trouble_that_may_pass(
 #[tokio::test]
 async fn a_cold_chute_still_tells_its_models_hash() {
     let mut cold = miner("cold", StandInAnswer::Hang);
-    cold.hot = false;
+    cold.sleep = Sleep::Deep;
     let stand_ins = StandIns::start(vec![cold]).await.expect("loopback");
     let seen = client(stand_ins.options()).look_up(&commitment("cold")).await;
     let Lookup::Failed { fault, reason, model_hash } = seen else { panic!("{seen:?}") };
@@ -239,7 +242,7 @@ async fn a_cold_chute_still_tells_its_models_hash() {
 }
 
 #[tokio::test]
-async fn a_found_model_is_asked_for_once_and_a_missing_one_again() {
+async fn what_was_found_is_remembered_and_what_is_missing_only_briefly() {
     let server = RawServer::start(|target| {
         if target.starts_with(CHUTES) {
             Reply::json(&chute_record())
@@ -258,7 +261,7 @@ async fn a_found_model_is_asked_for_once_and_a_missing_one_again() {
         services.resolve(&missing).await.expect_err("missing");
     }
     let count = |text: &str| server.heads().iter().filter(|head| head.contains(text)).count();
-    assert_eq!((count(CHUTES), count("leoma-x/"), count("leoma-gone/")), (6, 1, 3));
+    assert_eq!((count(CHUTES), count("leoma-x/"), count("leoma-gone/")), (1, 1, 1));
 }
 
 #[tokio::test]

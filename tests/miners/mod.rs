@@ -1,11 +1,13 @@
 //! The services where miners live, over real sockets on loopback.
 
 mod generate;
+mod hostile;
 mod lookup;
 mod raw;
+mod registry;
 mod roster;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,11 +15,13 @@ use leoma::{
     domain::{commitment::Commitment, outcome::Fault, plan::ClipSpec},
     miners::{
         options::ServicesOptions,
-        port::{GenerateRequest, ServiceFault},
+        port::{GenerateRequest, GeneratedClip, MinerServices as _, ServiceFault},
         protocol::GenerateBody,
+        retry::{Backoff, LOOKUPS},
         services::HttpServices,
     },
-    sim::services::{ClipMaker, StandInAnswer, StandInMiner},
+    sim::services::{ClipMaker, Sleep, StandInAnswer, StandInMiner},
+    store::spool::Spool,
 };
 use raw::RawServer;
 
@@ -41,7 +45,8 @@ fn miner(name: &str, answer: StandInAnswer) -> StandInMiner {
         repo: format!("user/leoma-{name}"),
         revision: REVISION.into(),
         lfs: vec![("model.safetensors".into(), leoma::domain::ids::Digest::of(name.as_bytes()).to_string())],
-        hot: true,
+        contents: Default::default(),
+        sleep: Sleep::Awake,
         behaviour: Arc::new(Always(answer)),
     }
 }
@@ -77,11 +82,53 @@ fn options(server: &RawServer) -> ServicesOptions {
         max_json_bytes: 64 << 10,
         connect_timeout: Duration::from_secs(2),
         lookup_timeout: Duration::from_secs(20),
+        lookups_at_once: 8,
+        backoff: Backoff { first: Duration::from_millis(2), ..LOOKUPS },
+        chutes_fresh_for: Duration::from_secs(180),
+        warmup_timeout: Duration::from_secs(5),
+        canary_chute: None,
+        file_hosts: Vec::new(),
+        jitter_seed: 1,
     }
 }
 
-fn client(options: ServicesOptions) -> HttpServices {
-    HttpServices::new(options).expect("usable options")
+/// The client under test with a spool of its own.
+struct Asking {
+    services: HttpServices,
+    folder: tempfile::TempDir,
+    spool: Spool,
+}
+
+impl Asking {
+    async fn ask(&self, request: GenerateRequest) -> Result<GeneratedClip, ServiceFault> {
+        self.services.generate(request, &self.spool).await
+    }
+
+    /// Files in the spool, those that grow included.
+    fn files(&self) -> usize {
+        let count = |folder: &Path| {
+            let entries =
+                std::fs::read_dir(folder).expect("folder").map(|entry| entry.expect("entry").path());
+            entries.filter(|path| path.is_file()).count()
+        };
+        let spool = self.folder.path().join("spool");
+        count(&spool) + count(&spool.join("drafts"))
+    }
+}
+
+impl std::ops::Deref for Asking {
+    type Target = HttpServices;
+
+    fn deref(&self) -> &HttpServices {
+        &self.services
+    }
+}
+
+fn client(options: ServicesOptions) -> Asking {
+    let services = HttpServices::new(options).expect("usable options");
+    let folder = tempfile::tempdir().expect("folder");
+    let spool = Spool::open(&folder.path().join("spool")).expect("a spool");
+    Asking { services, folder, spool }
 }
 
 fn row(fault: ServiceFault) -> (Fault, String) {

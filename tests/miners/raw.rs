@@ -2,7 +2,11 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -13,7 +17,7 @@ use tokio::{
 use url::Url;
 
 /// What follows the bytes of a reply.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum After {
     /// The connection is closed.
     Close,
@@ -21,9 +25,18 @@ pub enum After {
     Silence,
     /// The bytes of the piece again and again.
     Repeat(&'static [u8]),
+    /// One byte of the piece at a time, for ever, with a pause before each.
+    Drip(&'static [u8], Duration),
+    /// Our side of the connection is closed, the other one is read until the client goes away.
+    HalfClose,
+    /// The connection is reset.
+    Reset,
+    /// The next request on the same connection.
+    Next,
 }
 
 /// A reply: bytes as they go over the wire, head included.
+#[derive(Clone, Debug)]
 pub struct Reply {
     pub bytes: Vec<u8>,
     pub after: After,
@@ -35,6 +48,11 @@ impl Reply {
         let length = body.len();
         let text = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}");
         Self { bytes: text.into_bytes(), after: After::Close }
+    }
+
+    /// As it is, with the connection left open for the next request.
+    pub fn and_next(self) -> Self {
+        Self { after: After::Next, ..self }
     }
 
     pub fn json(body: &serde_json::Value) -> Self {
@@ -50,6 +68,7 @@ impl Reply {
 pub struct RawServer {
     pub address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -60,9 +79,12 @@ impl RawServer {
         let address = listener.local_addr().expect("bound");
         let heads = Arc::new(Mutex::new(Vec::new()));
         let (reply, seen) = (Arc::new(reply), Arc::clone(&heads));
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&accepted);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
                 let (reply, seen) = (Arc::clone(&reply), Arc::clone(&seen));
                 connections.spawn(async move {
                     // A client that leaves early is the point of most tests.
@@ -70,11 +92,16 @@ impl RawServer {
                 });
             }
         });
-        Self { address, heads, task }
+        Self { address, heads, connections: accepted, task }
     }
 
     pub fn url(&self) -> Url {
         Url::parse(&format!("http://{}/", self.address)).expect("address")
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Heads of all requests so far.
@@ -94,17 +121,34 @@ async fn converse(
     reply: &(dyn Fn(&str) -> Reply + Send + Sync),
     seen: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
-    let head = read_request(&mut stream).await?;
-    let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
-    seen.lock().expect("not poisoned").push(head);
-    let Reply { bytes, after } = reply(&target);
-    stream.write_all(&bytes).await?;
+    let after = loop {
+        let head = read_request(&mut stream).await?;
+        let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        seen.lock().expect("not poisoned").push(head);
+        let Reply { bytes, after } = reply(&target);
+        stream.write_all(&bytes).await?;
+        if after != After::Next {
+            break after;
+        }
+    };
     match after {
-        After::Close => stream.shutdown().await,
+        After::Close | After::Next => stream.shutdown().await,
         After::Silence => {
             while stream.read(&mut [0; 1024]).await? > 0 {}
             Ok(())
         }
+        After::HalfClose => {
+            stream.shutdown().await?;
+            while stream.read(&mut [0; 1024]).await? > 0 {}
+            Ok(())
+        }
+        After::Reset => stream.set_zero_linger(),
+        After::Drip(piece, pause) => loop {
+            for byte in piece {
+                tokio::time::sleep(pause).await;
+                stream.write_all(&[*byte]).await?;
+            }
+        },
         After::Repeat(piece) => loop {
             stream.write_all(piece).await?;
         },

@@ -9,7 +9,7 @@ use leoma::{
         roster::{Standing, build_roster, read_claims, wanted_lookups},
     },
     miners::{intake::candidates, port::MinerServices as _},
-    sim::services::{StandInAnswer, StandInMiner, StandIns},
+    sim::services::{Sleep, StandInAnswer, StandInMiner, StandIns},
 };
 use serde_json::json;
 
@@ -45,7 +45,7 @@ fn text(uid: u16) -> Vec<u8> {
 #[tokio::test]
 async fn every_miner_gets_a_row_and_every_row_a_standing() {
     let mut cold = deployed(4, "four");
-    cold.hot = false;
+    cold.sleep = Sleep::Deep;
     let mut moved = deployed(8, "eight");
     moved.revision = "f".repeat(40);
     let stand_ins = vec![deployed(2, "shared"), deployed(3, "shared"), cold, moved, deployed(11, "eleven")];

@@ -6,7 +6,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use leoma::{
     domain::{
         commitment::Commitment,
@@ -15,6 +14,7 @@ use leoma::{
         roster::Deployment,
     },
     miners::port::{GenerateRequest, GeneratedClip, MinerServices, ServiceFault},
+    store::spool::{Spool, SpooledFile},
 };
 use tokio::sync::watch;
 
@@ -32,7 +32,7 @@ const OTHER: &str = "stand-in-honest-soft";
 struct Stage {
     real: Arc<dyn MinerServices>,
     seed: Mutex<Option<u32>>,
-    shown: watch::Sender<Option<Bytes>>,
+    shown: watch::Sender<Option<SpooledFile>>,
 }
 
 #[async_trait]
@@ -41,25 +41,30 @@ impl MinerServices for Stage {
         self.real.resolve(commitment).await
     }
 
-    async fn generate(&self, mut request: GenerateRequest) -> Result<GeneratedClip, ServiceFault> {
+    async fn generate(
+        &self,
+        mut request: GenerateRequest,
+        spool: &Spool,
+    ) -> Result<GeneratedClip, ServiceFault> {
         match request.slug.as_str() {
             INCUMBENT => {
                 let mut shown = self.shown.subscribe();
-                let bytes = shown.wait_for(Option::is_some).await.expect("the stage stands").clone();
+                let file = shown.wait_for(Option::is_some).await.expect("the stage stands").clone();
                 let latency = Duration::from_secs(3);
-                Ok(GeneratedClip { bytes: bytes.expect("a clip"), latency, invocation_id: None })
+                Ok(GeneratedClip { file: file.expect("a clip"), latency, invocation_id: None })
             }
             NEWCOMER if *self.seed.lock().expect("whole").get_or_insert(request.seed) == request.seed => {
-                let clip = self.real.generate(request).await?;
-                self.shown.send_replace(Some(clip.bytes.clone()));
+                let clip = self.real.generate(request, spool).await?;
+                self.shown.send_replace(Some(clip.file.clone()));
                 Ok(clip)
             }
             NEWCOMER | OTHER => {
                 OTHER.clone_into(&mut request.slug);
-                self.real.generate(request).await
+                self.real.generate(request, spool).await
             }
             _ => {
-                Err(ServiceFault { fault: Fault::Miner, reason: "answer_cold".into(), detail: String::new() })
+                let (reason, detail) = ("answer_server_error".into(), String::new());
+                Err(ServiceFault { fault: Fault::Miner, reason, detail, retry_after: None })
             }
         }
     }

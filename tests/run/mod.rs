@@ -5,6 +5,7 @@ mod deaths;
 mod house;
 mod incumbent;
 mod models;
+mod outage;
 mod payment;
 pub(crate) mod world;
 

@@ -31,6 +31,7 @@ use leoma::{
         report::DemoReport,
         roster::{Expectation, RosterLine},
     },
+    store::spool::Spool,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
@@ -156,19 +157,19 @@ async fn first_clip(world: &World, chain: &SubtensorChain) -> PreparedClip {
 }
 
 async fn ask(world: &World, deployment: &Deployment, clip: &PreparedClip) -> Arc<Yuv420Clip> {
-    let answer = world
-        .services()
-        .generate(GenerateRequest {
-            slug: deployment.slug.clone(),
-            prompt: clip.choice.prompt.clone(),
-            first_frame_png: clip.first_frame_png.clone(),
-            spec: SPEC,
-            seed: 7,
-            timeout: PATIENCE,
-        })
-        .await
-        .expect("an answer");
-    decoder().decode_clip(answer.bytes, SPEC).await.expect("an accepted file").frames
+    let folder = tempfile::tempdir().expect("folder");
+    let spool = Spool::open(folder.path()).expect("a spool");
+    let request = GenerateRequest {
+        slug: deployment.slug.clone(),
+        prompt: clip.choice.prompt.clone(),
+        first_frame_png: clip.first_frame_png.clone(),
+        spec: SPEC,
+        seed: 7,
+        timeout: PATIENCE,
+    };
+    let answer = world.services().generate(request, &spool).await.expect("an answer");
+    let bytes = answer.file.read().expect("the file");
+    decoder().decode_clip(bytes.into(), SPEC).await.expect("an accepted file").frames
 }
 
 fn is_checked(config: &Path) -> bool {
@@ -213,7 +214,13 @@ async fn a_validator_finds_its_world_and_the_report_judges_who_was_paid() {
     let (code, text) = world.report(Some(sharp.hotkey)).await;
     assert!(code == Some(1) && text.contains("pays no honest stand-in"), "{code:?}\n{text}");
     chain
-        .set_weights(&WeightsCall { netuid, uids: vec![sharp.uid], values: vec![65535], version_key: 0, born_at: None })
+        .set_weights(&WeightsCall {
+            netuid,
+            uids: vec![sharp.uid],
+            values: vec![65535],
+            version_key: 0,
+            born_at: None,
+        })
         .await
         .expect("weights land");
     let (code, text) = world.report(Some(sharp.hotkey)).await;

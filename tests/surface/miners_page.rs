@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use leoma::domain::{rules::Rules, score::GateId};
+use leoma::{
+    domain::{outcome::Fault, rules::Rules, score::GateId},
+    miners::faults,
+};
 
 fn file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
@@ -27,7 +30,8 @@ fn every_gate_stands_on_the_page_with_its_code() {
 #[test]
 fn every_reason_for_which_a_miner_answers_stands_on_the_page() {
     let page = file("docs/miners.md");
-    let calls = quoted(&file("src/miners/faults.rs"), " Miner,");
+    let calls: BTreeSet<String> =
+        faults::reasons().filter(|(fault, _)| *fault == Fault::Miner).map(|(_, code)| code.into()).collect();
     let commitments = quoted(&file("src/core/domain/commitment.rs"), "#[error(\"");
     assert!(calls.len() > 15 && commitments.len() > 10, "{calls:?} {commitments:?}");
     for code in calls.iter().chain(&commitments).map(String::as_str).chain(["duplicate_model:earliest_uid="])

@@ -55,8 +55,7 @@ impl RoundClock {
         let (spool, challenger) = (self.parts.spool.clone(), self.parts.challenger.clone());
         tokio::spawn(async move {
             let read = tokio::task::spawn_blocking(move || {
-                let bytes = |digest: Option<_>| spool.get(&digest?).map(Into::into);
-                files.into_iter().map(bytes).collect::<Vec<_>>()
+                files.into_iter().map(|digest| spool.find(&digest?)).collect::<Vec<_>>()
             });
             let Ok(files) = read.await else { return };
             let tickets = tickets.into_iter().zip(files).collect();

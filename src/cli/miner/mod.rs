@@ -23,7 +23,7 @@ use crate::{
         commitment::{Commitment, CommitmentFault},
         ids::{BlockNumber, Hotkey},
     },
-    miners::services::HttpServices,
+    miners::{faults, services::HttpServices},
 };
 
 mod commit;
@@ -75,14 +75,14 @@ async fn connect(config: &Config, signer: Option<HotkeySigner>) -> Result<Subten
 }
 
 /// Clients of Chutes and Hugging Face as a validator with this configuration has them.
-fn services(config: &Config) -> Result<HttpServices, Failure> {
+pub(super) fn services(config: &Config) -> Result<HttpServices, Failure> {
     let rules = read_rules(config.rules.file.as_deref())?;
     let services = HttpServices::new(run::services_options(config, &rules.rules.limits)?);
     Ok(services.context("miner services")?)
 }
 
 /// A failure of the chain; a subnet that does not exist is a wrong configuration.
-fn chain_failure(error: ChainError) -> Failure {
+pub(super) fn chain_failure(error: ChainError) -> Failure {
     let exit = if matches!(error, ChainError::UnknownSubnet { .. }) { Exit::Usage } else { Exit::Internal };
     Failure::new(exit, error)
 }
@@ -99,6 +99,32 @@ fn refuse_faults(commitment: &Commitment, hotkey: &Hotkey) -> Result<(), Failure
     }
     let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}: {}", advice(*fault))).collect();
     Err(usage(format_args!("validators would refuse this commitment of {hotkey}:{}", lines.concat())))
+}
+
+/// What a miner can do about a reason code of the registry.
+pub(super) fn advice_on(reason: &str) -> Option<&'static str> {
+    use CommitmentFault as Fault;
+    let faults = [
+        Fault::Missing,
+        Fault::Blacklisted,
+        Fault::TooMany,
+        Fault::Malformed,
+        Fault::MissingModelName,
+        Fault::MissingModelRevision,
+        Fault::MissingChuteId,
+        Fault::NamePrefix,
+        Fault::NameSuffix,
+        Fault::MalformedModelName,
+        Fault::MalformedModelRevision,
+        Fault::MalformedChuteId,
+    ];
+    if reason.starts_with("duplicate_model:") {
+        return Some(
+            "an earlier miner committed these weights, or nine tenths of them: commit a model that you trained (docs/services.md)",
+        );
+    }
+    let of_commitment = faults.into_iter().find(|fault| fault.to_string() == reason).map(advice);
+    of_commitment.or_else(|| faults::advice(reason))
 }
 
 /// What a miner can do about a fault of its commitment.

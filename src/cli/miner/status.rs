@@ -1,12 +1,12 @@
 //! `leoma miner status`: how a hotkey's commitment stands, on chain and in this validator's eyes.
 
-use std::{collections::BTreeSet, fmt::Write as _, process::ExitCode, sync::Arc};
+use std::{fmt::Write as _, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::{advice, chain_failure, connect, services, usage, utc};
+use super::{advice_on, chain_failure, connect, services, usage, utc};
 use crate::{
     actors::miner_registry::{RegistryParts, read_roster},
     chain::{
@@ -17,7 +17,7 @@ use crate::{
         block_on,
         config::ConfigArgs,
         exit::{Exit, Failure, after_help},
-        hotkey,
+        hotkey, run,
     },
     config::Config,
     domain::{
@@ -194,7 +194,8 @@ impl View<'_> {
         if !neurons.iter().any(|neuron| neuron.hotkey == self.hotkey) {
             return Ok(Validity::NotRegistered);
         }
-        let claims = read_claims(&candidates(neurons, commitments), &BTreeSet::new());
+        let blacklist = run::blacklist(self.config)?.current();
+        let claims = read_claims(&candidates(neurons, commitments), &blacklist);
         match claims.into_iter().find(|claim| claim.hotkey == self.hotkey).map(|claim| claim.commitment) {
             None => Ok(Validity::of_fault(CommitmentFault::Missing)),
             Some(Err(fault)) => Ok(Validity::of_fault(fault)),
@@ -204,19 +205,17 @@ impl View<'_> {
     }
 
     async fn looked_up(&self) -> Result<Validity, Failure> {
-        let parts = RegistryParts {
-            chain: Arc::clone(&self.chain) as Arc<dyn Chain>,
-            services: Arc::new(services(self.config)?),
-            netuid: self.netuid,
-            blacklist: Arc::new(BTreeSet::new()),
-        };
+        let chain = Arc::clone(&self.chain) as Arc<dyn Chain>;
+        let services = Arc::new(services(self.config)?);
+        let looked = RegistryParts::for_one_look(chain, services, self.netuid);
+        let parts = RegistryParts { blacklist: Arc::new(run::blacklist(self.config)?), ..looked };
         let roster = read_roster(&parts, self.at).await.map_err(chain_failure)?;
         let standing = roster.into_iter().find(|entry| entry.hotkey == self.hotkey);
         Ok(match standing.map(|entry| entry.standing) {
             Some(Standing::Valid { deployment }) => {
                 Validity::Valid { slug: deployment.slug, model_hash: deployment.model_hash }
             }
-            Some(Standing::Invalid { fault, reason }) => Validity::Invalid { fault, reason, advice: None },
+            Some(Standing::Invalid { fault, reason }) => Validity::invalid(fault, reason),
             None => Validity::NotRegistered,
         })
     }
@@ -224,7 +223,12 @@ impl View<'_> {
 
 impl Validity {
     fn of_fault(fault: CommitmentFault) -> Self {
-        Self::Invalid { fault: Fault::Miner, reason: fault.to_string(), advice: Some(advice(fault)) }
+        Self::invalid(Fault::Miner, fault.to_string())
+    }
+
+    fn invalid(fault: Fault, reason: String) -> Self {
+        let advice = advice_on(&reason);
+        Self::Invalid { fault, reason, advice }
     }
 }
 

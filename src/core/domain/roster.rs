@@ -161,23 +161,33 @@ pub fn wanted_lookups(claims: &[Claim]) -> BTreeSet<&Commitment> {
 /// `duplicate_model:earliest_uid=<uid>`. The owner is looked for among all miners whose model was
 /// found, running or not. A commitment that was not looked up is our own fault, never the miner's.
 pub fn build_roster(claims: Vec<Claim>, lookups: &BTreeMap<Commitment, Lookup>) -> Vec<RosterEntry> {
+    build_roster_with(claims, lookups, |_, _| false)
+}
+
+/// As [`build_roster`], where models can be copies without having one hash: `is_copy` says so of an earlier miner's
+/// commitment and a later one's, both of models that were found. The earliest miner that it says so of, or that has the
+/// hash, is the one that a copy is named after; a copy of a copy is one.
+pub fn build_roster_with(
+    claims: Vec<Claim>,
+    lookups: &BTreeMap<Commitment, Lookup>,
+    is_copy: impl Fn(&Commitment, &Commitment) -> bool,
+) -> Vec<RosterEntry> {
     let found = |claim: &Claim| claim.commitment.as_ref().ok().and_then(|wanted| lookups.get(wanted));
-    let mut owners: BTreeMap<&str, Precedence> = BTreeMap::new();
-    for claim in &claims {
-        if let Some(hash) = found(claim).and_then(Lookup::model_hash) {
-            let owner = owners.entry(hash).or_insert(claim.precedence);
-            *owner = claim.precedence.min(*owner);
-        }
-    }
-    let standings: Vec<Standing> = claims
+    let mut models: Vec<(Precedence, &Commitment, &str)> = claims
         .iter()
-        .map(|claim| {
-            let lookup = found(claim);
-            let owner = lookup.and_then(Lookup::model_hash).and_then(|hash| owners.get(hash));
-            let copied_from = owner.filter(|owner| **owner != claim.precedence).map(|owner| owner.uid);
-            standing(claim, lookup, copied_from)
+        .filter_map(|claim| {
+            Some((claim.precedence, claim.commitment.as_ref().ok()?, found(claim)?.model_hash()?))
         })
         .collect();
+    models.sort_unstable();
+    let original = |claim: &Claim| {
+        let (mine, hash) = (claim.commitment.as_ref().ok()?, found(claim)?.model_hash()?);
+        let earlier = models.iter().take_while(|(precedence, ..)| *precedence < claim.precedence);
+        let mut copied = earlier.filter(|(_, theirs, other)| *other == hash || is_copy(theirs, mine));
+        copied.next().map(|(precedence, ..)| precedence.uid)
+    };
+    let standings: Vec<Standing> =
+        claims.iter().map(|claim| standing(claim, found(claim), original(claim))).collect();
     let mut roster: Vec<RosterEntry> = claims
         .into_iter()
         .zip(standings)
@@ -284,6 +294,29 @@ mod tests {
                 "4 Us chute_lookup_unreachable"
             ]
         );
+    }
+
+    #[test]
+    fn a_copy_without_the_hash_is_named_after_the_earliest_that_it_is_like() {
+        let claims = vec![claim(1, 3), claim(2, 2), claim(3, 1), claim(4, 4)];
+        let lookups: BTreeMap<_, _> =
+            [found(1, "a"), found(2, "b"), found(3, "c"), failed(4, Fault::Us, "later", Some("d"))].into();
+        let rows = |pairs: &[(u16, u16)]| -> Vec<String> {
+            let is_copy = |earlier: &Commitment, later: &Commitment| {
+                pairs.iter().any(|(a, b)| (earlier, later) == (&commitment_of(*a), &commitment_of(*b)))
+            };
+            let rows = build_roster_with(claims.clone(), &lookups, is_copy).into_iter();
+            let reason = |entry: RosterEntry| match entry.standing {
+                Standing::Valid { .. } => "valid".to_owned(),
+                Standing::Invalid { reason, .. } => reason,
+            };
+            rows.map(reason).collect()
+        };
+        assert_eq!(rows(&[]), ["valid", "valid", "valid", "later"]);
+        let of = |uid| format!("duplicate_model:earliest_uid={uid}");
+        assert_eq!(rows(&[(3, 1), (2, 1)]), [&of(3), "valid", "valid", "later"]);
+        assert_eq!(rows(&[(3, 2), (2, 1)]), [&of(2), &of(3), "valid", "later"], "a copy of a copy");
+        assert_eq!(rows(&[(1, 2), (2, 4)]), ["valid", "valid", "valid", &of(2)], "the later is the copy");
     }
 
     #[test]

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use crate::miners::protocol::GenerateBody;
 
-use super::StandInMiner;
+use super::{StandInMiner, files};
 
 /// `GET /chutes/{id}`.
-pub(super) fn chute(miner: &StandInMiner) -> Value {
-    let instances = if miner.hot {
+pub(super) fn chute(miner: &StandInMiner, hot: bool) -> Value {
+    let instances = if hot {
         json!([{"instance_id": format!("{}-1", miner.chute_id), "active": true, "verified": true}])
     } else {
         json!([])
@@ -20,7 +20,7 @@ pub(super) fn chute(miner: &StandInMiner) -> Value {
         "public": true,
         "version": "1",
         "revision": miner.revision,
-        "hot": miner.hot,
+        "hot": hot,
         "instances": instances,
         "concurrency": 1,
         "user": {"username": miner.repo.split('/').next()},
@@ -31,7 +31,8 @@ pub(super) fn chute(miner: &StandInMiner) -> Value {
 pub(super) fn model(miner: &StandInMiner) -> Value {
     let readme = json!({"rfilename": "README.md", "size": 12, "blobId": "0".repeat(40)});
     let weights = miner.lfs.iter().map(|(name, sha256)| {
-        json!({"rfilename": name, "size": 1 << 20, "lfs": {"sha256": sha256, "size": 1 << 20, "pointerSize": 134}})
+        let size = files::size(miner, name);
+        json!({"rfilename": name, "size": size, "lfs": {"sha256": sha256, "size": size, "pointerSize": 134}})
     });
     json!({
         "id": miner.repo,
