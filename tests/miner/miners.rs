@@ -48,6 +48,16 @@ async fn a_state_folder_and_the_chain_say_who_is_valid() {
     assert_eq!(code, Some(0), "{error}");
     assert!(text.contains("invalid: chute_not_running"), "{text}");
 
+    let explained = |miner: &str| {
+        let state = format!("--set=state.dir={}", state.display());
+        let output = Command::new(LEOMA).args(["explain", miner, &state]).output().expect("leoma runs");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let (code, text) = explained(&world.hotkey.to_string());
+    assert!(code == Some(0) && text.contains("chute_not_running"), "{code:?} {text}");
+    assert_eq!(explained(&HotkeySigner::from_seed([6; 32]).hotkey().to_string()).0, Some(3), "a stranger");
+    assert_eq!(explained("not-a-hotkey").0, Some(2));
+
     let (_services, flags) = services(&world, true).await;
     let blacklist = world.folder.path().join("blacklist");
     std::fs::write(&blacklist, "# nobody\n").expect("written");
