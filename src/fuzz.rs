@@ -3,7 +3,7 @@
 //! A door takes any bytes and must come back, whatever they are. Where bytes are taken it also checks what must hold of
 //! them, and panics where it does not. `tests/fuzz` runs the committed corpora and seeded mutations of them.
 
-use crate::{bundle, chain, corpus, decode, domain};
+use crate::{bundle, chain, corpus, decode, domain, miners::doors};
 
 /// One door.
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ pub struct Door {
 }
 
 /// All doors.
-pub const DOORS: [Door; 9] = [
+pub const DOORS: [Door; 13] = [
     Door { name: "commitment", from: "a miner, through the chain", open: commitment },
     Door { name: "revealed", from: "a miner, opened by the chain", open: revealed },
     Door { name: "manifest", from: "whoever keeps the corpus", open: manifest },
@@ -27,6 +27,10 @@ pub const DOORS: [Door; 9] = [
     Door { name: "corpus_commitment", from: "another validator", open: corpus_commitment },
     Door { name: "clip_opening", from: "another validator", open: clip_opening },
     Door { name: "caption_reply", from: "a vision service", open: caption_reply },
+    Door { name: "chute", from: "Chutes, in a miner's words", open: doors::chute },
+    Door { name: "model", from: "Hugging Face, in a miner's words", open: doors::model },
+    Door { name: "headers", from: "any service", open: doors::headers },
+    Door { name: "tensors", from: "a miner's repository", open: doors::tensors },
 ];
 
 fn commitment(bytes: &[u8]) -> bool {

@@ -100,7 +100,7 @@ fn absence(response: &Response, with_token: bool) -> Option<Trouble> {
     }
 }
 
-fn judge(record: &ModelRecord, commitment: &Commitment) -> Result<Model, ServiceFault> {
+pub(super) fn judge(record: &ModelRecord, commitment: &Commitment) -> Result<Model, ServiceFault> {
     if !record.sha.eq_ignore_ascii_case(&commitment.model_revision) {
         return Err(faults::revision_mismatch(Call::ModelLookup, &record.sha));
     }

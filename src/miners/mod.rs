@@ -20,6 +20,7 @@ pub mod validity;
 pub mod weights;
 
 mod chutes;
+pub(crate) mod doors;
 mod files;
 mod host;
 mod huggingface;

@@ -234,15 +234,22 @@ pub(super) async fn json<T: DeserializeOwned>(
     if response.status() != StatusCode::OK {
         return Err(refused(response, limit).await);
     }
-    let not_understood = |detail: String| Failure::new(Trouble::NotUnderstood, detail);
     if is_encoded(response.headers()) {
         return Err(not_understood("an encoding that was not asked for".to_owned()));
     }
-    let body = body(response, cap, limit).await?;
-    if json_nesting(&body) > MAX_JSON_NESTING {
+    from_json(&body(response, cap, limit).await?)
+}
+
+/// A record of bounded depth.
+pub(super) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    if json_nesting(body) > MAX_JSON_NESTING {
         return Err(not_understood(format!("JSON nested deeper than {MAX_JSON_NESTING}")));
     }
-    serde_json::from_slice(&body).map_err(|error| not_understood(format!("JSON not as documented: {error}")))
+    serde_json::from_slice(body).map_err(|error| not_understood(format!("JSON not as documented: {error}")))
+}
+
+fn not_understood(detail: String) -> Failure {
+    Failure::new(Trouble::NotUnderstood, detail)
 }
 
 fn is_not_public(error: &reqwest::Error) -> bool {
