@@ -46,6 +46,8 @@ const CONCURRENT_LOOKUPS: usize = 64;
 const CONCURRENT_WARMUPS: usize = 32;
 /// A chute is woken once in this time: before the round, or in its first blocks where nobody looked ahead.
 const WOKEN_FOR: Duration = Duration::from_secs(600);
+/// Chutes of which that is remembered.
+const WOKEN_KEPT: CacheLimits = CacheLimits { entries: NonZeroUsize::new(4096).unwrap(), bytes: 1 << 20 };
 /// Blocks before a round at which everybody is looked up. Their time is shorter than what look-ups are remembered for.
 const BLOCKS_AHEAD: u64 = 10;
 const CHUTE_SLEEPS: &str = "chute_not_running";
@@ -98,12 +100,11 @@ impl Memory {
 
     /// For one look, which leaves nothing behind: copies that a validator found are known, where its record is given.
     pub fn with(validity: Validity) -> Self {
-        let woken = CacheLimits { entries: NonZeroUsize::new(4096).unwrap(), bytes: 1 << 20 };
         Self {
             kinship: Kinship::restored(validity.kin.clone()),
             validity: Mutex::new(validity),
             folder: None,
-            woken: Cache::new(woken),
+            woken: Cache::new(WOKEN_KEPT),
             ahead: AtomicU64::new(0),
         }
     }

@@ -8,7 +8,10 @@ use std::{
 
 use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 
-use crate::domain::ids::BlockNumber;
+use crate::domain::{
+    ids::BlockNumber,
+    random::{SPLITMIX64_STEP, splitmix64},
+};
 
 /// Longest that a service's word on when to come back is believed: Hugging Face counts in windows of this length.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -73,13 +76,9 @@ impl Jitter {
         Self::new(RandomState::new().hash_one(()))
     }
 
-    /// The next number, uniform over all `u64` (SplitMix64: Steele, Lea and Flood 2014).
+    /// The next number of SplitMix64.
     pub fn draw(&self) -> u64 {
-        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut mixed = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix64(self.0.fetch_add(SPLITMIX64_STEP, Ordering::Relaxed).wrapping_add(SPLITMIX64_STEP))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Mutations of seeds: a few of the edits that fuzzers make, drawn from one number.
 
+use leoma::domain::random::{SPLITMIX64_STEP, splitmix64};
+
 /// Draws inputs.
 pub struct Mutator {
     state: u64,
@@ -16,13 +18,9 @@ impl Mutator {
         Self { state: seed, longest }
     }
 
-    /// SplitMix64 (Steele, Lea and Flood, 2014).
     fn draw(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.state = self.state.wrapping_add(SPLITMIX64_STEP);
+        splitmix64(self.state)
     }
 
     fn below(&mut self, count: usize) -> usize {

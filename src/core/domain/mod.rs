@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod payments;
 pub mod payout;
 pub mod plan;
+pub mod random;
 pub mod report;
 pub mod roster;
 pub mod round;

@@ -13,13 +13,13 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Client, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
     redirect,
 };
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ use url::{Host, Url};
 use self::wire::body;
 pub use self::wire::caption_of;
 use super::{build::cache::Cache, manifest::CaptionSource};
-use crate::{config::Secret, domain::ids::Digest};
+use crate::{config::Secret, domain::ids::Digest, miners::retry::told};
 
 /// Pictures of one question.
 pub const PICTURES: usize = 4;
@@ -286,7 +286,7 @@ impl Describer {
         }
         let answer = timeout_at(end, request.send()).await.map_err(|_| late())?.map_err(unreachable_now)?;
         let status = answer.status();
-        let wait = retry_after(answer.headers());
+        let wait = told(answer.headers(), SystemTime::now());
         if status != StatusCode::OK {
             let said = timeout_at(end, snippet(answer)).await.map_err(|_| late())?;
             let why = format!("status {}: {said}", status.as_u16());
@@ -322,10 +322,6 @@ fn unreachable_now(error: reqwest::Error) -> Miss {
     let mut text = error.without_url().to_string();
     text.truncate(text.floor_char_boundary(SNIPPET_BYTES));
     Miss::Again { error: DescribeError::Unreachable(text), wait: None }
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 async fn snippet(mut answer: Response) -> String {

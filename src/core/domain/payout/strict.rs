@@ -9,6 +9,7 @@
 use super::history::{Candidate, History, Judgement};
 use crate::domain::{
     ids::{Digest, Hotkey},
+    random::{SPLITMIX64_STEP, splitmix64},
     rules::StrictRules,
 };
 
@@ -113,11 +114,8 @@ struct SplitMix64(u64);
 
 impl SplitMix64 {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0 = self.0.wrapping_add(SPLITMIX64_STEP);
+        splitmix64(self.0)
     }
 
     fn below(&mut self, count: u64) -> u64 {
